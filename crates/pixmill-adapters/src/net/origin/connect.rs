@@ -1,0 +1,334 @@
+//! The one way to a connection: resolve, judge every address, connect to a judged one, judge the peer,
+//! and encrypt where the scheme says so.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use hyper::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service;
+
+use super::Guard;
+use super::resolve::Resolver;
+
+/// For a connection, and as long again for its encryption. Connections are also made in the background,
+/// where no request's own time limit ends them.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an address has to itself before the next is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+
+/// Connects to permitted addresses.
+#[derive(Clone)]
+pub(super) struct GuardedConnector {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    guard: Arc<Guard>,
+    resolver: Resolver,
+    tls: TlsConnector,
+    open: Arc<AtomicUsize>,
+    /// Connections beyond so many are closed after their request, whatever the origin offers: a
+    /// catalogue of ten thousand hosts must not leave ten thousand sockets idle.
+    kept_max: usize,
+}
+
+impl GuardedConnector {
+    /// For up to `requests` at once.
+    pub(super) fn new(guard: Arc<Guard>, resolver: Resolver, tls: TlsConnector, requests: usize) -> Self {
+        let kept_max = requests.saturating_mul(2).max(16);
+        GuardedConnector { inner: Arc::new(Inner { guard, resolver, tls, open: Arc::default(), kept_max }) }
+    }
+}
+
+impl Service<Uri> for GuardedConnector {
+    type Response = Link;
+    type Error = Fault;
+    type Future = Pin<Box<dyn Future<Output = Result<Link, Fault>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let inner = Arc::clone(&self.inner);
+        Box::pin(async move { inner.connect(&uri).await })
+    }
+}
+
+impl Inner {
+    async fn connect(&self, uri: &Uri) -> Result<Link, Fault> {
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let encrypted = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        let addresses = self.addresses(host).await?;
+        let sockets = permitted(&self.guard, &addresses, host, port)?;
+        let seat = Seat::take(&self.open);
+        let keep = seat.number < self.kept_max;
+        let stream = connect_to_one_of(sockets).await.map_err(|error| {
+            Fault::transient(Code::FetchConnect, format!("No connection to {host} on port {port}: {error}."))
+        })?;
+        self.judge_peer(&stream, host)?;
+        // Requests are small and written whole: waiting to fill a packet only delays them.
+        let _ = stream.set_nodelay(true);
+        if !encrypted {
+            return Ok(Link { io: TokioIo::new(Box::new(stream)), http_2: false, keep, _seat: seat });
+        }
+        let stream = self.encrypt(stream, host, port).await?;
+        let http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Link { io: TokioIo::new(Box::new(stream)), http_2, keep, _seat: seat })
+    }
+
+    async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, Fault> {
+        match host.parse::<IpAddr>() {
+            Ok(literal) => Ok(Arc::from([literal])),
+            Err(_) => self.resolver.addresses(host).await.map_err(|reason| {
+                Fault::transient(
+                    Code::FetchDns,
+                    format!("The host name '{host}' does not resolve: {reason}."),
+                )
+            }),
+        }
+    }
+
+    /// A refused certificate or a broken handshake stays as it is, a connection lost in the midst may not.
+    async fn encrypt(&self, stream: TcpStream, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Fault> {
+        let told = |reason: String| format!("No encrypted connection to {host} on port {port}: {reason}.");
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Fault::permanent(Code::FetchTls, told(error.to_string())))?;
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.tls.connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+                Some(rustls) => Err(Fault::permanent(Code::FetchTls, told(rustls.to_string()))),
+                None => Err(Fault::transient(Code::FetchTls, told(error.to_string()))),
+            },
+            Err(_) => Err(Fault::transient(Code::FetchTls, told(too_late().to_string()))),
+        }
+    }
+
+    /// What was connected to is what counts, whatever was asked for.
+    fn judge_peer(&self, stream: &TcpStream, host: &str) -> Result<(), Fault> {
+        match stream.peer_addr() {
+            Ok(peer) if self.guard.permits_socket(peer) => Ok(()),
+            Ok(_) => Err(blocked(host)),
+            Err(error) => {
+                Err(Fault::transient(Code::FetchConnect, format!("The connection to {host} broke: {error}.")))
+            }
+        }
+    }
+}
+
+/// Those of `addresses` that may be called on `port`, the other family's first one second, so that a
+/// family that leads nowhere costs one head start.
+///
+/// # Errors
+/// `fetch.blocked_address` when there is none, saying whether the address or only the port is at fault.
+pub(super) fn permitted(
+    guard: &Guard,
+    addresses: &[IpAddr],
+    host: &str,
+    port: u16,
+) -> Result<Vec<SocketAddr>, Fault> {
+    let sockets = addresses.iter().map(|address| SocketAddr::new(*address, port));
+    let mut sockets: Vec<_> = sockets.filter(|socket| guard.permits_socket(*socket)).collect();
+    if sockets.is_empty() {
+        return Err(match addresses.iter().any(|address| guard.permits(*address)) {
+            true => blocked_port(host, port),
+            false => blocked(host),
+        });
+    }
+    let first_is_v4 = sockets[0].is_ipv4();
+    if let Some(other) = sockets.iter().position(|socket| socket.is_ipv4() != first_is_v4) {
+        sockets[1..=other].rotate_right(1);
+    }
+    sockets.truncate(ADDRESSES_MAX);
+    Ok(sockets)
+}
+
+fn blocked(host: &str) -> Fault {
+    let message = format!("{host} is, or resolves to, an address that is private or reserved.");
+    Fault::permanent(Code::FetchBlockedAddress, message)
+}
+
+fn blocked_port(host: &str, port: u16) -> Fault {
+    let message = format!("Port {port} of {host} may not be called, only 80 and 443.");
+    Fault::permanent(Code::FetchBlockedAddress, message)
+}
+
+async fn connect_to_one_of(sockets: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, race(sockets)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(too_late()),
+    }
+}
+
+fn too_late() -> io::Error {
+    let message = format!("nobody answered within {} s", CONNECT_TIMEOUT.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
+/// The first connection made, an address tried as soon as the last failed or its head start is over.
+async fn race(sockets: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = sockets.into_iter();
+    let mut tries = FuturesUnordered::new();
+    let mut failure = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        tries.extend(waiting.next().map(TcpStream::connect));
+        let next_may_start = async {
+            match waiting.len() {
+                0 => std::future::pending().await,
+                _ => tokio::time::sleep(HEAD_START).await,
+            }
+        };
+        tokio::select! {
+            outcome = tries.next() => match outcome {
+                Some(Ok(stream)) => return Ok(stream),
+                Some(Err(error)) => failure = error,
+                None => return Err(failure),
+            },
+            () = next_may_start => {}
+        }
+    }
+}
+
+/// A place among the open connections, given back when its connection is closed.
+struct Seat {
+    open: Arc<AtomicUsize>,
+    number: usize,
+}
+
+impl Seat {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        Seat { number: open.fetch_add(1, Ordering::Relaxed), open: Arc::clone(open) }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bytes both ways, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection to a judged peer.
+pub(super) struct Link {
+    io: TokioIo<Box<dyn Stream>>,
+    http_2: bool,
+    keep: bool,
+    _seat: Seat,
+}
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        let mut connected = Connected::new();
+        if self.http_2 {
+            connected = connected.negotiated_h2();
+        }
+        if !self.keep {
+            connected.poison();
+        }
+        connected
+    }
+}
+
+impl Read for Link {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buf)
+    }
+}
+
+impl Write for Link {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(guard: &Guard, addresses: &[&str], port: u16) -> Result<Vec<String>, Fault> {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let sockets = permitted(guard, &addresses, "a.example", port)?;
+        Ok(sockets.iter().map(SocketAddr::to_string).collect())
+    }
+
+    #[test]
+    fn blocked_addresses_of_a_name_are_dropped_and_the_others_kept() {
+        let found = sockets(&Guard::default(), &["10.0.0.1", "8.8.8.8", "::1"], 80).unwrap();
+        assert_eq!(found, ["8.8.8.8:80"]);
+    }
+
+    #[test]
+    fn a_name_whose_addresses_are_all_blocked_is_blocked() {
+        let fault = sockets(&Guard::default(), &["10.0.0.1", "::1"], 80).unwrap_err();
+        assert_eq!((fault.code, fault.transient), (Code::FetchBlockedAddress, false));
+    }
+
+    #[test]
+    fn a_blocked_port_is_named() {
+        let fault = sockets(&Guard::default(), &["8.8.8.8"], 8080).unwrap_err();
+        assert_eq!(fault.code, Code::FetchBlockedAddress);
+        assert!(fault.message.contains("8080"), "{}", fault.message);
+    }
+
+    #[test]
+    fn the_other_family_is_tried_second() {
+        let found = sockets(&Guard::default(), &["2600::1", "2600::2", "2600::3", "8.8.8.8"], 80).unwrap();
+        assert_eq!(found, ["[2600::1]:80", "8.8.8.8:80", "[2600::2]:80", "[2600::3]:80"]);
+    }
+
+    #[test]
+    fn few_addresses_of_a_name_are_tried() {
+        let many: Vec<String> = (0..100).map(|number| format!("8.8.8.{number}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(sockets(&Guard::default(), &many, 80).unwrap().len(), ADDRESSES_MAX);
+    }
+}

@@ -1,0 +1,3 @@
+//! Records.
+
+pub mod sqlite;

@@ -1,0 +1,135 @@
+//! Records in a SQLite file, for one machine: any number of processes on it may share the file.
+//!
+//! One thread writes, in groups with one sync of the disk each; a few connections read beside it (write-ahead log).
+//! Every promise rests on three things: a transaction is all or nothing; an image's end is a compare-and-set on its
+//! status and token; tallies and completion change in the transaction that changes the images they count.
+
+mod backlog;
+mod deletion;
+mod fault;
+mod id;
+mod intake;
+mod report;
+mod schema;
+mod settle;
+mod succession;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, oneshot};
+
+use self::fault::Broken;
+use self::intake::Intakes;
+use self::writer::{Transaction, Writer};
+
+/// Connections that read.
+const READERS: usize = 2;
+
+/// Records in a SQLite file. Dropping it waits for what is being written.
+pub struct Sqlite {
+    // Closed before the writer, which writes the log back when it is the last to close the file.
+    readers: Arc<Readers>,
+    writer: Writer,
+    intakes: Intakes,
+}
+
+struct Readers {
+    file: PathBuf,
+    idle: Mutex<Vec<Connection>>,
+    free: Semaphore,
+}
+
+impl Sqlite {
+    /// Opens the records in a file; makes it and its folder when they are missing. Blocks for the time of a few reads.
+    ///
+    /// # Errors
+    /// `disk.full`, `disk.read_only`, or `backend.unavailable`: the file holds something else, or records of a newer
+    /// pixmill.
+    pub fn open(file: &Path) -> Result<Self, Fault> {
+        let connection = schema::open_writer(file)?;
+        let idle = (0..READERS).map(|_| schema::open_reader(file)).collect::<Result<_, _>>()?;
+        Ok(Sqlite {
+            writer: Writer::start(connection, file.to_owned())?,
+            intakes: Intakes::default(),
+            readers: Arc::new(Readers {
+                file: file.to_owned(),
+                idle: Mutex::new(idle),
+                free: Semaphore::new(READERS),
+            }),
+        })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Broken> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.writer.write(work).await
+    }
+
+    /// Reads from one snapshot.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, Broken> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.readers.clone().read(work).await
+    }
+}
+
+impl Readers {
+    async fn read<T: Send + 'static>(
+        self: Arc<Self>,
+        work: impl FnOnce(&Connection) -> Result<T, Broken> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let file = self.file.clone();
+        let broken = move |error: String| {
+            Fault::permanent(
+                Code::BackendUnavailable,
+                format!("reading the records in {} broke off: {error}", file.display()),
+            )
+        };
+        let (answer, answered) = oneshot::channel();
+        let readers = self.clone();
+        // Neither the connection nor its permit may be lost where whoever asked is stopped meanwhile.
+        tokio::spawn(async move {
+            let Ok(_permit) = readers.free.acquire().await else { return };
+            let reading = readers.clone();
+            let read = tokio::task::spawn_blocking(move || reading.read_here(work)).await;
+            let _ = answer.send(read);
+        });
+        match answered.await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => Err(broken(error.to_string())),
+            Err(error) => Err(broken(error.to_string())),
+        }
+    }
+
+    fn read_here<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Broken>) -> Result<T, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => schema::open_reader(&self.file)?,
+        };
+        let read = snapshot(&connection, work).map_err(|broken| broken.into_fault(&self.file));
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        read
+    }
+}
+
+fn snapshot<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Broken>,
+) -> Result<T, Broken> {
+    connection.prepare_cached("BEGIN")?.execute([])?;
+    let read = work(connection);
+    connection.prepare_cached("ROLLBACK")?.execute([])?;
+    read
+}

@@ -1,0 +1,232 @@
+//! What is to be done: reading it, claiming it, holding it.
+
+use async_trait::async_trait;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::{ImageId, RequestId};
+use pixmill_engine::model::image::{Candidate, Claim, ImageStatus};
+use pixmill_engine::model::lease::{Lease, Token};
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::Backlog;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Sqlite;
+use super::fault::Broken;
+use super::id::{Finder, MOST, image_id, key, owner, parts, uuid_in};
+use super::tally::Tallies;
+use super::writer::Transaction;
+
+const FRESH: &str = "SELECT id, input, suspect FROM images
+  WHERE id > ?1 AND id < ?2 AND status = 0 AND due IS NULL AND same_as IS NULL
+  ORDER BY id LIMIT ?3";
+
+const DUE: &str = "SELECT images.id, images.input, images.suspect, requests.id
+  FROM images INDEXED BY images_due JOIN requests ON requests.num = images.id >> 32
+  WHERE due <= ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
+  ORDER BY due, images.id LIMIT ?4";
+
+const NEXT_DUE: &str = "SELECT due
+  FROM images INDEXED BY images_due JOIN requests ON requests.num = images.id >> 32
+  WHERE due > ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
+  ORDER BY due LIMIT 1";
+
+const CLAIM: &str = "UPDATE images
+  SET status = 1, attempts = attempts + 1, lease = ?2, lease_until = ?3, due = NULL
+  WHERE id = ?1 AND status = 0 AND same_as IS NULL AND (due IS NULL OR due <= ?4)
+  RETURNING row, position, input, attempts";
+
+#[async_trait]
+impl Backlog for Sqlite {
+    async fn open_requests(&self) -> Result<Vec<RequestId>, Fault> {
+        self.read(|connection| {
+            let mut requests = connection.prepare_cached(
+                "SELECT id FROM requests WHERE status IN ('pending', 'processing') ORDER BY num",
+            )?;
+            let ids = requests.query_map([], |row| row.get::<_, String>(0))?;
+            Ok(ids.map(|id| id.map(RequestId::from)).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn fresh(
+        &self,
+        request: &RequestId,
+        after: Option<&ImageId>,
+        most: usize,
+    ) -> Result<Vec<Candidate>, Fault> {
+        let (request, after) = (request.clone(), after.cloned());
+        self.read(move |connection| fresh(connection, &request, after.as_ref(), most)).await
+    }
+
+    async fn due(
+        &self,
+        request: Option<&RequestId>,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<(Vec<Candidate>, Option<Timestamp>), Fault> {
+        let request = request.cloned();
+        self.read(move |connection| due(connection, request.as_ref(), now, most)).await
+    }
+
+    async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault> {
+        let images = images.to_vec();
+        self.write(move |transaction| claim(transaction, images, lease, now)).await
+    }
+
+    async fn defer(&self, images: &[ImageId], until: Timestamp) -> Result<(), Fault> {
+        let images = images.to_vec();
+        self.write(move |transaction| {
+            let connection = transaction.connection;
+            let mut finder = Finder::new(connection);
+            let mut defer = connection.prepare_cached(
+                "UPDATE images SET due = ?2 WHERE id = ?1 AND status = 0 AND same_as IS NULL",
+            )?;
+            for image in &images {
+                if let Some((_, id)) = finder.find(image)?.filter(|(owner, _)| owner.status.is_open()) {
+                    defer.execute(params![id, until.0])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn renew(&self, held: &[(ImageId, Token)], until: Timestamp) -> Result<(), Fault> {
+        let held = held.to_vec();
+        self.write(move |transaction| {
+            let connection = transaction.connection;
+            let mut finder = Finder::new(connection);
+            let mut renew = connection.prepare_cached(
+                "UPDATE images SET lease_until = ?3 WHERE id = ?1 AND status = 1 AND lease = ?2",
+            )?;
+            for (image, token) in &held {
+                if let Some((_, id)) = finder.find(image)? {
+                    renew.execute(params![id, token.0, until.0])?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+}
+
+fn fresh(
+    connection: &Connection,
+    request: &RequestId,
+    after: Option<&ImageId>,
+    most: usize,
+) -> Result<Vec<Candidate>, Broken> {
+    let Some(owner) = owner(connection, request)?.filter(|owner| owner.status.is_open()) else {
+        return Ok(Vec::new());
+    };
+    let from = match after {
+        // The image before the first is the last that the request before could have.
+        None => key(owner.num, 0) - 1,
+        Some(after) => match Finder::new(connection).find(after)? {
+            Some((found, id)) if found.num == owner.num => id,
+            _ => return Ok(Vec::new()),
+        },
+    };
+    let mut fresh = connection.prepare_cached(FRESH)?;
+    let candidates = fresh.query_map(params![from, key(owner.num, MOST), most as i64], |row| {
+        Ok(Candidate {
+            image: image_id(owner.uuid, parts(row.get(0)?).1),
+            request: request.clone(),
+            input: row.get(1)?,
+            suspect: row.get(2)?,
+        })
+    })?;
+    Ok(candidates.collect::<Result<_, _>>()?)
+}
+
+fn due(
+    connection: &Connection,
+    request: Option<&RequestId>,
+    now: Timestamp,
+    most: usize,
+) -> Result<(Vec<Candidate>, Option<Timestamp>), Broken> {
+    let (first, last) = match request {
+        None => (i64::MIN, i64::MAX),
+        Some(request) => match owner(connection, request)? {
+            Some(owner) => (key(owner.num, 0), key(owner.num, MOST)),
+            None => return Ok((Vec::new(), None)),
+        },
+    };
+    let mut due = connection.prepare_cached(DUE)?;
+    let candidates = due.query_map(params![now.0, first, last, most as i64], |row| {
+        let request = uuid_in(row, 3)?;
+        Ok(Candidate {
+            image: image_id(request, parts(row.get(0)?).1),
+            request: RequestId::from(request.to_string()),
+            input: row.get(1)?,
+            suspect: row.get(2)?,
+        })
+    })?;
+    let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+    let next = connection
+        .prepare_cached(NEXT_DUE)?
+        .query_row(params![now.0, first, last], |row| Ok(Timestamp(row.get(0)?)))
+        .optional()?;
+    Ok((candidates, next))
+}
+
+fn claim(
+    transaction: &mut Transaction<'_>,
+    images: Vec<ImageId>,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<Vec<Claim>, Broken> {
+    transaction.claims = true;
+    let connection = transaction.connection;
+    let mut finder = Finder::new(connection);
+    let mut statement = connection.prepare_cached(CLAIM)?;
+    let mut tallies = Tallies::default();
+    let mut claims = Vec::with_capacity(images.len());
+    for image in images {
+        let Some((owner, id)) = finder.find(&image)?.filter(|(owner, _)| owner.status.is_open()) else {
+            continue;
+        };
+        let claimed = statement
+            .query_row(params![id, lease.token.0, lease.until.0, now.0], |row| {
+                Ok(Claim {
+                    image,
+                    request: RequestId::from(owner.uuid.to_string()),
+                    row: row.get(0)?,
+                    position: row.get(1)?,
+                    input: row.get(2)?,
+                    attempt: row.get(3)?,
+                    token: lease.token,
+                })
+            })
+            .optional()?;
+        if let Some(claim) = claimed {
+            tallies.moved(owner.num, 1, ImageStatus::Pending, ImageStatus::Processing);
+            claims.push(claim);
+        }
+    }
+    tallies.write(connection, now)?;
+    Ok(claims)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{schema, settle};
+    use super::*;
+
+    /// How SQLite goes about a statement.
+    fn plan(connection: &Connection, statement: &str) -> String {
+        let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
+        let none = vec![rusqlite::types::Null; plan.parameter_count()];
+        let steps = plan.query_map(rusqlite::params_from_iter(none), |row| row.get::<_, String>(3)).unwrap();
+        steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn an_image_costs_the_same_among_a_million() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap();
+        for statement in [FRESH, DUE, NEXT_DUE, CLAIM].into_iter().chain(settle::STATEMENTS) {
+            let plan = plan(&connection, statement);
+            assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{statement}: {plan}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Reading, for whoever wants to know.
+
+use async_trait::async_trait;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::event::Completion;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::{Failure, ImageStatus, Output};
+use pixmill_engine::model::request::{Progress, Request, RequestStatus};
+use pixmill_engine::model::row::{ResultRow, RowError, Slot};
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::{FailureGroup, Report};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Sqlite;
+use super::fault::Broken;
+use super::id::{MOST, broken, key, known_owner, status_in};
+use super::tally::number;
+
+const REQUEST: &str =
+    "SELECT id, status, round, recipe, header, catalogue, digest, rows, row_errors, created,
+    completed
+  FROM requests";
+
+#[async_trait]
+impl Report for Sqlite {
+    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let mut request =
+                connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1 AND status <> 'dropped'"))?;
+            Ok(request.query_row([id.as_str()], request_in).optional()?)
+        })
+        .await
+    }
+
+    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let owner = known_owner(connection, &id)?;
+            let progress = connection
+                .prepare_cached(
+                    "SELECT pending_images, processing_images, completed_images, failed_images,
+                       cancelled_images, bytes_before, bytes_after
+                     FROM requests WHERE num = ?1",
+                )?
+                .query_row([owner.num], progress_in)?;
+            Ok(match owner.status {
+                RequestStatus::Cancelled => Progress {
+                    cancelled: progress.cancelled + progress.pending + progress.processing,
+                    pending: 0,
+                    processing: 0,
+                    ..progress
+                },
+                _ => progress,
+            })
+        })
+        .await
+    }
+
+    async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
+        let id = id.clone();
+        self.read(move |connection| rows(connection, &id, first, most)).await
+    }
+
+    async fn row_errors(&self, id: &RequestId) -> Result<Vec<RowError>, Fault> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let owner = known_owner(connection, &id)?;
+            let mut errors = connection.prepare_cached(
+                "SELECT line, code, message FROM row_errors WHERE request = ?1 ORDER BY ordinal",
+            )?;
+            let errors = errors.query_map([owner.num], |row| {
+                Ok(RowError { line: row.get(0)?, code: code_in(row, 1)?, message: row.get(2)? })
+            })?;
+            Ok(errors.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn failures(&self, id: &RequestId) -> Result<Vec<FailureGroup>, Fault> {
+        let id = id.clone();
+        self.read(move |connection| failures(connection, &id)).await
+    }
+
+    async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let owner = known_owner(connection, &id)?;
+            let mut events = connection
+                .prepare_cached("SELECT id, round, at FROM events WHERE request = ?1 ORDER BY round")?;
+            let events = events.query_map([owner.num], |row| {
+                Ok(Completion {
+                    id: row.get(0)?,
+                    request: id.clone(),
+                    round: row.get(1)?,
+                    at: Timestamp(row.get(2)?),
+                })
+            })?;
+            Ok(events.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+}
+
+/// Every request that is not being taken in, oldest first.
+pub(super) fn accepted_requests(connection: &Connection) -> Result<Vec<Request>, Broken> {
+    let mut requests = connection
+        .prepare_cached(&format!("{REQUEST} WHERE status NOT IN ('receiving', 'dropped') ORDER BY num"))?;
+    let requests = requests.query_map([], request_in)?;
+    Ok(requests.collect::<Result<_, _>>()?)
+}
+
+fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
+    let recipe = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| broken(3, error))?;
+    Ok(Request {
+        id: RequestId::from(row.get::<_, String>(0)?),
+        status: status_in(row, 1)?,
+        round: row.get(2)?,
+        recipe,
+        header: row.get(4)?,
+        catalogue: row.get(5)?,
+        digest: row.get(6)?,
+        rows: row.get(7)?,
+        row_errors: row.get(8)?,
+        created: Timestamp(row.get(9)?),
+        completed: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+    })
+}
+
+fn progress_in(row: &Row<'_>) -> rusqlite::Result<Progress> {
+    Ok(Progress {
+        pending: row.get(0)?,
+        processing: row.get(1)?,
+        completed: row.get(2)?,
+        failed: row.get(3)?,
+        cancelled: row.get(4)?,
+        bytes_before: row.get(5)?,
+        bytes_after: row.get(6)?,
+    })
+}
+
+fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {
+    let text = row.get_ref(column)?.as_str()?;
+    Code::parse(text).ok_or_else(|| broken(column, format!("no code '{text}'")))
+}
+
+fn rows(connection: &Connection, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Broken> {
+    let owner = known_owner(connection, id)?;
+    let mut statement = connection.prepare_cached(
+        "SELECT cells, error, first_image, images FROM rows WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3",
+    )?;
+    let range = params![key(owner.num, first.min(MOST)), key(owner.num, MOST), most as i64];
+    let found = statement.query_map(range, |row| {
+        let counts: (u64, usize) = (row.get(2)?, row.get(3)?);
+        Ok((ResultRow { cells: row.get(0)?, error: row.get(1)?, slots: Vec::new() }, counts))
+    })?;
+    let mut found = found.collect::<Result<Vec<_>, _>>()?;
+    let Some((_, (first_image, _))) = found.first() else { return Ok(Vec::new()) };
+    // Images are in the order of the rows, so one range of them serves all.
+    let mut statement = connection.prepare_cached(
+        "SELECT status, output, bytes_before, bytes_after, code, message
+         FROM images WHERE id >= ?1 AND id < ?2 ORDER BY id",
+    )?;
+    let mut images = statement.query(params![key(owner.num, *first_image), key(owner.num, MOST)])?;
+    for (row, (_, count)) in &mut found {
+        row.slots.reserve_exact(*count);
+        while row.slots.len() < *count {
+            let Some(image) = images.next()? else { break };
+            row.slots.push(slot_in(image, owner.status)?);
+        }
+    }
+    Ok(found.into_iter().map(|(row, _)| row).collect())
+}
+
+fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Result<Slot> {
+    let status: i64 = image.get(0)?;
+    let status = ImageStatus::ALL
+        .into_iter()
+        .find(|known| number(*known) == status)
+        .ok_or_else(|| broken(0, format!("no status {status}")))?;
+    Ok(match status {
+        ImageStatus::Completed => {
+            let output =
+                Output { location: image.get(1)?, bytes_before: image.get(2)?, bytes_after: image.get(3)? };
+            Slot { status, output: Some(output), failure: None }
+        }
+        ImageStatus::Failed => {
+            let failure = Failure { code: code_in(image, 4)?, message: image.get(5)? };
+            Slot { status, output: None, failure: Some(failure) }
+        }
+        // Until the cancelling has reached them all.
+        _ if request == RequestStatus::Cancelled => {
+            Slot { status: ImageStatus::Cancelled, output: None, failure: None }
+        }
+        status => Slot { status, output: None, failure: None },
+    })
+}
+
+fn failures(connection: &Connection, id: &RequestId) -> Result<Vec<FailureGroup>, Broken> {
+    let owner = known_owner(connection, id)?;
+    // SQLite takes the other columns from the row that holds the minimum.
+    let mut groups = connection.prepare_cached(
+        "SELECT code, count(*) AS images, input, message, min(id) FROM images
+         WHERE id >= ?1 AND id < ?2 AND status = 3
+         GROUP BY code ORDER BY images DESC, code",
+    )?;
+    let groups = groups.query_map([key(owner.num, 0), key(owner.num, MOST)], |row| {
+        Ok(FailureGroup {
+            code: code_in(row, 0)?,
+            images: row.get(1)?,
+            example: row.get(2)?,
+            message: row.get(3)?,
+        })
+    })?;
+    Ok(groups.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,172 @@
+//! Opening the file: its schema, and how connections to it are set up.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite_migration::{Error as MigrationError, M, Migrations};
+
+use super::fault::{fault, file_fault};
+
+/// Every change of the schema, oldest first. What is published is never edited.
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+
+/// How long a connection waits for another process.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it waits between tries where SQLite does not wait itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Bytes of a page: larger than SQLite's own, for rows are written and read in runs.
+const PAGE_BYTES: u32 = 8192;
+
+/// Pages in the write-ahead log at which it is written back, and the size to which its file is cut after that.
+const CHECKPOINT_PAGES: u32 = 4096;
+const LOG_BYTES: u32 = CHECKPOINT_PAGES * PAGE_BYTES;
+
+/// Memory for pages, KiB.
+const WRITER_CACHE_KIB: i32 = 8 * 1024;
+const READER_CACHE_KIB: i32 = 2 * 1024;
+
+/// Opens the connection that writes; makes the file, its folder and the schema where they are missing.
+///
+/// # Errors
+/// `disk.full`, `disk.read_only`, `backend.unavailable`.
+pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(|error| file_fault(&error, file))?;
+    }
+    // SQLite says only that it could not open the file, and opens one that can't be written for reading.
+    OpenOptions::new().append(true).create(true).open(file).map_err(|error| file_fault(&error, file))?;
+    patiently(|| {
+        let mut connection = open(file, OpenFlags::default()).map_err(|error| fault(&error, file))?;
+        set_up_writer(&mut connection).map_err(|error| fault(&error, file))?;
+        migrate(&mut connection, file)?;
+        Ok(connection)
+    })
+}
+
+/// Tries again while another process is opening or closing the file: SQLite itself does not wait then.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Fault>) -> Result<T, Fault> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(fault) if fault.transient && began.elapsed() < BUSY_TIMEOUT => thread::sleep(BUSY_PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn set_up_writer(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+    connection.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))
+}
+
+/// Opens a connection that only reads.
+///
+/// # Errors
+/// `backend.unavailable`.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, Fault> {
+    patiently(|| {
+        // Not read-only: the last connection to close may be this one, and it must be able to write the log back.
+        let connection = open(file, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)
+            .map_err(|error| fault(&error, file))?;
+        set_up_reader(&connection).map_err(|error| fault(&error, file))?;
+        Ok(connection)
+    })
+}
+
+fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "query_only", true)
+}
+
+fn open(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    // A path that begins with `file:` is a path all the same.
+    let connection = Connection::open_with_flags(file, flags & !OpenFlags::SQLITE_OPEN_URI)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, file: &Path) -> Result<(), Fault> {
+    let migrated = MIGRATIONS.to_latest(connection).or_else(|error| match error {
+        // Another process may have made the schema between our look and our transaction.
+        MigrationError::RusqliteError { .. } => MIGRATIONS.to_latest(connection),
+        error => Err(error),
+    });
+    migrated.map_err(|error| match error {
+        MigrationError::RusqliteError { err, .. } => fault(&err, file),
+        MigrationError::MigrationDefinition(_) => Fault::permanent(
+            Code::BackendUnavailable,
+            format!(
+                "the records in {} were written by a newer pixmill: update this one, or choose another file",
+                file.display()
+            ),
+        ),
+        error => Fault::permanent(
+            Code::BackendUnavailable,
+            format!("the schema of the records in {} can't be read: {error}", file.display()),
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_migrations_are_valid() {
+        MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn records_of_a_newer_pixmill_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pixmill.db");
+        let connection = open_writer(&file).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        drop(connection);
+        let fault = open_writer(&file).unwrap_err();
+        assert_eq!((fault.code, fault.transient), (Code::BackendUnavailable, false));
+        assert!(fault.message.contains("newer pixmill"), "{fault}");
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = open_writer(folder.path()).unwrap_err();
+        assert_eq!(fault.code, Code::BackendUnavailable);
+        assert!(fault.message.contains(&folder.path().display().to_string()), "{fault}");
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pixmill.db");
+        fs::write(&file, "S. No.,Product Name,Input Image Urls\n".repeat(1000)).unwrap();
+        let fault = open_writer(&file).unwrap_err();
+        assert_eq!((fault.code, fault.transient), (Code::BackendUnavailable, false), "{fault}");
+    }
+
+    #[test]
+    fn a_million_images_are_found_by_partial_indexes_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("pixmill.db")).unwrap();
+        let mut indexes = connection
+            .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'images' AND sql NOT LIKE '%WHERE%'")
+            .unwrap();
+        assert!(!indexes.exists([]).unwrap(), "an index without a condition costs every fresh image");
+    }
+}

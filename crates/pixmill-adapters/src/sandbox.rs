@@ -1,0 +1,3 @@
+//! Sandboxes.
+
+pub mod thread;

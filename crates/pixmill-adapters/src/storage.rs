@@ -1,0 +1,3 @@
+//! Storages.
+
+pub mod disk;

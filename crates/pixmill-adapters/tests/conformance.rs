@@ -1,0 +1,34 @@
+//! Every adapter in its port's suite.
+
+use std::sync::Arc;
+
+use pixmill_adapters::queue::database::DatabaseQueue;
+use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_testkit as testkit;
+
+#[tokio::test]
+async fn database_queue_conforms() {
+    testkit::queue::suite(|| Arc::new(DatabaseQueue::new(100))).await;
+}
+
+#[tokio::test]
+async fn disk_storage_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, temporary) = (folder.path().join("out"), folder.path().join("tmp"));
+    let read = |location: String| {
+        let path = root.join(location);
+        async move { std::fs::read(path).ok() }
+    };
+    testkit::storage::suite(|| Arc::new(DiskStorage::open(&root, &temporary).unwrap()), read).await;
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "temporary files were left");
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let fault =
+        DiskStorage::open(&file.join("out"), &folder.path().join("tmp")).expect_err("a file is in the way");
+    assert!(fault.message.contains("file"), "{fault}");
+}

@@ -1,0 +1,435 @@
+//! AVIF files: boxes (ISO/IEC 14496-12), items and their properties (ISO/IEC 23008-12, the AVIF specification).
+
+use std::borrow::Cow;
+
+use super::{Colour, Header};
+use crate::error::{corrupt, unsupported};
+use crate::orientation::Orientation;
+use crate::{Error, Limits, SourceFormat};
+
+/// Items and properties that are read; real files have a handful, grids some hundreds.
+const MOST_ENTRIES: usize = 4096;
+const ALPHA: [&[u8]; 2] = [b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha\0", b"urn:mpeg:hevc:2015:auxid:1\0"];
+
+/// A box's type and body, and where that begins in the file.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    kind: [u8; 4],
+    body: &'a [u8],
+    at: usize,
+}
+
+/// Boxes in a row, up to one that doesn't fit.
+fn parts(bytes: &[u8], start: usize) -> impl Iterator<Item = Part<'_>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let rest = &bytes[at..];
+        let kind = *rest.get(4..)?.first_chunk()?;
+        let (head, size) = match u32::from_be_bytes(*rest.first_chunk()?) {
+            0 => (8, rest.len()),
+            1 => (16, usize::try_from(u64::from_be_bytes(*rest.get(8..)?.first_chunk()?)).ok()?),
+            size => (8, size as usize),
+        };
+        let body = rest.get(head..size)?;
+        let part = Part { kind, body, at: start + at + head };
+        at += size;
+        Some(part)
+    })
+}
+
+/// Reads big-endian numbers of chosen widths one after the other.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// A number of 0 to 8 bytes.
+    fn number(&mut self, width: usize) -> Option<u64> {
+        Some(self.take(width)?.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)))
+    }
+
+    fn small(&mut self, width: usize) -> Option<u32> {
+        self.number(width).map(|value| value as u32)
+    }
+}
+
+/// An item: its type and where its data lie.
+#[derive(Debug, Clone, Default)]
+struct Item {
+    id: u32,
+    kind: [u8; 4],
+    /// Where the type stands in the file.
+    kind_at: usize,
+    /// Offset and length of each extent; in the file, or in `idat`.
+    extents: Vec<(u64, u64)>,
+    in_idat: bool,
+    /// Indices of properties, from 0.
+    properties: Vec<usize>,
+}
+
+/// How the planes' numbers become colours (ITU-T H.273).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cicp {
+    /// Matrix coefficients.
+    pub(crate) matrix: u16,
+    /// Samples use all numbers that their bits can hold.
+    pub(crate) full_range: bool,
+}
+
+/// What the meta box says.
+#[derive(Default)]
+struct Meta<'a> {
+    primary: u32,
+    items: Vec<Item>,
+    properties: Vec<Part<'a>>,
+    /// Type, from, to.
+    references: Vec<([u8; 4], u32, u32)>,
+    idat: &'a [u8],
+}
+
+/// One plane set of the picture: AV1 frames side by side.
+pub(crate) struct Sheet<'a> {
+    /// Pixels.
+    pub(crate) width: u32,
+    /// Pixels.
+    pub(crate) height: u32,
+    /// Tiles in a row; 1 when the picture is not cut into tiles.
+    pub(crate) columns: usize,
+    /// AV1 data of each tile, row by row.
+    pub(crate) tiles: Vec<Cow<'a, [u8]>>,
+}
+
+/// What to decode for a picture and its alpha.
+pub(crate) struct Streams<'a> {
+    pub(crate) colour: Sheet<'a>,
+    pub(crate) alpha: Option<Sheet<'a>>,
+    /// Colours have been multiplied by alpha.
+    pub(crate) premultiplied: bool,
+    /// From the container, which overrules the AV1 data.
+    pub(crate) cicp: Option<Cicp>,
+}
+
+/// Reads the meta box.
+pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, Error> {
+    let meta = Meta::read(bytes)?;
+    let item = meta.item(meta.primary).ok_or_else(|| corrupt("an AVIF without a primary picture"))?;
+    let size = meta.properties_of(item, b"ispe").find_map(|part| {
+        let mut reader = Reader(part.body.get(4..)?);
+        Some((reader.small(4)?, reader.small(4)?))
+    });
+    let (width, height) = size.ok_or_else(|| corrupt("an AVIF whose picture has no size"))?;
+    limits.check_size(width, height)?;
+    let mut header = Header::new(SourceFormat::Avif, width, height, Colour::Rgb);
+    header.orientation = meta.orientation(item);
+    header.icc = meta.properties_of(item, b"colr").find_map(|part| match part.body {
+        [b'p', b'r', b'o', b'f', icc @ ..] | [b'r', b'I', b'C', b'C', icc @ ..] => Some(Cow::Borrowed(icc)),
+        _ => None,
+    });
+    header.exif = meta.metadata(b"Exif").and_then(|item| meta.data(bytes, item)).and_then(exif_of);
+    header.xmp = meta.metadata(b"mime").and_then(|item| meta.data(bytes, item));
+    header.truncated = meta.data(bytes, item).is_none();
+    Ok(header)
+}
+
+/// EXIF of its item: an offset to its TIFF header stands before it.
+fn exif_of(data: Cow<'_, [u8]>) -> Option<Cow<'_, [u8]>> {
+    let skip = 4 + Reader(&data).small(4)? as usize;
+    match data {
+        Cow::Borrowed(data) => data.get(skip..).map(Cow::Borrowed),
+        Cow::Owned(data) => data.get(skip..).map(|exif| Cow::Owned(exif.to_vec())),
+    }
+}
+
+/// Finds what to decode.
+pub(crate) fn streams<'a>(bytes: &'a [u8], header: &Header) -> Result<Streams<'a>, Error> {
+    let meta = Meta::read(bytes)?;
+    let item = meta.item(meta.primary).ok_or_else(|| corrupt("an AVIF without a primary picture"))?;
+    let alpha = meta.alpha(item.id);
+    let cicp = meta.properties_of(item, b"colr").find_map(|part| {
+        let mut reader = Reader(part.body.strip_prefix(b"nclx")?.get(4..)?);
+        Some(Cicp { matrix: reader.small(2)? as u16, full_range: reader.small(1)? & 0x80 != 0 })
+    });
+    let premultiplied = alpha.is_some_and(|alpha| meta.references.contains(&(*b"prem", item.id, alpha.id)));
+    Ok(Streams {
+        colour: meta.sheet(bytes, item, header)?,
+        alpha: alpha.map(|alpha| meta.sheet(bytes, alpha, header)).transpose()?,
+        premultiplied,
+        cicp,
+    })
+}
+
+/// The file with its EXIF, XMP and unknown boxes blanked, and nothing behind its last box. Offsets stay.
+pub(crate) fn stripped(bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let meta = Meta::read(bytes)?;
+    let mut out = bytes.to_vec();
+    for item in meta.items.iter().filter(|item| [*b"Exif", *b"mime"].contains(&item.kind)) {
+        out[item.kind_at..item.kind_at + 4].copy_from_slice(b"skip");
+        for &(offset, length) in &item.extents {
+            let start = if item.in_idat { offset + meta.idat_at(bytes) as u64 } else { offset };
+            let range = start as usize..(start.saturating_add(length)).min(out.len() as u64) as usize;
+            out.get_mut(range).iter_mut().for_each(|data| data.fill(0));
+        }
+    }
+    let mut end = 0;
+    for part in parts(bytes, 0) {
+        end = part.at + part.body.len();
+        if ![*b"ftyp", *b"meta", *b"mdat", *b"moov"].contains(&part.kind) {
+            out[part.at..end].fill(0);
+        }
+    }
+    out.truncate(end);
+    Ok(out)
+}
+
+impl<'a> Meta<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut top = parts(bytes, 0);
+        let Some(meta) = top.find(|part| &part.kind == b"meta") else {
+            let sequence = parts(bytes, 0).any(|part| &part.kind == b"moov");
+            return Err(if sequence {
+                unsupported("an AVIF that is only a sequence, which is not read")
+            } else {
+                corrupt("an AVIF whose description of its picture is missing or cut short")
+            });
+        };
+        Meta::from_body(meta).ok_or_else(|| corrupt("an AVIF whose description of its picture is broken"))
+    }
+
+    fn from_body(meta: Part<'a>) -> Option<Self> {
+        let mut found = Meta::default();
+        let children: Vec<Part> = parts(meta.body.get(4..)?, meta.at + 4).collect();
+        // Items must be known before what is said about them.
+        for child in children.iter().filter(|child| &child.kind == b"iinf") {
+            found.item_infos(*child)?;
+        }
+        for child in &children {
+            match &child.kind {
+                b"pitm" => {
+                    let mut reader = Reader(child.body);
+                    let version = reader.small(4)? >> 24;
+                    found.primary = reader.small(if version == 0 { 2 } else { 4 })?;
+                }
+                b"iloc" => found.locations(child.body)?,
+                b"iref" => found.item_references(child.body)?,
+                b"iprp" => found.item_properties(*child)?,
+                b"idat" => found.idat = child.body,
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+
+    fn item_infos(&mut self, part: Part<'a>) -> Option<()> {
+        let head = if *part.body.first()? == 0 { 6 } else { 8 };
+        for info in parts(part.body.get(head..)?, part.at + head).take(MOST_ENTRIES) {
+            let mut reader = Reader(info.body);
+            let version = reader.small(4)? >> 24;
+            let width = match version {
+                2 => 2,
+                3 => 4,
+                _ => continue,
+            };
+            let id = reader.small(width)?;
+            let kind = *reader.0.get(2..)?.first_chunk()?;
+            self.items.push(Item { id, kind, kind_at: info.at + 4 + width + 2, ..Item::default() });
+        }
+        Some(())
+    }
+
+    fn locations(&mut self, body: &[u8]) -> Option<()> {
+        let mut reader = Reader(body);
+        let version = reader.small(4)? >> 24;
+        let widths = reader.small(2)? as usize;
+        let [offset, length, base, index] = [12, 8, 4, 0].map(|shift| widths >> shift & 15);
+        let id_width = if version < 2 { 2 } else { 4 };
+        for _ in 0..reader.small(id_width)?.min(MOST_ENTRIES as u32) {
+            let id = reader.small(id_width)?;
+            let method = if version == 0 { 0 } else { reader.small(2)? & 15 };
+            reader.take(2)?;
+            let base = reader.number(base)?;
+            let mut extents = Vec::new();
+            for _ in 0..reader.small(2)?.min(MOST_ENTRIES as u32) {
+                if version > 0 {
+                    reader.take(index)?;
+                }
+                extents.push((base.checked_add(reader.number(offset)?)?, reader.number(length)?));
+            }
+            if let Some(item) = self.items.iter_mut().find(|item| item.id == id) {
+                (item.extents, item.in_idat) = (extents, method == 1);
+            }
+        }
+        Some(())
+    }
+
+    fn item_references(&mut self, body: &'a [u8]) -> Option<()> {
+        let width = if *body.first()? == 0 { 2 } else { 4 };
+        for part in parts(body.get(4..)?, 0).take(MOST_ENTRIES) {
+            let mut reader = Reader(part.body);
+            let from = reader.small(width)?;
+            for _ in 0..reader.small(2)?.min(MOST_ENTRIES as u32) {
+                self.references.push((part.kind, from, reader.small(width)?));
+            }
+        }
+        Some(())
+    }
+
+    fn item_properties(&mut self, part: Part<'a>) -> Option<()> {
+        for child in parts(part.body, part.at) {
+            match &child.kind {
+                b"ipco" => self.properties = parts(child.body, child.at).take(MOST_ENTRIES).collect(),
+                b"ipma" => self.associations(child.body)?,
+                _ => {}
+            }
+        }
+        Some(())
+    }
+
+    fn associations(&mut self, body: &[u8]) -> Option<()> {
+        let mut reader = Reader(body);
+        let flags = reader.small(4)?;
+        let (id_width, wide) = (if flags >> 24 == 0 { 2 } else { 4 }, flags & 1 == 1);
+        for _ in 0..reader.small(4)?.min(MOST_ENTRIES as u32) {
+            let id = reader.small(id_width)?;
+            let mut properties = Vec::new();
+            for _ in 0..reader.small(1)? {
+                let index = if wide { reader.small(2)? & 0x7FFF } else { reader.small(1)? & 0x7F };
+                properties.extend((index as usize).checked_sub(1));
+            }
+            if let Some(item) = self.items.iter_mut().find(|item| item.id == id) {
+                item.properties = properties;
+            }
+        }
+        Some(())
+    }
+
+    fn item(&self, id: u32) -> Option<&Item> {
+        self.items.iter().find(|item| item.id == id)
+    }
+
+    fn properties_of(&self, item: &Item, kind: &[u8; 4]) -> impl Iterator<Item = Part<'a>> {
+        item.properties
+            .iter()
+            .filter_map(|index| self.properties.get(*index))
+            .filter(move |part| &part.kind == kind)
+            .copied()
+    }
+
+    /// Turned anticlockwise first, then mirrored.
+    fn orientation(&self, item: &Item) -> Orientation {
+        let first = |kind| self.properties_of(item, kind).next().and_then(|part| part.body.first().copied());
+        let quarter_turns = first(b"irot").unwrap_or(0) & 3;
+        let mirror = first(b"imir").map(|mode| mode & 1);
+        Orientation::from_exif(match (quarter_turns, mirror) {
+            (0, None) => 1,
+            (0, Some(0)) => 4,
+            (0, Some(_)) => 2,
+            (1, None) => 8,
+            (1, Some(0)) => 5,
+            (1, Some(_)) => 7,
+            (2, None) => 3,
+            (2, Some(0)) => 2,
+            (2, Some(_)) => 4,
+            (_, None) => 6,
+            (_, Some(0)) => 7,
+            (_, Some(_)) => 5,
+        })
+    }
+
+    fn alpha(&self, primary: u32) -> Option<&Item> {
+        let of_primary = self.references.iter().filter(|(kind, _, to)| kind == b"auxl" && *to == primary);
+        of_primary.filter_map(|(_, from, _)| self.item(*from)).find(|item| {
+            let mut kinds = self.properties_of(item, b"auxC");
+            kinds.any(|part| {
+                part.body.get(4..).is_some_and(|kind| ALPHA.iter().any(|alpha| kind.starts_with(alpha)))
+            })
+        })
+    }
+
+    /// An item of a type that describes the primary picture.
+    fn metadata(&self, kind: &[u8; 4]) -> Option<&Item> {
+        let describes = |item: &Item| self.references.contains(&(*b"cdsc", item.id, self.primary));
+        self.items.iter().find(|item| &item.kind == kind && describes(item))
+    }
+
+    fn idat_at(&self, bytes: &[u8]) -> usize {
+        self.idat.as_ptr() as usize - bytes.as_ptr() as usize
+    }
+
+    /// The frames of an item, which is a picture or a grid of pictures.
+    fn sheet(&self, bytes: &'a [u8], item: &Item, header: &Header) -> Result<Sheet<'a>, Error> {
+        let cut_short = || corrupt("the picture is cut short");
+        let (width, height) = (header.width, header.height);
+        let data = self.data(bytes, item).ok_or_else(cut_short)?;
+        match &item.kind {
+            b"av01" => Ok(Sheet { width, height, columns: 1, tiles: vec![data] }),
+            b"grid" => {
+                let Some([_, _, rows, columns]) = data.first_chunk() else { return Err(cut_short()) };
+                let (rows, columns) = (usize::from(*rows) + 1, usize::from(*columns) + 1);
+                let tiles =
+                    self.references.iter().filter(|(kind, from, _)| kind == b"dimg" && *from == item.id);
+                let tile = |id| self.item(id).filter(|tile| &tile.kind == b"av01");
+                let tiles = tiles.map(|(_, _, id)| self.data(bytes, tile(*id)?)).collect::<Option<Vec<_>>>();
+                let tiles = tiles.ok_or_else(cut_short)?;
+                if tiles.len() != rows * columns {
+                    return Err(corrupt("an AVIF whose grid has not as many tiles as it says"));
+                }
+                Ok(Sheet { width, height, columns, tiles })
+            }
+            _ => Err(unsupported("an AVIF that holds no AV1 picture, which is not read")),
+        }
+    }
+
+    /// An item's data; `None` when they aren't all there.
+    fn data(&self, bytes: &'a [u8], item: &Item) -> Option<Cow<'a, [u8]>> {
+        let whole = if item.in_idat { self.idat } else { bytes };
+        let slice = |&(offset, length): &(u64, u64)| {
+            let start = usize::try_from(offset).ok()?;
+            // A length of 0 means up to the end.
+            let end =
+                if length == 0 { whole.len() } else { start.checked_add(usize::try_from(length).ok()?)? };
+            whole.get(start..end)
+        };
+        match item.extents.as_slice() {
+            [] => None,
+            [only] => slice(only).map(Cow::Borrowed),
+            many => {
+                let total: u64 = many.iter().map(|extent| extent.1).fold(0, u64::saturating_add);
+                let pieces = many.iter().map(slice).collect::<Option<Vec<_>>>()?;
+                (total <= bytes.len() as u64).then(|| Cow::Owned(pieces.concat()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn arbitrary_meta_boxes_never_panic(
+            mut body in proptest::collection::vec(any::<u8>(), 0..300), kinds in proptest::collection::vec(0usize..8, 0..6),
+        ) {
+            let names = [b"pitm", b"iloc", b"iinf", b"iref", b"iprp", b"ipco", b"ipma", b"infe"];
+            for (place, kind) in kinds.iter().enumerate() {
+                let at = 4 + place * 40;
+                if body.len() >= at + 40 {
+                    body[at..at + 8].copy_from_slice(&[0, 0, 0, 40, names[*kind][0], names[*kind][1], names[*kind][2], names[*kind][3]]);
+                }
+            }
+            let mut file = b"\0\0\0\x14ftypavif\0\0\0\0avif".to_vec();
+            file.extend((body.len() as u32 + 8).to_be_bytes());
+            file.extend(b"meta");
+            file.extend(&body);
+            if let Ok(header) = header(&file, &Limits::default()) {
+                let _ = streams(&file, &header);
+            }
+            let _ = stripped(&file);
+        }
+    }
+}

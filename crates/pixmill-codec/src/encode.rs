@@ -1,0 +1,5 @@
+//! Pixels to bytes, one file a format.
+
+pub(crate) mod jpeg;
+pub(crate) mod png;
+pub(crate) mod webp;

@@ -1,0 +1,40 @@
+//! WebP through libwebp, lossy, with alpha.
+
+use crate::container::Kept;
+use crate::container::webp::with_metadata;
+use crate::error::unsupported;
+use crate::raster::{Layout, Raster};
+use crate::{Error, Recipe};
+
+/// Most pixels a side that the format allows.
+const MOST: u32 = 16_383;
+
+/// Encodes RGB or RGBA; grey is spread to RGB, which costs nothing in the file.
+pub(crate) fn encode(raster: Raster, recipe: &Recipe, kept: &Kept) -> Result<Vec<u8>, Error> {
+    if raster.width > MOST || raster.height > MOST {
+        return Err(unsupported(
+            "a WebP can't be wider or higher than 16,383 pixels; ask for a smaller size",
+        ));
+    }
+    let raster = spread(raster);
+    let encoder = match raster.layout {
+        Layout::Rgba => webp::Encoder::from_rgba(&raster.data, raster.width, raster.height),
+        _ => webp::Encoder::from_rgb(&raster.data, raster.width, raster.height),
+    };
+    let encoded = encoder
+        .encode_simple(false, f32::from(recipe.quality))
+        .map_err(|error| unsupported(format!("can't be written as WebP: {error:?}")))?;
+    if kept == &Kept::default() { Ok(encoded.to_vec()) } else { with_metadata(&encoded, kept) }
+}
+
+fn spread(raster: Raster) -> Raster {
+    let (layout, data): (_, Vec<u8>) = match raster.layout {
+        Layout::Grey => (Layout::Rgb, raster.data.iter().flat_map(|grey| [*grey; 3]).collect()),
+        Layout::GreyAlpha => {
+            let pixels = raster.data.as_chunks::<2>().0;
+            (Layout::Rgba, pixels.iter().flat_map(|[grey, alpha]| [*grey, *grey, *grey, *alpha]).collect())
+        }
+        _ => return raster,
+    };
+    Raster::new(raster.width, raster.height, layout, data)
+}

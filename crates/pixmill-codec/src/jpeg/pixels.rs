@@ -1,0 +1,188 @@
+//! Pixels to a baseline JPEG, by libjpeg's steps and plain rounding, with codes made for the picture.
+
+use super::dct::Quantiser;
+use super::quantise::{Plane, standard_steps};
+pub(crate) use super::strip::Chroma;
+use super::token::{KINDS, Token};
+use super::write::{self, Picture, plane};
+use super::{Arena, Refusal};
+use crate::raster::{Layout, Raster};
+
+/// Blocks of an MCU in the order in which they are written: component, and place in units of blocks.
+type Mcu = &'static [(usize, usize, usize)];
+const GREY: Mcu = &[(0, 0, 0)];
+const FULL: Mcu = &[(0, 0, 0), (1, 0, 0), (2, 0, 0)];
+const QUARTER: Mcu = &[(0, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 0, 0), (2, 0, 0)];
+
+/// Encodes grey, RGB or YCbCr of at most 65,535 pixels a side. `segments` are put behind the JFIF header: marker and
+/// body, of 65,533 bytes at most. `None` when a side is longer.
+pub(crate) fn encode(
+    raster: &Raster,
+    quality: u8,
+    chroma: Chroma,
+    segments: &[(u8, Vec<u8>)],
+    arena: &mut Arena,
+) -> Option<Vec<u8>> {
+    let (width, height) = (u16::try_from(raster.width).ok()?, u16::try_from(raster.height).ok()?);
+    let (components, mcu, sampling) = match (raster.layout, chroma) {
+        (Layout::Grey, _) => (1, GREY, 0x11),
+        (_, Chroma::Full) => (3, FULL, 0x11),
+        (_, Chroma::Quarter) => (3, QUARTER, 0x22),
+    };
+    let steps: Vec<[u8; 64]> = (0..components)
+        .map(|at| standard_steps(plane(at), quality).map(|step| step.min(255) as u8))
+        .collect();
+    arena.tokens.clear();
+    arena.counts.clear();
+    tokenise(raster, chroma, mcu, &steps, arena).ok()?;
+    let blocks = |component| (component, mcu.iter().filter(|block| block.0 == component).count());
+    let scans = [(0..components).map(blocks).collect()];
+    let picture = Picture { width, height, sampling, steps: &steps, scans: &scans, segments };
+    Some(write::write(&picture, &arena.tokens, &arena.counts))
+}
+
+fn tokenise(
+    raster: &Raster,
+    chroma: Chroma,
+    mcu: Mcu,
+    steps: &[[u8; 64]],
+    arena: &mut Arena,
+) -> Result<(), Refusal> {
+    let edge = if mcu.len() == QUARTER.len() { 16 } else { 8 };
+    let quantisers: Vec<Quantiser> = steps.iter().map(Quantiser::new).collect();
+    let mut previous = [0; 3];
+    arena.strip.begin(raster, edge);
+    for top in (0..raster.height as usize).step_by(edge) {
+        arena.strip.fill(raster, top, edge, chroma);
+        for left in 0..(raster.width as usize).div_ceil(edge) {
+            let room = arena.tokens.room(usize::MAX).ok_or(Refusal::OtherKind)?;
+            let mut written = 0;
+            for &(component, x, y) in mcu {
+                let at = if component == 0 { left * edge } else { left * 8 };
+                let block = arena.strip.block(component, chroma, at + x * 8, y * 8);
+                let (coefficients, present) = quantisers[component].coefficients(block);
+                let plane = plane(component);
+                let mut out = Out {
+                    plane,
+                    counts: &mut arena.counts.0[plane as usize],
+                    room: &mut room[written..],
+                    written: 0,
+                };
+                out.block(&coefficients, present, &mut previous[component]);
+                written += out.written;
+            }
+            arena.tokens.keep(written);
+        }
+    }
+    arena.tokens.push(Token::end_of_scan(), usize::MAX).ok_or(Refusal::OtherKind)
+}
+
+/// Where a block's tokens go.
+struct Out<'a> {
+    plane: Plane,
+    counts: &'a mut [u32; KINDS],
+    room: &'a mut [Token],
+    written: usize,
+}
+
+impl Out<'_> {
+    fn block(&mut self, coefficients: &[i16; 64], present: u64, previous_dc: &mut i32) {
+        let dc = i32::from(coefficients[0]);
+        let (size, bits) = magnitude(dc - *previous_dc);
+        *previous_dc = dc;
+        self.put(Token::dc(self.plane, size, bits));
+        let (mut left, mut last) = (present & !1, 0);
+        while left != 0 {
+            let at = left.trailing_zeros();
+            let (size, bits) = magnitude(coefficients[at as usize & 63].into());
+            self.put(Token::ac(self.plane, at - last - 1, size, bits));
+            last = at;
+            left &= left - 1;
+        }
+        if last != 63 {
+            self.put(Token::end_of_block(self.plane));
+        }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, token: Token) {
+        self.counts[token.kind() % KINDS] += 1;
+        self.room[self.written] = token;
+        self.written += 1;
+    }
+}
+
+/// Bits of a value's magnitude, and those bits: for a negative value their complement (T.81, F.1.2.1.1).
+#[inline(always)]
+fn magnitude(value: i32) -> (u32, u32) {
+    let size = 32 - value.unsigned_abs().leading_zeros();
+    let bits = (value + (value >> 31)) as u32 & ((1 << size) - 1);
+    (size, bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decoded(jpeg: &[u8]) -> (usize, usize, Vec<u8>) {
+        let mut decoder = zune_jpeg::JpegDecoder::new(zune_core::bytestream::ZCursor::new(jpeg));
+        let pixels = decoder.decode().unwrap();
+        let (width, height) = decoder.dimensions().unwrap();
+        (width, height, pixels)
+    }
+
+    fn slopes(width: u32, height: u32, layout: Layout) -> Raster {
+        let channels = layout.channels() as u32;
+        let sample = |i: u32| {
+            let (x, y) = (i / channels % width, i / channels / width);
+            (x * (3 - i % channels) + y * 2) as u8 / 2
+        };
+        Raster::new(width, height, layout, (0..width * height * channels).map(sample).collect())
+    }
+
+    #[test]
+    fn what_is_written_shows_the_picture() {
+        for (chroma, quality) in [(Chroma::Quarter, 85), (Chroma::Full, 95)] {
+            for (width, height) in [(1, 1), (7, 13), (16, 16), (61, 35)] {
+                let raster = slopes(width, height, Layout::Rgb);
+                let jpeg = encode(&raster, quality, chroma, &[], &mut Arena::default()).unwrap();
+                let (w, h, pixels) = decoded(&jpeg);
+                assert_eq!((w as u32, h as u32), (width, height));
+                let off: u64 = pixels.iter().zip(&raster.data).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+                let mean = off as f64 / pixels.len() as f64;
+                assert!(mean < 6.0, "{width}x{height} at {quality}: mean difference {mean}");
+            }
+        }
+    }
+
+    #[test]
+    fn grey_has_one_component() {
+        let jpeg =
+            encode(&slopes(20, 9, Layout::Grey), 50, Chroma::Quarter, &[], &mut Arena::default()).unwrap();
+        let frame = jpeg.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();
+        assert_eq!(jpeg[frame + 9], 1);
+    }
+
+    proptest! {
+        #[test]
+        fn noise_of_any_size_and_quality_can_be_read_back(
+            width in 1u32..40, height in 1u32..40, quality in 1u8..=100, full: bool, seed: u64,
+        ) {
+            let mut state = seed | 1;
+            let data = (0..width * height * 3).map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state as u8
+            });
+            let raster = Raster::new(width, height, Layout::Rgb, data.collect());
+            let chroma = if full { Chroma::Full } else { Chroma::Quarter };
+            let mut arena = Arena::default();
+            let jpeg = encode(&raster, quality, chroma, &[], &mut arena).unwrap();
+            let (w, h, _) = decoded(&jpeg);
+            prop_assert_eq!((w as u32, h as u32), (width, height));
+            prop_assert_eq!(encode(&raster, quality, chroma, &[], &mut arena).unwrap(), jpeg);
+        }
+    }
+}

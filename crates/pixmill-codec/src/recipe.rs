@@ -1,0 +1,111 @@
+//! What to do to each picture.
+
+use serde::{Deserialize, Serialize};
+
+/// The format asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// JPEG; alpha goes onto the background.
+    #[default]
+    Jpeg,
+    /// WebP, lossy.
+    Webp,
+    /// PNG, lossless.
+    Png,
+    /// What the source is; GIF, BMP and TIFF become PNG.
+    Keep,
+}
+
+/// The format that an output really has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// `image/jpeg`
+    Jpeg,
+    /// `image/webp`
+    Webp,
+    /// `image/png`
+    Png,
+    /// `image/avif`; only a source kept as it is.
+    Avif,
+}
+
+impl OutputFormat {
+    /// The usual file name extension, without a dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            OutputFormat::Jpeg => "jpg",
+            OutputFormat::Webp => "webp",
+            OutputFormat::Png => "png",
+            OutputFormat::Avif => "avif",
+        }
+    }
+
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            OutputFormat::Jpeg => "image/jpeg",
+            OutputFormat::Webp => "image/webp",
+            OutputFormat::Png => "image/png",
+            OutputFormat::Avif => "image/avif",
+        }
+    }
+}
+
+/// Metadata that outputs keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeepMetadata {
+    /// Nothing.
+    #[default]
+    None,
+    /// An sRGB profile.
+    Icc,
+    /// An sRGB profile, EXIF with orientation 1, XMP.
+    All,
+}
+
+/// Red, green and blue, each 0 to 255, in sRGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Background(pub [u8; 3]);
+
+impl Default for Background {
+    fn default() -> Self {
+        Background([255; 3])
+    }
+}
+
+/// What to do to each picture. Serialised with its request, so fields are only ever added, with a default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Recipe {
+    /// The format asked for.
+    pub format: Format,
+    /// 1 to 100, as libjpeg and libwebp count it. PNG is lossless whatever it says.
+    pub quality: u8,
+    /// Fit inside this width after turning upright; never enlarge. Pixels.
+    pub max_width: Option<u32>,
+    /// Fit inside this height after turning upright; never enlarge. Pixels.
+    pub max_height: Option<u32>,
+    /// What alpha is flattened onto in a format without alpha.
+    pub background: Background,
+    /// Write progressive JPEG.
+    pub progressive: bool,
+    /// Metadata that the output keeps.
+    pub keep_metadata: KeepMetadata,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe {
+            format: Format::Jpeg,
+            quality: 50,
+            max_width: None,
+            max_height: None,
+            background: Background::default(),
+            progressive: false,
+            keep_metadata: KeepMetadata::None,
+        }
+    }
+}

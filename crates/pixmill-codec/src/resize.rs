@@ -1,0 +1,88 @@
+//! Making a picture smaller.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+
+use crate::raster::{Layout, Raster};
+use crate::{Error, ErrorKind, Recipe};
+
+/// The size of a picture that fits inside the recipe's bounds, in its shape, never enlarged. Pixels, upright.
+pub(crate) fn fitted(width: u32, height: u32, recipe: &Recipe) -> (u32, u32) {
+    let bound = |most: Option<u32>, size: u32| most.map_or(1.0, |most| f64::from(most) / f64::from(size));
+    let scale = bound(recipe.max_width, width).min(bound(recipe.max_height, height));
+    if scale >= 1.0 {
+        return (width, height);
+    }
+    let scaled = |size: u32, most: Option<u32>| {
+        let size = (f64::from(size) * scale).round().max(1.0) as u32;
+        most.map_or(size, |most| size.min(most.max(1)))
+    };
+    (scaled(width, recipe.max_width), scaled(height, recipe.max_height))
+}
+
+/// The picture at a new size, by Lanczos3; alpha is premultiplied for it, so that hidden colours don't bleed.
+pub(crate) fn resized(
+    raster: Raster,
+    width: u32,
+    height: u32,
+    resizer: &mut Resizer,
+) -> Result<Raster, Error> {
+    if (raster.width, raster.height) == (width, height) {
+        return Ok(raster);
+    }
+    let pixel_type = match raster.layout {
+        Layout::Grey => PixelType::U8,
+        Layout::GreyAlpha => PixelType::U8x2,
+        Layout::Rgb | Layout::Ycbcr => PixelType::U8x3,
+        Layout::Rgba | Layout::Cmyk => PixelType::U8x4,
+    };
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+        .use_alpha(raster.layout.has_alpha());
+    let failed = |what: String| Error::new(ErrorKind::Corrupt, format!("could not be resized: {what}"));
+    let from = ImageRef::new(raster.width, raster.height, &raster.data, pixel_type)
+        .map_err(|error| failed(error.to_string()))?;
+    let mut to = Image::new(width, height, pixel_type);
+    resizer.resize(&from, &mut to, &options).map_err(|error| failed(error.to_string()))?;
+    Ok(Raster::new(width, height, raster.layout, to.into_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn recipe(max_width: Option<u32>, max_height: Option<u32>) -> Recipe {
+        Recipe { max_width, max_height, ..Recipe::default() }
+    }
+
+    #[test]
+    fn bounds_are_kept_in_the_shape_of_the_picture() {
+        assert_eq!(fitted(768, 512, &recipe(Some(300), Some(250))), (300, 200));
+        assert_eq!(fitted(512, 768, &recipe(Some(300), Some(250))), (167, 250));
+        assert_eq!(fitted(2000, 3, &recipe(Some(100), None)), (100, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_enlarged_or_leaves_its_bounds(
+            width in 1u32..70_000, height in 1u32..70_000,
+            max_width in proptest::option::of(1u32..5_000), max_height in proptest::option::of(1u32..5_000),
+        ) {
+            let (w, h) = fitted(width, height, &recipe(max_width, max_height));
+            prop_assert!(w >= 1 && h >= 1 && w <= width && h <= height);
+            prop_assert!(max_width.is_none_or(|most| w <= most) && max_height.is_none_or(|most| h <= most));
+        }
+    }
+
+    #[test]
+    fn hidden_colours_do_not_bleed_into_visible_ones() {
+        let pixels =
+            (0..64).flat_map(|i| if i % 8 < 4 { [255, 0, 0, 255] } else { [0, 255, 0, 0] }).collect();
+        let picture = Raster::new(8, 8, Layout::Rgba, pixels);
+        let small = resized(picture, 2, 2, &mut Resizer::new()).unwrap();
+        for pixel in small.data.chunks(4).filter(|pixel| pixel[3] > 0) {
+            assert_eq!(&pixel[..3], [255, 0, 0]);
+        }
+    }
+}

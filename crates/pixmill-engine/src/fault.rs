@@ -1,0 +1,42 @@
+//! Why something did not work: a code, a sentence, and whether trying again may help.
+
+use std::time::Duration;
+
+use crate::code::Code;
+
+/// A fault with a stable code and a sentence for people. The message names no secret, no query string.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Fault {
+    /// From the one list.
+    pub code: Code,
+    /// What was wrong and where, in words, without the code.
+    pub message: String,
+    /// Trying again may help.
+    pub transient: bool,
+    /// The other side asked to be left alone for so long.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// A fault that trying again does not mend.
+    pub fn permanent(code: Code, message: impl Into<String>) -> Self {
+        Fault { code, message: message.into(), transient: false, retry_after: None }
+    }
+
+    /// A fault that may be gone next time.
+    pub fn transient(code: Code, message: impl Into<String>) -> Self {
+        Fault { code, message: message.into(), transient: true, retry_after: None }
+    }
+
+    /// The same, with the time that the other side asked for.
+    pub fn after(self, retry_after: Option<Duration>) -> Self {
+        Fault { retry_after, ..self }
+    }
+}
+
+impl From<pixmill_codec::Error> for Fault {
+    fn from(error: pixmill_codec::Error) -> Self {
+        Fault::permanent(error.kind.into(), error.message)
+    }
+}

@@ -1,0 +1,10 @@
+//! What pixmill does, in words of its own: no vendor, no protocol, no clock but its ports'.
+
+pub mod catalogue;
+pub mod code;
+pub mod fault;
+pub mod model;
+pub mod pipeline;
+pub mod port;
+pub mod run;
+pub mod upkeep;

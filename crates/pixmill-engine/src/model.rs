@@ -1,0 +1,11 @@
+//! The words of pixmill and the states that requests and images go through. Knows no port.
+
+pub mod event;
+pub mod id;
+pub mod image;
+pub mod lease;
+pub mod recipe;
+pub mod request;
+pub mod row;
+pub mod source;
+pub mod time;

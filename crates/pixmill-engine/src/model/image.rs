@@ -1,0 +1,143 @@
+//! An image: its states, and the transitions between them.
+
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::id::{ImageId, RequestId};
+use crate::model::lease::Token;
+use crate::model::time::Timestamp;
+
+/// Where an image stands. `pending → processing → completed | failed | cancelled`; ends absorb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImageStatus {
+    /// Waits to be claimed, perhaps until a time.
+    Pending,
+    /// Claimed by a worker under a lease.
+    Processing,
+    /// Its output is stored and readable.
+    Completed,
+    /// Ended with a code.
+    Failed,
+    /// Ended because its request was cancelled.
+    Cancelled,
+}
+
+impl ImageStatus {
+    /// Every status, in the order of an image's life.
+    pub const ALL: [ImageStatus; 5] = [
+        ImageStatus::Pending,
+        ImageStatus::Processing,
+        ImageStatus::Completed,
+        ImageStatus::Failed,
+        ImageStatus::Cancelled,
+    ];
+
+    /// As written in records, APIs and results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ImageStatus::Pending => "pending",
+            ImageStatus::Processing => "processing",
+            ImageStatus::Completed => "completed",
+            ImageStatus::Failed => "failed",
+            ImageStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether this is an end, which nothing but an explicit retry re-opens.
+    pub fn is_end(self) -> bool {
+        matches!(self, ImageStatus::Completed | ImageStatus::Failed | ImageStatus::Cancelled)
+    }
+
+    /// Whether an image may go from here to there.
+    pub fn may_become(self, next: ImageStatus) -> bool {
+        use ImageStatus::*;
+        match (self, next) {
+            (Pending, Processing | Cancelled) => true,
+            (Pending, Completed | Failed) => true, // follows an equal URL, or its origin was given up
+            (Processing, Pending | Completed | Failed | Cancelled) => true,
+            (Failed | Cancelled, Pending) => true, // explicit retry only
+            _ => false,
+        }
+    }
+}
+
+/// An image that may be claimed: what a worker must know to decide whether it can start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Which image.
+    pub image: ImageId,
+    /// Of which request.
+    pub request: RequestId,
+    /// The URL or path as it stands in the catalogue.
+    pub input: String,
+    /// Its last attempt ended in a crash: to be tried alone in its process.
+    pub suspect: bool,
+}
+
+/// An image that a worker has claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Which image.
+    pub image: ImageId,
+    /// Of which request.
+    pub request: RequestId,
+    /// Row in the catalogue, from 0, rows that can't be used included.
+    pub row: u64,
+    /// Place in the row, from 0.
+    pub position: u32,
+    /// The URL or path as it stands in the catalogue.
+    pub input: String,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The right to end the image.
+    pub token: Token,
+}
+
+/// A stored output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Its URL, or its path relative to the output folder.
+    pub location: String,
+    /// Size of what was fetched, bytes.
+    pub bytes_before: u64,
+    /// Size of what was stored, bytes.
+    pub bytes_after: u64,
+}
+
+/// What a worker says became of an image it had claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Stored and readable.
+    Completed(Output),
+    /// Over, with the reason.
+    Failed(Failure),
+    /// To be tried again at this time or later; the attempt counts.
+    Retry(Timestamp),
+    /// Handed back untouched by a clean stop; the attempt does not count.
+    GivenBack,
+}
+
+/// Why an image failed, as records keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// From the one list.
+    pub code: Code,
+    /// A sentence for people, without the code.
+    pub message: String,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Failure { code: fault.code, message: fault.message }
+    }
+}
+
+/// One end (or return) of one image, to be written by compare-and-set on its token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settlement {
+    /// Which image.
+    pub image: ImageId,
+    /// The right to end it.
+    pub token: Token,
+    /// What became of it.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,32 @@
+//! A worker's right to end an image.
+
+use std::time::Duration;
+
+use crate::model::time::Timestamp;
+
+/// How long a lease holds unless it is renewed.
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// How often leases are renewed: a third of [`LEASE`], so that two renewals may be lost.
+pub const RENEW_EVERY: Duration = Duration::from_secs(20);
+
+/// Distinguishes one claim from every other; a writer whose token is old loses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Token(pub i64);
+
+/// A token and the time until which it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// The token.
+    pub token: Token,
+    /// Nobody else claims before this.
+    pub until: Timestamp,
+}
+
+impl Lease {
+    /// A lease that begins now, under a token that was never used before (62 random bits).
+    pub fn from(now: Timestamp) -> Self {
+        let random = uuid::Uuid::new_v4().as_u64_pair().1 & (i64::MAX as u64);
+        Lease { token: Token(random as i64), until: now + LEASE }
+    }
+}

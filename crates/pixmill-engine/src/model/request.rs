@@ -1,0 +1,136 @@
+//! A request: its states, its progress, and when it is complete.
+
+use pixmill_codec::Recipe;
+
+use crate::model::id::RequestId;
+use crate::model::time::Timestamp;
+
+/// Where a request stands. `receiving → pending → processing → completed | cancelled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RequestStatus {
+    /// Its rows are being written; nobody sees it yet.
+    Receiving,
+    /// Accepted; no image has been claimed.
+    Pending,
+    /// At least one image has been claimed.
+    Processing,
+    /// Every image has ended.
+    Completed,
+    /// Cancelled; its images have ended or read as cancelled.
+    Cancelled,
+}
+
+impl RequestStatus {
+    /// Every status, in the order of a request's life.
+    pub const ALL: [RequestStatus; 5] = [
+        RequestStatus::Receiving,
+        RequestStatus::Pending,
+        RequestStatus::Processing,
+        RequestStatus::Completed,
+        RequestStatus::Cancelled,
+    ];
+
+    /// As written in records and APIs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RequestStatus::Receiving => "receiving",
+            RequestStatus::Pending => "pending",
+            RequestStatus::Processing => "processing",
+            RequestStatus::Completed => "completed",
+            RequestStatus::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether its images may be fed to workers.
+    pub fn is_open(self) -> bool {
+        matches!(self, RequestStatus::Pending | RequestStatus::Processing)
+    }
+
+    /// Whether a request may go from here to there.
+    pub fn may_become(self, next: RequestStatus) -> bool {
+        use RequestStatus::*;
+        match (self, next) {
+            (Receiving, Pending) => true,
+            (Pending, Processing | Completed | Cancelled) => true,
+            (Processing, Completed | Cancelled) => true,
+            (Completed | Cancelled, Pending) => true, // explicit retry only, which raises the round
+            _ => false,
+        }
+    }
+}
+
+/// What an intake begins with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRequest {
+    /// Its id.
+    pub id: RequestId,
+    /// What to do to each image.
+    pub recipe: Recipe,
+    /// The header as one CSV record, without line end.
+    pub header: String,
+    /// What the catalogue is called: its path for `run`, its file name for an upload.
+    pub catalogue: String,
+}
+
+/// A request as records know it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// Where it stands.
+    pub status: RequestStatus,
+    /// Raised by each retry, from 1.
+    pub round: u32,
+    /// What to do to each image.
+    pub recipe: Recipe,
+    /// The header as one CSV record, without line end.
+    pub header: String,
+    /// What the catalogue is called.
+    pub catalogue: String,
+    /// SHA-256 of the catalogue's bytes, hexadecimal, once it is taken in.
+    pub digest: String,
+    /// Rows that can be used.
+    pub rows: u64,
+    /// Rows that can't.
+    pub row_errors: u64,
+    /// When its intake began.
+    pub created: Timestamp,
+    /// When it was completed, in this round.
+    pub completed: Option<Timestamp>,
+}
+
+/// How far a request is: counted from image rows, or kept in the transaction that changes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Images waiting.
+    pub pending: u64,
+    /// Images claimed.
+    pub processing: u64,
+    /// Images stored.
+    pub completed: u64,
+    /// Images that ended with a code.
+    pub failed: u64,
+    /// Images cancelled.
+    pub cancelled: u64,
+    /// Bytes fetched, over completed images.
+    pub bytes_before: u64,
+    /// Bytes stored, over completed images.
+    pub bytes_after: u64,
+}
+
+impl Progress {
+    /// All images.
+    pub fn total(&self) -> u64 {
+        self.pending + self.processing + self.ended()
+    }
+
+    /// Images that reached their end.
+    pub fn ended(&self) -> u64 {
+        self.completed + self.failed + self.cancelled
+    }
+
+    /// Whether every image has ended: the one rule of completion, true of an empty request too.
+    pub fn is_complete(&self) -> bool {
+        self.pending == 0 && self.processing == 0
+    }
+}

@@ -1,0 +1,147 @@
+//! The way of an image, stage by stage, in the order of their names.
+//!
+//! catalogue → [`accept`] → [`dispatch`] → [`fetch`] → [`recompress`] → [`save`] → [`settle`]
+
+pub mod accept;
+mod budget;
+pub mod dispatch;
+mod fetch;
+mod recompress;
+mod save;
+mod settle;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pixmill_codec::Limits;
+use tokio_util::sync::CancellationToken;
+
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::id::RequestId;
+use crate::model::image::ImageStatus;
+use crate::port::clock::Clock;
+use crate::port::origin::{Files, Origin};
+use crate::port::queue::Queue;
+use crate::port::records::Records;
+use crate::port::sandbox::Sandbox;
+use crate::port::storage::Storage;
+
+/// The stages, as the files of this folder name them.
+pub const STAGES: [&str; 6] = ["accept", "dispatch", "fetch", "recompress", "save", "settle"];
+
+/// What the pipeline stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// The only truth.
+    pub records: Arc<dyn Records>,
+    /// Delivers image ids.
+    pub queue: Arc<dyn Queue>,
+    /// Keeps outputs.
+    pub storage: Arc<dyn Storage>,
+    /// Runs the codec.
+    pub sandbox: Arc<dyn Sandbox>,
+    /// Answers for URLs.
+    pub origin: Arc<dyn Origin>,
+    /// Answers for paths; `None` where paths are not accepted.
+    pub files: Option<Arc<dyn Files>>,
+    /// Tells and passes time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How much of everything.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Most fetches under way.
+    pub connections: usize,
+    /// Most requests under way to one origin.
+    pub per_origin: usize,
+    /// Bytes that fetched pictures and decoded pixels may take together.
+    pub memory_bytes: u64,
+    /// Bounds on a picture.
+    pub limits: Limits,
+    /// Most bytes of a source.
+    pub max_bytes: u64,
+    /// One attempt at fetching, body included.
+    pub timeout: Duration,
+    /// Most attempts at an image, crashes included.
+    pub attempts: u32,
+    /// The longest Retry-After that is honoured.
+    pub longest_retry_after: Duration,
+}
+
+/// Which images to work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Those of one request, until it has ended.
+    Request(RequestId),
+    /// All there are and will be, until stopped.
+    All,
+}
+
+/// One image's end, as it is shown to whoever watches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Row, from 0.
+    pub row: u64,
+    /// Position in the row, from 0.
+    pub position: u32,
+    /// Scheme, host and port that were asked.
+    pub origin: String,
+    /// `completed` or `failed`.
+    pub status: ImageStatus,
+    /// Why, when failed.
+    pub code: Option<Code>,
+    /// Bytes fetched.
+    pub bytes_before: u64,
+    /// Bytes stored.
+    pub bytes_after: u64,
+    /// Attempts it took.
+    pub attempt: u32,
+    /// How long its last fetch took.
+    pub fetching: Duration,
+}
+
+/// Watches images end, after their ends are durable.
+pub trait Watcher: Send + Sync {
+    /// An image ended.
+    fn ended(&self, ended: Ended);
+}
+
+/// The stages from dispatch to settle, over their ports.
+pub struct Pipeline {
+    ports: Ports,
+    settings: Settings,
+    watcher: Arc<dyn Watcher>,
+}
+
+impl Pipeline {
+    /// A pipeline that has not begun.
+    pub fn new(ports: Ports, settings: Settings, watcher: Arc<dyn Watcher>) -> Self {
+        Pipeline { ports, settings, watcher }
+    }
+
+    /// Works until the scope has ended or `stop` is cancelled; what was under way then is finished or handed back.
+    ///
+    /// # Errors
+    /// What no image can be blamed for: `disk.full`, `disk.read_only`, `backend.unavailable`. Nothing is lost by it.
+    pub async fn work(&self, scope: Scope, stop: CancellationToken) -> Result<(), Fault> {
+        let stop = stop.child_token();
+        let (settler, settling) = settle::start(&self.ports, stop.clone());
+        let worked = {
+            let worker = Arc::new(dispatch::Worker::new(
+                self.ports.clone(),
+                self.settings.clone(),
+                settler,
+                self.watcher.clone(),
+                stop.clone(),
+            ));
+            dispatch::run(worker, scope).await
+        };
+        // The worker is gone and its settler with it, so the settle stage ends once it has written all it was given.
+        let settled = settling.await.unwrap_or_else(|broken| {
+            Err(Fault::permanent(Code::BackendUnavailable, format!("the settle stage broke off: {broken}")))
+        });
+        settled.and(worked)
+    }
+}

@@ -1,0 +1,228 @@
+//! Accept: a catalogue is streamed, validated and written to records, then made a request.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pixmill_codec::Recipe;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::Ports;
+use crate::catalogue::{Catalogue, Next, OpenError, Row};
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::id::RequestId;
+use crate::model::request::NewRequest;
+use crate::model::row::{NewImage, NewRow, RowError};
+use crate::model::source::Fingerprint;
+use crate::port::records::IntakeEnd;
+
+/// Rows that go to records at a time.
+const BATCH: usize = 2_000;
+
+/// Batches that may wait for records.
+const WAITING: usize = 2;
+
+/// Faults of rows that are kept with their lines.
+const ROW_ERRORS: usize = 1_000;
+
+/// What an intake is for.
+#[derive(Debug, Clone)]
+pub struct Intake {
+    /// What to do to each image.
+    pub recipe: Recipe,
+    /// What the catalogue is called.
+    pub catalogue: String,
+}
+
+/// A catalogue of which nothing can be used, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The first reasons, 1,000 at most; at least one.
+    pub errors: Vec<RowError>,
+    /// All of them.
+    pub total: u64,
+}
+
+/// Why there is no request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotAccepted {
+    /// The catalogue can't be used.
+    Refused(Refusal),
+    /// Something else went wrong; nothing is left behind.
+    Fault(Fault),
+}
+
+impl From<Fault> for NotAccepted {
+    fn from(fault: Fault) -> Self {
+        NotAccepted::Fault(fault)
+    }
+}
+
+/// What the reading thread says.
+enum Said {
+    Header(String),
+    Rows(Vec<NewRow>),
+    End(IntakeEnd),
+    Refused(Refusal),
+    Fault(Fault),
+}
+
+/// Takes a catalogue in. Once this returns, request and rows are durable; when it fails, nothing is left behind.
+/// `reading` is told now and then how many rows and bytes have been read.
+///
+/// # Errors
+/// A refusal, or faults of records and of reading.
+pub async fn accept(
+    ports: &Ports,
+    catalogue: impl Read + Send + 'static,
+    intake: Intake,
+    reading: impl Fn(u64, u64) + Send + 'static,
+) -> Result<RequestId, NotAccepted> {
+    let id = RequestId::new();
+    let accepted = write(ports, &id, catalogue, intake, reading).await;
+    if accepted.is_err() {
+        ports.records.discard(&id).await?;
+    }
+    accepted.map(|()| id)
+}
+
+/// Reading and writing each have a thread of their own: one parses while the other waits for the disk.
+async fn write(
+    ports: &Ports,
+    id: &RequestId,
+    catalogue: impl Read + Send + 'static,
+    intake: Intake,
+    reading: impl Fn(u64, u64) + Send + 'static,
+) -> Result<(), NotAccepted> {
+    let (said, mut says) = mpsc::channel(WAITING);
+    let reader = tokio::task::spawn_blocking(move || read(catalogue, &said, reading));
+    while let Some(message) = says.recv().await {
+        let now = ports.clock.now();
+        match message {
+            Said::Header(header) => {
+                let catalogue = intake.catalogue.clone();
+                let new = NewRequest { id: id.clone(), recipe: intake.recipe, header, catalogue };
+                ports.records.begin(new, now).await?;
+            }
+            Said::Rows(rows) => ports.records.append(id, rows, now).await?,
+            Said::End(end) => return Ok(ports.records.open(id, end, now).await?),
+            Said::Refused(refusal) => return Err(NotAccepted::Refused(refusal)),
+            Said::Fault(fault) => return Err(NotAccepted::Fault(fault)),
+        }
+    }
+    let broken = reader.await.err().map_or_else(String::new, |error| format!(": {error}"));
+    Err(NotAccepted::Fault(Fault::permanent(
+        Code::CatalogueEncoding,
+        format!("the catalogue's reader broke off{broken}"),
+    )))
+}
+
+/// Reads the whole catalogue; ends early when nobody listens any more.
+fn read(catalogue: impl Read, said: &mpsc::Sender<Said>, reading: impl Fn(u64, u64)) {
+    let seen = Arc::new(AtomicU64::new(0));
+    let mut digested = Digested { inner: catalogue, digest: Sha256::new(), seen: seen.clone() };
+    let _ = match rows(&mut digested, said, |rows| reading(rows, seen.load(Ordering::Relaxed))) {
+        Ok(mut end) => {
+            // Whatever the parser did not need belongs to the digest all the same.
+            match io::copy(&mut digested, &mut io::sink()) {
+                Ok(_) => {
+                    end.digest = hexadecimal(&digested.digest.finalize());
+                    said.blocking_send(if end.rows == 0 && end.row_errors_total > 0 {
+                        Said::Refused(Refusal { errors: end.row_errors, total: end.row_errors_total })
+                    } else {
+                        Said::End(end)
+                    })
+                }
+                Err(error) => said.blocking_send(Said::Fault(unreadable(&error))),
+            }
+        }
+        Err(Some(message)) => said.blocking_send(message),
+        Err(None) => Ok(()),
+    };
+}
+
+/// Sends rows in batches. `Err(None)` when nobody listens any more.
+fn rows(
+    catalogue: &mut impl Read,
+    said: &mpsc::Sender<Said>,
+    reading: impl Fn(u64),
+) -> Result<IntakeEnd, Option<Said>> {
+    let send = |message| said.blocking_send(message).map_err(|_| None);
+    let mut catalogue = Catalogue::open(catalogue).map_err(|error| Some(unopened(error)))?;
+    send(Said::Header(catalogue.header().cells.clone()))?;
+    let fingerprint = Fingerprint::new();
+    let mut end = IntakeEnd { digest: String::new(), rows: 0, row_errors: Vec::new(), row_errors_total: 0 };
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut row = Row::default();
+    loop {
+        match catalogue.next_row(&mut row).map_err(|error| Some(Said::Fault(unreadable(&error))))? {
+            Next::Row => batch.push(new_row(&row, &fingerprint)),
+            Next::Bad(bad) => {
+                if end.row_errors.len() < ROW_ERRORS {
+                    end.row_errors.push(RowError {
+                        line: bad.line,
+                        code: bad.code,
+                        message: bad.reason.clone(),
+                    });
+                }
+                batch.extend(bad.kept.map(|kept| NewRow {
+                    cells: kept.cells,
+                    name: String::new(),
+                    images: Vec::new(),
+                    error: Some(bad.reason),
+                }));
+            }
+            Next::End => break,
+        }
+        if batch.len() == BATCH {
+            send(Said::Rows(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))))?;
+            reading(catalogue.counts().usable);
+        }
+    }
+    send(Said::Rows(batch))?;
+    reading(catalogue.counts().usable);
+    Ok(IntakeEnd { rows: catalogue.counts().usable, row_errors_total: catalogue.counts().unusable, ..end })
+}
+
+fn new_row(row: &Row, fingerprint: &Fingerprint) -> NewRow {
+    let images =
+        row.urls.iter().map(|url| NewImage { input: url.to_owned(), fingerprint: fingerprint.of(url) });
+    NewRow { cells: row.cells.clone(), name: row.name.clone(), images: images.collect(), error: None }
+}
+
+fn unopened(error: OpenError) -> Said {
+    match error {
+        OpenError::Refused(refusal) => {
+            let error = RowError { line: refusal.line, code: refusal.code, message: refusal.reason };
+            Said::Refused(Refusal { errors: vec![error], total: 1 })
+        }
+        OpenError::Io(error) => Said::Fault(unreadable(&error)),
+    }
+}
+
+fn unreadable(error: &io::Error) -> Fault {
+    Fault::permanent(Code::FileMissing, format!("the catalogue can't be read: {error}"))
+}
+
+/// Digests what is read through it.
+struct Digested<R> {
+    inner: R,
+    digest: Sha256,
+    seen: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Digested<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.digest.update(&buffer[..read]);
+        self.seen.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,172 @@
+//! Fetch: from a source to its bytes, guarded and bounded.
+
+mod slots;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use url::Url;
+
+use super::budget::{Budget, Share};
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::source::Source;
+use crate::port::clock::Clock;
+use crate::port::origin::{Answer, Files, Origin};
+use slots::Slots;
+
+/// Redirects that are followed.
+const REDIRECTS: usize = 5;
+
+/// How much a picture whose length was not told may grow before it takes another part of the budget.
+const STEP: usize = 256 << 10;
+
+/// A fetched picture, and the part of the memory budget that it holds.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) bytes: Bytes,
+    _share: Share,
+}
+
+/// The stage.
+pub(super) struct Fetch {
+    origin: Arc<dyn Origin>,
+    files: Option<Arc<dyn Files>>,
+    clock: Arc<dyn Clock>,
+    budget: Arc<Budget>,
+    slots: Slots,
+    max_bytes: u64,
+    timeout: Duration,
+}
+
+impl Fetch {
+    pub(super) fn new(ports: &super::Ports, settings: &super::Settings, budget: Arc<Budget>) -> Self {
+        Fetch {
+            origin: ports.origin.clone(),
+            files: ports.files.clone(),
+            clock: ports.clock.clone(),
+            budget,
+            slots: Slots::new(settings.per_origin),
+            max_bytes: settings.max_bytes,
+            timeout: settings.timeout,
+        }
+    }
+
+    /// One attempt at one source. Its time-out counts what the origin takes, not what waiting for memory takes.
+    ///
+    /// # Errors
+    /// `fetch.*`, `url.*` and `file.*`.
+    pub(super) async fn fetch(&self, source: &Source) -> Result<Fetched, Fault> {
+        let mut left = self.timeout;
+        match source {
+            Source::Web(url) => self.web(url, &mut left).await,
+            Source::File(path) => self.file(path, &mut left).await,
+        }
+    }
+
+    /// Waits for an origin as long as there is time left, and takes off what it took.
+    async fn timed<T>(
+        &self,
+        left: &mut Duration,
+        place: &str,
+        asking: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let began = self.clock.now();
+        let asked = tokio::select! {
+            asked = asking => asked,
+            () = self.clock.sleep(*left) => Err(Fault::transient(
+                Code::FetchTimeout,
+                format!("{place} did not deliver within {:?}", self.timeout),
+            )),
+        };
+        *left = left.saturating_sub(self.clock.now().since(began));
+        asked
+    }
+
+    async fn file(&self, path: &str, left: &mut Duration) -> Result<Fetched, Fault> {
+        let Some(files) = &self.files else {
+            return Err(Fault::permanent(
+                Code::UrlInvalid,
+                "the address lacks http:// or https:// at its beginning",
+            ));
+        };
+        let place = "the file";
+        let answer = self.timed(left, place, files.open(path)).await?;
+        self.read(answer, place, left).await
+    }
+
+    async fn web(&self, url: &Url, left: &mut Duration) -> Result<Fetched, Fault> {
+        let mut url = url.clone();
+        for _ in 0..=REDIRECTS {
+            let origin = url.origin().ascii_serialization();
+            let _slot = self.slots.take(&origin).await;
+            let answer = self.timed(left, &origin, self.origin.get(&url)).await?;
+            match (answer.status, &answer.location) {
+                (200..=299, _) => return self.read(answer, &origin, left).await,
+                (301 | 302 | 303 | 307 | 308, Some(location)) => url = redirected(&url, location)?,
+                _ => return Err(refused(&answer, &origin)),
+            }
+        }
+        Err(Fault::permanent(Code::FetchRedirects, format!("more than {REDIRECTS} redirects")))
+    }
+
+    /// Reads a body to its end, holding a part of the memory budget for it.
+    async fn read(&self, mut answer: Answer, place: &str, left: &mut Duration) -> Result<Fetched, Fault> {
+        let told = answer.content_length;
+        if told.is_some_and(|length| length > self.max_bytes) {
+            return Err(self.too_large(place));
+        }
+        let mut share = self.budget.fetched(told.unwrap_or(STEP as u64)).await;
+        let mut bytes = match self.timed(left, place, answer.body.chunk()).await? {
+            Some(whole) if told == Some(whole.len() as u64) => {
+                return Ok(Fetched { bytes: whole, _share: share });
+            }
+            first => BytesMut::from(first.unwrap_or_default()),
+        };
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(self.too_large(place));
+        }
+        let mut reserved = told.map_or(STEP, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        bytes.reserve(reserved.saturating_sub(bytes.len()));
+        while let Some(chunk) = self.timed(left, place, answer.body.chunk()).await? {
+            if (bytes.len() + chunk.len()) as u64 > self.max_bytes {
+                return Err(self.too_large(place));
+            }
+            while bytes.len() + chunk.len() > reserved {
+                self.budget.grow(&mut share, STEP as u64).await;
+                reserved += STEP;
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Fetched { bytes: bytes.freeze(), _share: share })
+    }
+
+    fn too_large(&self, place: &str) -> Fault {
+        Fault::permanent(
+            Code::FetchTooLarge,
+            format!("{place} sends more than the allowed {} bytes", self.max_bytes),
+        )
+    }
+}
+
+/// Where a redirect leads.
+fn redirected(from: &Url, location: &str) -> Result<Url, Fault> {
+    let to = from.join(location).map_err(|error| {
+        Fault::permanent(Code::UrlInvalid, format!("redirected to an address that can't be parsed: {error}"))
+    })?;
+    match Source::parse(to.as_str())? {
+        Source::Web(url) => Ok(url),
+        Source::File(_) => Err(Fault::permanent(Code::UrlInvalid, "redirected to no address")),
+    }
+}
+
+/// What a status that brings no picture means.
+fn refused(answer: &Answer, origin: &str) -> Fault {
+    let message = format!("{origin} answered {}", answer.status);
+    match answer.status {
+        408 | 425 | 429 | 500..=599 => Fault::transient(Code::FetchStatus, message).after(answer.retry_after),
+        _ => Fault::permanent(Code::FetchStatus, message),
+    }
+}

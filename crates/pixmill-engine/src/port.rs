@@ -1,0 +1,8 @@
+//! What the engine needs of the world: one small trait each.
+
+pub mod clock;
+pub mod origin;
+pub mod queue;
+pub mod records;
+pub mod sandbox;
+pub mod storage;

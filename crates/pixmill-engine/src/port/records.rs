@@ -1,0 +1,187 @@
+//! The database of requests, rows and images: the only truth. Small traits by who calls them.
+
+use async_trait::async_trait;
+
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::event::Completion;
+use crate::model::id::{ImageId, RequestId};
+use crate::model::image::{Candidate, Claim, Settlement};
+use crate::model::lease::{Lease, Token};
+use crate::model::request::{NewRequest, Progress, Request};
+use crate::model::row::{NewRow, ResultRow, RowError};
+use crate::model::time::Timestamp;
+
+/// All of records.
+///
+/// Every method may fail with `backend.unavailable` (transient), `disk.full` or `disk.read_only`.
+pub trait Records: Intake + Backlog + Settle + Report + Upkeep {}
+
+impl<T: Intake + Backlog + Settle + Report + Upkeep> Records for T {}
+
+/// How an intake ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IntakeEnd {
+    /// SHA-256 of the catalogue's bytes, hexadecimal.
+    pub digest: String,
+    /// Rows that can be used.
+    pub rows: u64,
+    /// The first rows that can't, 1,000 at most.
+    pub row_errors: Vec<RowError>,
+    /// All rows that can't.
+    pub row_errors_total: u64,
+}
+
+/// The accept stage's side: rows are written in short batches under a request that nobody sees yet.
+#[async_trait]
+pub trait Intake: Send + Sync {
+    /// Begins a request in state `receiving`.
+    async fn begin(&self, new: NewRequest, now: Timestamp) -> Result<(), Fault>;
+
+    /// Appends rows, in order. Of equal inputs the first is worked and the others follow it, found by fingerprint and
+    /// judged by [`crate::model::source::equal_inputs`]. May return before the rows are durable: `open` makes them so.
+    async fn append(&self, request: &RequestId, rows: Vec<NewRow>, now: Timestamp) -> Result<(), Fault>;
+
+    /// Makes the request `pending` and durable with all its rows; completes it, event and all, when it has no image.
+    async fn open(&self, request: &RequestId, end: IntakeEnd, now: Timestamp) -> Result<(), Fault>;
+
+    /// Deletes an intake that was refused or broke off; no fault when there is none.
+    async fn discard(&self, request: &RequestId) -> Result<(), Fault>;
+}
+
+/// The dispatch stage's side.
+#[async_trait]
+pub trait Backlog: Send + Sync {
+    /// Requests whose images may be fed, oldest first.
+    async fn open_requests(&self) -> Result<Vec<RequestId>, Fault>;
+
+    /// Pending images of a request that were never put back, in order, beginning after one of them. Equal inputs
+    /// that follow another image are not among them.
+    async fn fresh(
+        &self,
+        request: &RequestId,
+        after: Option<&ImageId>,
+        most: usize,
+    ) -> Result<Vec<Candidate>, Fault>;
+
+    /// Pending images that were put back and whose time has come, and when the next one's comes. Given a request,
+    /// only its images.
+    async fn due(
+        &self,
+        request: Option<&RequestId>,
+        now: Timestamp,
+        most: usize,
+    ) -> Result<(Vec<Candidate>, Option<Timestamp>), Fault>;
+
+    /// Claims those of the images that are still pending and whose request is open: sets the lease, counts the
+    /// attempt, all in one durable write. The rest are left out of the answer.
+    async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault>;
+
+    /// Puts pending images off until a time, so that they make room for others; no attempt is counted.
+    async fn defer(&self, images: &[ImageId], until: Timestamp) -> Result<(), Fault>;
+
+    /// Prolongs the leases of images that are still held under their tokens.
+    async fn renew(&self, held: &[(ImageId, Token)], until: Timestamp) -> Result<(), Fault>;
+}
+
+/// What a batch of settlements did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// For each settlement whether it won.
+    pub won: Vec<bool>,
+    /// Requests whose last image ended in this write.
+    pub completed: Vec<RequestId>,
+}
+
+/// The settle stage's side.
+#[async_trait]
+pub trait Settle: Send + Sync {
+    /// Writes ends by compare-and-set on status `processing` and the token, in one durable write. Images with the same
+    /// input end with the one they follow. A request whose last image ends is completed in the same write, with its
+    /// event. Settling an image of a cancelled request loses.
+    async fn settle(&self, batch: Vec<Settlement>, now: Timestamp) -> Result<Settled, Fault>;
+}
+
+/// A kind of failure in a request, for the summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureGroup {
+    /// From the one list.
+    pub code: Code,
+    /// Images that ended so.
+    pub images: u64,
+    /// The input of the first of them.
+    pub example: String,
+    /// Its sentence.
+    pub message: String,
+}
+
+/// Whoever reads.
+#[async_trait]
+pub trait Report: Send + Sync {
+    /// A request; `None` for one that is unknown. One in state `receiving` is shown here, nowhere else.
+    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault>;
+
+    /// How far it is.
+    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault>;
+
+    /// Rows for results, in order, `most` at a time, from row `first` (from 0, rows that can't be used included).
+    async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault>;
+
+    /// The rows that can't be used, the first 1,000.
+    async fn row_errors(&self, id: &RequestId) -> Result<Vec<RowError>, Fault>;
+
+    /// Failures grouped by code, most frequent first.
+    async fn failures(&self, id: &RequestId) -> Result<Vec<FailureGroup>, Fault>;
+
+    /// The completion events of a request, oldest first.
+    async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault>;
+}
+
+/// Which leases are void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Void {
+    /// Those that ran out.
+    Expired,
+    /// All: nobody else can be at work.
+    All,
+}
+
+/// Upkeep's side, and what people ask for.
+#[async_trait]
+pub trait Upkeep: Send + Sync {
+    /// Puts images whose lease is void back to `pending`, as suspects, with one attempt left at least; those that were
+    /// suspects already, so tried alone, and whose attempts are used up fail with `attempts.exhausted`, completing their
+    /// request if they were its last. Returns how many were touched.
+    async fn reap(&self, void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault>;
+
+    /// Completes requests all of whose images have ended; ends what is left of cancelled ones. Returns how many.
+    async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault>;
+
+    /// Deletes intakes that stood still since `before`. Returns how many.
+    async fn forget_intakes(&self, before: Timestamp) -> Result<u64, Fault>;
+
+    /// Re-opens the failed images of a request (and the cancelled ones of a cancelled request) with their attempts at
+    /// zero and raises its round. Returns how many; none leaves the request as it is.
+    async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault>;
+
+    /// Cancels a request and ends its unended images; false when it had ended.
+    async fn cancel(&self, request: &RequestId, now: Timestamp) -> Result<bool, Fault>;
+}
+
+/// A catalogue that was handed in again for the same state folder: only `run` asks for it, on embedded records.
+#[async_trait]
+pub trait Succession: Send + Sync {
+    /// The requests that are not `receiving`, oldest first: one, or two because a succession broke off.
+    async fn requests(&self) -> Result<Vec<Request>, Fault>;
+
+    /// In one write: carries the ends of images of `old` that stand at the same row and position with an equal input
+    /// over to `new`, which must be open, deletes `old`, and remembers the outputs of the others as stale; completes
+    /// `new`, event and all, when nothing is left to do.
+    async fn succeed(&self, old: &RequestId, new: &RequestId, now: Timestamp) -> Result<(), Fault>;
+
+    /// Locations of outputs that no image names any more, `most` at a time.
+    async fn stale(&self, most: usize) -> Result<Vec<String>, Fault>;
+
+    /// Forgets stale outputs that have been removed.
+    async fn forget_stale(&self, locations: &[String]) -> Result<(), Fault>;
+}

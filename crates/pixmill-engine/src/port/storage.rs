@@ -1,0 +1,22 @@
+//! Where outputs live.
+
+use async_trait::async_trait;
+
+use crate::fault::Fault;
+
+/// Keeps outputs under keys; writing a key again overwrites it.
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// Stores an output. Once this returns it is durable and readable, and the answer is its location as results
+    /// show it: a URL, or a path relative to the output folder.
+    ///
+    /// # Errors
+    /// `store.unavailable` (transient), `store.rejected`, `disk.full` or `disk.read_only`.
+    async fn put(&self, key: &str, media_type: &'static str, bytes: Vec<u8>) -> Result<String, Fault>;
+
+    /// Removes outputs by the locations that `put` gave; what is not there is no fault.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    async fn remove(&self, locations: &[String]) -> Result<(), Fault>;
+}

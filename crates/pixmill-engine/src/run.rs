@@ -1,0 +1,359 @@
+//! One catalogue from start to results, on one machine: take it in or resume it, work it off, write what came of it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use pixmill_codec::Recipe;
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use crate::catalogue::{self, ResultsWriter, SlotError};
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::id::RequestId;
+use crate::model::request::{Progress, Request};
+use crate::model::row::{ResultRow, RowError, Slot};
+use crate::pipeline::accept::{self, Intake, NotAccepted, Refusal};
+use crate::pipeline::{Pipeline, Ports, Scope, Settings, Watcher};
+use crate::port::records::{FailureGroup, Succession};
+use crate::upkeep::Upkeep;
+
+/// Rows read from records at a time for results.
+const ROWS: usize = 1_000;
+
+/// Outputs removed at a time.
+const STALE: usize = 1_000;
+
+/// A run to be.
+pub struct Run {
+    /// What it stands on.
+    pub ports: Ports,
+    /// The embedded records, which remember what ran into this folder before.
+    pub succession: Arc<dyn Succession>,
+    /// How much of everything.
+    pub settings: Settings,
+    /// The catalogue.
+    pub catalogue: PathBuf,
+    /// What to do to each image.
+    pub recipe: Recipe,
+    /// Re-open what failed in an earlier run.
+    pub retry_failed: bool,
+    /// Where results go.
+    pub results: PathBuf,
+    /// Where they are written before they are renamed.
+    pub temporary: PathBuf,
+    /// Watches.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Watches a run.
+pub trait Observer: Watcher {
+    /// Rows have been read, and so many bytes of the catalogue's.
+    fn reading(&self, rows: u64, bytes: u64);
+
+    /// Request and rows are durable.
+    fn accepted(&self, accepted: Accepted);
+
+    /// How far the run is.
+    fn progress(&self, progress: Progress);
+}
+
+/// An intake that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Rows that can be used.
+    pub rows: u64,
+    /// Rows that can't.
+    pub row_errors: u64,
+    /// How far the request is: further than nothing when it was resumed.
+    pub progress: Progress,
+    /// From the file's start until its rows were durable, or found again.
+    pub took: Duration,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Its request.
+    pub request: Request,
+    /// How far it is.
+    pub progress: Progress,
+    /// Rows that can't be used, the first 1,000.
+    pub row_errors: Vec<RowError>,
+    /// Failures by code, most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// It was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// Why a run did not come to an end.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The catalogue was refused.
+    Refused(Refusal),
+    /// Something else.
+    Fault(Fault),
+}
+
+impl From<Fault> for Stopped {
+    fn from(fault: Fault) -> Self {
+        Stopped::Fault(fault)
+    }
+}
+
+impl From<NotAccepted> for Stopped {
+    fn from(not: NotAccepted) -> Self {
+        match not {
+            NotAccepted::Refused(refusal) => Stopped::Refused(refusal),
+            NotAccepted::Fault(fault) => Stopped::Fault(fault),
+        }
+    }
+}
+
+/// How often progress is shown.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+impl Run {
+    /// Runs to the end, or until stopped; whatever was done by then is found again by the next run.
+    ///
+    /// # Errors
+    /// A refused catalogue, `state.other_catalogue`, and faults of disk and records.
+    pub async fn run(&self, stop: CancellationToken) -> Result<Finished, Stopped> {
+        let upkeep = Upkeep {
+            records: self.ports.records.clone(),
+            clock: self.ports.clock.clone(),
+            attempts: self.settings.attempts,
+        };
+        upkeep.start_over().await?;
+        let request = self.take_in().await?;
+        self.remove_stale().await?;
+        if self.retry_failed {
+            self.ports.records.retry(&request, self.ports.clock.now()).await?;
+        }
+        self.work(&request, &upkeep, stop).await?;
+        let finished = self.finished(&request).await?;
+        if !finished.interrupted {
+            self.write_results(&finished.request).await?;
+        }
+        Ok(finished)
+    }
+
+    /// Takes the catalogue in, or finds that it was taken in before.
+    async fn take_in(&self) -> Result<RequestId, Stopped> {
+        let began = self.ports.clock.now();
+        let request = match self.earlier().await? {
+            Some(earlier) if earlier.digest == digest(&self.catalogue)? => earlier.id,
+            earlier => {
+                let new = self.accept().await?;
+                if let Some(earlier) = earlier {
+                    self.succession.succeed(&earlier.id, &new, self.ports.clock.now()).await?;
+                }
+                new
+            }
+        };
+        let accepted = self.ports.records.request(&request).await?.ok_or_else(|| lost(&request))?;
+        self.observer.accepted(Accepted {
+            rows: accepted.rows,
+            row_errors: accepted.row_errors,
+            progress: self.ports.records.progress(&request).await?,
+            took: self.ports.clock.now().since(began),
+        });
+        Ok(request)
+    }
+
+    /// The request that ran into this folder before. A succession that broke off is finished first.
+    async fn earlier(&self) -> Result<Option<Request>, Fault> {
+        let mut earlier = self.succession.requests().await?;
+        while let [old, new, ..] = earlier.as_slice() {
+            self.succession.succeed(&old.id, &new.id, self.ports.clock.now()).await?;
+            earlier = self.succession.requests().await?;
+        }
+        let Some(earlier) = earlier.pop() else { return Ok(None) };
+        let catalogue = name(&self.catalogue)?;
+        if earlier.catalogue != catalogue {
+            return Err(other(format!("it holds the results of {}, not of {catalogue}", earlier.catalogue)));
+        }
+        if earlier.recipe != self.recipe {
+            return Err(other(format!(
+                "its images were made by another recipe ({})",
+                differences(&earlier.recipe, &self.recipe)
+            )));
+        }
+        Ok(Some(earlier))
+    }
+
+    async fn accept(&self) -> Result<RequestId, Stopped> {
+        let catalogue = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
+        let intake = Intake { recipe: self.recipe, catalogue: name(&self.catalogue)? };
+        let observer = self.observer.clone();
+        let reading = move |rows, bytes| observer.reading(rows, bytes);
+        Ok(accept::accept(&self.ports, catalogue, intake, reading).await?)
+    }
+
+    /// Removes outputs of rows that were changed or taken out since the last run.
+    async fn remove_stale(&self) -> Result<(), Fault> {
+        loop {
+            let stale = self.succession.stale(STALE).await?;
+            if stale.is_empty() {
+                return Ok(());
+            }
+            self.ports.storage.remove(&stale).await?;
+            self.succession.forget_stale(&stale).await?;
+        }
+    }
+
+    async fn work(&self, request: &RequestId, upkeep: &Upkeep, stop: CancellationToken) -> Result<(), Fault> {
+        let pipeline = Pipeline::new(
+            self.ports.clone(),
+            self.settings.clone(),
+            Arc::new(Watching(self.observer.clone())),
+        );
+        let over = stop.child_token();
+        let beside = async {
+            tokio::join!(upkeep.tend(over.clone()), self.show_progress(request, over.clone()));
+        };
+        let work = async {
+            let worked = pipeline.work(Scope::Request(request.clone()), stop).await;
+            over.cancel();
+            worked
+        };
+        let (worked, ()) = tokio::join!(work, beside);
+        worked
+    }
+
+    async fn show_progress(&self, request: &RequestId, over: CancellationToken) {
+        while !over.is_cancelled() {
+            if let Ok(progress) = self.ports.records.progress(request).await {
+                self.observer.progress(progress);
+            }
+            tokio::select! {
+                () = over.cancelled() => {}
+                () = self.ports.clock.sleep(SHOW_EVERY) => {}
+            }
+        }
+    }
+
+    async fn finished(&self, request: &RequestId) -> Result<Finished, Fault> {
+        let records = &self.ports.records;
+        let found = records.request(request).await?.ok_or_else(|| lost(request))?;
+        Ok(Finished {
+            progress: records.progress(request).await?,
+            row_errors: records.row_errors(request).await?,
+            failures: records.failures(request).await?,
+            interrupted: found.status.is_open(),
+            request: found,
+        })
+    }
+
+    /// Writes results beside and renames them, so that nobody ever reads half of them.
+    async fn write_results(&self, request: &Request) -> Result<(), Fault> {
+        let failed = |error: io::Error| file_fault(&self.results, &error);
+        let file = File::create(&self.temporary).map_err(failed)?;
+        let mut writer =
+            ResultsWriter::with_columns(BufWriter::new(file), &request.header).map_err(failed)?;
+        let mut first = 0;
+        loop {
+            let rows = self.ports.records.rows(&request.id, first, ROWS).await?;
+            for row in &rows {
+                write_row(&mut writer, row).map_err(failed)?;
+            }
+            first += rows.len() as u64;
+            if rows.len() < ROWS {
+                break;
+            }
+        }
+        let file =
+            writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error));
+        file.and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::rename(&self.temporary, &self.results).map_err(failed)
+    }
+}
+
+fn write_row(writer: &mut ResultsWriter<impl Write>, row: &ResultRow) -> io::Result<()> {
+    match &row.error {
+        Some(reason) => writer.bad_row(&row.cells, Code::CatalogueRow, reason),
+        None => writer.row(&row.cells, row.slots.iter().map(result_slot)),
+    }
+}
+
+fn result_slot(slot: &Slot) -> catalogue::Slot<'_> {
+    let output = slot.output.as_ref();
+    catalogue::Slot {
+        output: output.map_or("", |output| &output.location),
+        status: slot.status.as_str(),
+        error: slot
+            .failure
+            .as_ref()
+            .map(|failure| SlotError { code: failure.code, sentence: &failure.message }),
+        bytes_before: output.map(|output| output.bytes_before),
+        bytes_after: output.map(|output| output.bytes_after),
+    }
+}
+
+/// Passes image ends on to the observer.
+struct Watching(Arc<dyn Observer>);
+
+impl Watcher for Watching {
+    fn ended(&self, ended: crate::pipeline::Ended) {
+        self.0.ended(ended);
+    }
+}
+
+/// How a catalogue is known: by its absolute path.
+fn name(catalogue: &Path) -> Result<String, Fault> {
+    let path = fs::canonicalize(catalogue).map_err(|error| unreadable(catalogue, &error))?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+fn digest(catalogue: &Path) -> Result<String, Fault> {
+    let unreadable = |error: io::Error| unreadable(catalogue, &error);
+    let mut file = File::open(catalogue).map_err(unreadable)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let read = file.read(&mut buffer).map_err(unreadable)?;
+        if read == 0 {
+            return Ok(accept::hexadecimal(&hasher.finalize()));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+fn unreadable(catalogue: &Path, error: &io::Error) -> Fault {
+    Fault::permanent(
+        Code::FileMissing,
+        format!("the catalogue {} can't be read: {error}", catalogue.display()),
+    )
+}
+
+fn file_fault(path: &Path, error: &io::Error) -> Fault {
+    Fault::permanent(
+        Code::of_unwritable(error.kind()),
+        format!("{} can't be written: {error}; is it open elsewhere?", path.display()),
+    )
+}
+
+fn lost(request: &RequestId) -> Fault {
+    Fault::permanent(Code::RequestNotFound, format!("request {request} is gone from records"))
+}
+
+fn other(why: String) -> Fault {
+    Fault::permanent(Code::StateOtherCatalogue, format!("the output folder belongs to another run: {why}"))
+}
+
+/// Which fields of two recipes differ, as they are written in records.
+fn differences(one: &Recipe, other: &Recipe) -> String {
+    let fields = |recipe: &Recipe| match serde_json::to_value(recipe) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => serde_json::Map::new(),
+    };
+    let (one, other) = (fields(one), fields(other));
+    let differing = one.iter().filter(|(name, value)| other.get(*name) != Some(value));
+    let told = differing.map(|(name, value)| {
+        format!("{name} was {value}, is {}", other.get(name).unwrap_or(&serde_json::Value::Null))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}

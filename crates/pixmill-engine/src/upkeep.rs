@@ -1,0 +1,66 @@
+//! Runs beside the stages, so that everything finishes without an event from outside.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::fault::Fault;
+use crate::port::clock::Clock;
+use crate::port::records::{Records, Void};
+
+/// How often upkeep looks around.
+const EVERY: Duration = Duration::from_secs(15);
+
+/// How long an intake may stand still before it is deleted.
+const STALLED_INTAKE: Duration = Duration::from_secs(600);
+
+/// What upkeep needs.
+#[derive(Clone)]
+pub struct Upkeep {
+    /// The only truth.
+    pub records: Arc<dyn Records>,
+    /// Tells and passes time.
+    pub clock: Arc<dyn Clock>,
+    /// Most attempts at an image, crashes included.
+    pub attempts: u32,
+}
+
+impl Upkeep {
+    /// Mends what an earlier process left, when nobody else can be at work: every lease is void, every intake broken off.
+    ///
+    /// # Errors
+    /// Faults of records.
+    pub async fn start_over(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        self.records.forget_intakes(now).await?;
+        self.records.reap(Void::All, self.attempts, now).await?;
+        self.records.reconcile(now).await?;
+        Ok(())
+    }
+
+    /// Looks around again and again until stopped. A round that fails is told and tried again.
+    pub async fn tend(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.clock.sleep(EVERY) => {}
+            }
+            if let Err(fault) = self.look_around().await {
+                tracing::warn!(%fault, "upkeep failed, trying again");
+            }
+        }
+    }
+
+    /// One round: images whose lease ran out, requests whose last settle crashed before completion, stalled intakes.
+    async fn look_around(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        let reaped = self.records.reap(Void::Expired, self.attempts, now).await?;
+        let completed = self.records.reconcile(now).await?;
+        let forgotten = self.records.forget_intakes(now - STALLED_INTAKE).await?;
+        if reaped + completed + forgotten > 0 {
+            tracing::info!(reaped, completed, forgotten, "upkeep");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,7 @@
+//! Conformance suites, a hostile origin and a checker. Development only.
+
+pub mod checker;
+pub mod origin;
+pub mod queue;
+pub mod records;
+pub mod storage;

@@ -1,0 +1,162 @@
+//! What can be asked of pixmill, and how each question ends.
+
+mod check;
+mod completions;
+mod image;
+mod interrupt;
+pub(crate) mod run;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+
+use crate::config::{self, Layers, Misuse};
+use crate::display;
+
+/// Bulk image processing in one binary: a CSV of image URLs in, compressed pictures and a results CSV out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pixmill",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+#[command(after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  pixmill run shop.csv                    compress every picture, into pixmill-out/
+  pixmill check shop.csv                  look before: rows, origins, broken links, time, bytes
+  pixmill image photo.png photo.jpg       one picture
+
+Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
+folder. The command line wins over the environment, the environment over the file.
+
+Exit codes: 0 every image completed, 1 could not run, 2 bad usage or configuration,
+3 finished but some images failed or rows could not be used, 130 interrupted.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::RunArgs>),
+    Check(Box<check::CheckArgs>),
+    Image(image::ImageArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+#[cfg(test)]
+impl Cli {
+    /// The recipe that `image` was told.
+    pub(crate) fn image_recipe(&self) -> Option<pixmill_codec::Recipe> {
+        match &self.command {
+            Command::Image(args) => Some(args.recipe.recipe()),
+            _ => None,
+        }
+    }
+
+    /// The ranges of addresses that `run` was told to open.
+    pub(crate) fn run_allows(&self) -> Option<Vec<ipnet::IpNet>> {
+        match &self.command {
+            Command::Run(args) => Some(args.network.allow_address.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// How a command ended, other than by a fault. The graver the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum End {
+    /// All is well.
+    Done,
+    /// It finished, but not all is well.
+    Partly,
+    /// It could not do its work, and has said why.
+    Refused,
+    /// It was told to stop.
+    Interrupted,
+}
+
+/// Why a command did not begin or broke off.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// It was asked for something that makes no sense, said in a sentence.
+    Usage(String),
+    /// It could not go on.
+    Fault(Fault),
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Stop::Fault(fault)
+    }
+}
+
+/// Runs the command that this process was asked for.
+pub(crate) fn run() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    config::environment::kill_at().iter().for_each(|point| crate::failpoints::arm(point));
+    let file = match config::file::text() {
+        Ok(file) => file,
+        Err(message) => return misused(&Misuse::Setting(message)),
+    };
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    match config::parse(Layers { arguments, variables: config::environment::variables(), file }) {
+        Ok(cli) => ExitCode::from(exit_code(dispatch(cli.command))),
+        Err(misuse) => misused(&misuse),
+    }
+}
+
+fn dispatch(command: Command) -> Result<End, Stop> {
+    match command {
+        Command::Run(args) => run::run(*args),
+        Command::Check(args) => check::run(&args),
+        Command::Image(args) => image::run(&args),
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+/// What commands that wait for many things at once run on.
+fn runtime() -> Result<tokio::runtime::Runtime, Fault> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Fault::permanent(Code::BackendUnavailable, format!("threads can't be started: {error}"))
+    })
+}
+
+fn exit_code(ended: Result<End, Stop>) -> u8 {
+    match ended {
+        Ok(End::Done) => 0,
+        Ok(End::Refused) => 1,
+        Ok(End::Partly) => 3,
+        Ok(End::Interrupted) => interrupt::EXIT_CODE,
+        Err(Stop::Usage(message)) => {
+            display::error(&message);
+            2
+        }
+        Err(Stop::Fault(fault)) => {
+            display::fault(&fault);
+            if fault.code == Code::ConfigInvalid { 2 } else { 1 }
+        }
+    }
+}
+
+/// Says what was wrong with flags or settings; shows help that was asked for.
+fn misused(misuse: &Misuse) -> ExitCode {
+    match misuse {
+        Misuse::Flags(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = error.print();
+            ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+        }
+        Misuse::Setting(message) => {
+            display::fault(&Fault::permanent(Code::ConfigInvalid, message.clone()));
+            ExitCode::from(2)
+        }
+    }
+}

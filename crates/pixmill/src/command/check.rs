@@ -1,0 +1,206 @@
+//! `pixmill check`: what a run would meet, before it does.
+
+mod estimate;
+mod probe;
+mod problems;
+mod report;
+mod survey;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::num::NonZero;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+use super::run::output::same_file;
+use super::run::{folder_of, readable};
+use super::{End, Stop, interrupt};
+use crate::config::limits::LimitFlags;
+use crate::config::network::NetworkFlags;
+use crate::config::recipe::RecipeFlags;
+use crate::config::talk::TalkFlags;
+use crate::display::{self, Spinner};
+use crate::wiring;
+use estimate::{Figures, estimate};
+use probe::{Prober, Settings};
+use problems::{Problem, Problems};
+use report::CheckReport;
+use survey::{Survey, survey, targets};
+
+/// Look before a run: rows, origins, broken links, bytes, time; changes nothing
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Reads each catalogue to its end, asks origins for the beginning of some pictures, and tells what is
+wrong where and what a run would take.
+
+Examples:
+  pixmill check shop.csv
+  pixmill check shop.csv --offline                 read and count, ask nobody
+  pixmill check shop.csv --probe all --errors wrong.csv
+  pixmill check shop.csv --json | jq .summary.estimate
+
+Exit codes: 0 nothing wrong was found, 1 a run would refuse the catalogue, 2 bad usage,
+3 some rows or images have problems, 130 interrupted.")]
+pub(super) struct CheckArgs {
+    /// CSV files with a column of image URLs or paths
+    #[arg(value_name = "CATALOGUE.csv", required = true)]
+    catalogues: Vec<PathBuf>,
+
+    /// Ask no origin and open no picture, whatever --probe says
+    #[arg(long)]
+    offline: bool,
+
+    /// How many distinct URLs of each origin are asked for: a number, or 'all'
+    #[arg(long, value_name = "N|all", default_value = "100", value_parser = probes)]
+    probe: u64,
+
+    /// Write every problem into this CSV, a line each
+    #[arg(long, value_name = "FILE")]
+    errors: Option<PathBuf>,
+
+    #[command(flatten)]
+    recipe: RecipeFlags,
+
+    #[command(flatten)]
+    network: NetworkFlags,
+
+    #[command(flatten)]
+    limits: LimitFlags,
+
+    #[command(flatten)]
+    talk: TalkFlags,
+}
+
+fn probes(text: &str) -> Result<u64, String> {
+    match text {
+        "all" => Ok(u64::MAX),
+        _ => text.parse().map_err(|_| "allowed are whole numbers and 'all'".to_owned()),
+    }
+}
+
+/// Checks one catalogue after the other.
+pub(super) fn run(args: &CheckArgs) -> Result<End, Stop> {
+    args.catalogues.iter().try_for_each(|catalogue| readable(catalogue))?;
+    let runtime = super::runtime()?;
+    interrupt::end_at_once(&runtime);
+    if let Some(errors) = &args.errors
+        && let Some(catalogue) = args.catalogues.iter().find(|catalogue| same_file(errors, catalogue))
+    {
+        return Err(Stop::Usage(format!("--errors would overwrite the catalogue {}", catalogue.display())));
+    }
+    let mut errors = args.errors.as_deref().map(problems::file).transpose()?;
+    let mut reports = Vec::new();
+    for catalogue in &args.catalogues {
+        let report;
+        (report, errors) = one(args, catalogue, errors, &runtime)?;
+        if let Some(fault) = &report.refused {
+            display::refusal(&report.catalogue, fault, &report.row_errors);
+        }
+        show(args.talk, &report, args.catalogues.len() > 1);
+        reports.push(report);
+    }
+    if reports.len() > 1 {
+        show(args.talk, &CheckReport::total(&reports), false);
+    }
+    Ok(reports.iter().map(CheckReport::end).max().unwrap_or(End::Done))
+}
+
+fn show(talk: TalkFlags, report: &CheckReport, total_follows: bool) {
+    match talk {
+        TalkFlags { json: true, quiet } if !(quiet && total_follows) => {
+            display::print_json(&report.to_json())
+        }
+        TalkFlags { json: false, quiet: false } => display::print(&text::render(report)),
+        _ => {}
+    }
+}
+
+type Errors = Option<csv::Writer<File>>;
+
+fn one(
+    args: &CheckArgs,
+    catalogue: &Path,
+    errors: Errors,
+    runtime: &Runtime,
+) -> Result<(CheckReport, Errors), Fault> {
+    let began = Instant::now();
+    let spinner = Spinner::new(args.talk);
+    spinner.show(format!("reading {}", catalogue.display()));
+    let mut problems = Problems::new(catalogue, errors);
+    let survey = survey(catalogue, &mut problems)?;
+    let settings = settings(args);
+    let mut figures = BTreeMap::new();
+    if !args.offline && survey.refused.is_none() && args.probe > 0 {
+        let prober = Prober {
+            origin: wiring::origin(&args.network.allow_address, args.network.connections),
+            files: Some(wiring::files(
+                &args.network.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)),
+            )?),
+            settings: settings.clone(),
+        };
+        figures = runtime.block_on(probe_all(args, catalogue, &survey, prober, &mut problems, &spinner))?;
+    }
+    let estimate = estimate(&survey, &figures, &settings, cores());
+    let errors = problems.finish()?;
+    Ok((CheckReport::new(catalogue, survey, problems, &figures, estimate, began.elapsed()), errors))
+}
+
+/// Probes each origin's share; a thread of its own reads the catalogue again meanwhile.
+async fn probe_all(
+    args: &CheckArgs,
+    catalogue: &Path,
+    survey: &Survey,
+    prober: Prober,
+    problems: &mut Problems,
+    spinner: &Spinner,
+) -> Result<BTreeMap<String, Figures>, Fault> {
+    let (give, take) = mpsc::channel(256);
+    let (tell, mut told) = mpsc::channel(256);
+    let most = args.probe;
+    let reading = tokio::task::spawn_blocking({
+        let (catalogue, origins) = (catalogue.to_owned(), survey.origins.keys().cloned().collect::<Vec<_>>());
+        move || {
+            targets(&catalogue, &origins, most, |target| match give.blocking_send(target) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            })
+        }
+    });
+    let probing = tokio::spawn(prober.run(take, tell));
+    let mut figures: BTreeMap<String, Figures> = BTreeMap::new();
+    let mut count = 0u64;
+    while let Some(probed) = told.recv().await {
+        count += 1;
+        spinner.show(format!("probed {count}, {} with problems", problems.images_total));
+        figures.entry(probed.origin.clone()).or_default().take(&probed);
+        if let Err(fault) = probed.found {
+            problems.image(Problem::of(probed.line, probed.position, fault))?;
+        }
+    }
+    let broken = |error| Fault::permanent(Code::BackendUnavailable, format!("probing broke off: {error}"));
+    probing.await.map_err(broken)?;
+    reading.await.map_err(broken)??;
+    Ok(figures)
+}
+
+fn settings(args: &CheckArgs) -> Settings {
+    Settings {
+        connections: args.network.connections,
+        per_origin: args.network.per_origin,
+        timeout: args.network.timeout,
+        max_bytes: args.limits.max_bytes,
+        limits: args.limits.limits(),
+        recipe: args.recipe.recipe(),
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}

@@ -1,0 +1,29 @@
+//! Section limits: what a single picture may cost.
+
+use pixmill_codec::Limits;
+
+use super::bounds::whole;
+
+/// Limits on a picture.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitFlags {
+    /// Most pixels of a picture; told from its header, before decoding
+    #[arg(long, value_name = "PIXELS", default_value_t = Limits::default().max_pixels, value_parser = whole::<u64>(1, 1 << 40))]
+    max_pixels: u64,
+
+    /// Most bytes of a picture
+    #[arg(long, value_name = "BYTES", default_value_t = 50_000_000, value_parser = whole::<u64>(1, 1 << 40))]
+    pub(crate) max_bytes: u64,
+
+    /// Accept pictures that are cut short when more than 90 % is there
+    #[arg(long)]
+    lenient: bool,
+}
+
+impl LimitFlags {
+    /// The codec's share of them.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { max_pixels: self.max_pixels, lenient: self.lenient, ..Limits::default() }
+    }
+}

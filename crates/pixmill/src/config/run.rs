@@ -1,0 +1,20 @@
+//! Section run: how much of the machine a run may take.
+
+use super::bounds::whole;
+
+/// What the engine may take.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Resources")]
+pub(crate) struct EngineFlags {
+    /// Pictures recompressed at a time [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>(1, 1024))]
+    pub(crate) concurrency: Option<usize>,
+
+    /// Memory for fetched and decoded pictures together; a larger picture runs alone
+    #[arg(long = "memory", value_name = "MIB", default_value_t = 512, value_parser = whole::<u64>(16, 1 << 20))]
+    pub(crate) memory_mib: u64,
+
+    /// Most attempts at an image
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u32>(1, 1_000_000))]
+    pub(crate) attempts: u32,
+}

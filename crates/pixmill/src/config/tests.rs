@@ -1,0 +1,157 @@
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use super::*;
+use crate::command::Cli;
+
+fn layers(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> Layers {
+    let pair = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));
+    Layers {
+        arguments: std::iter::once("pixmill").chain(arguments.iter().copied()).map(OsString::from).collect(),
+        variables: variables.iter().map(pair).collect(),
+        file: file.map(str::to_owned),
+    }
+}
+
+/// What `image` is told its recipe is.
+fn recipe(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> pixmill_codec::Recipe {
+    let arguments = [&["image", "a", "b"], arguments].concat();
+    parse(layers(&arguments, variables, file)).expect("all of it is right").image_recipe().expect("image")
+}
+
+fn complaint(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> String {
+    match parse(layers(arguments, variables, file)).expect_err("something is wrong") {
+        Misuse::Setting(message) => message,
+        Misuse::Flags(error) => panic!("{error} is about flags"),
+    }
+}
+
+const RUN: &[&str] = &["run", "c.csv"];
+
+#[test]
+fn the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let file = Some("quality = 30");
+    let variables = [("PIXMILL_QUALITY", "40")];
+    assert_eq!(recipe(&[], &[], None).quality, 50);
+    assert_eq!(recipe(&[], &[], file).quality, 30);
+    assert_eq!(recipe(&[], &variables, file).quality, 40);
+    assert_eq!(recipe(&["--quality", "60"], &variables, file).quality, 60);
+}
+
+#[test]
+fn a_flag_repeats_no_default_so_that_saying_it_counts() {
+    assert_eq!(recipe(&["--quality", "50"], &[("PIXMILL_QUALITY", "40")], None).quality, 50);
+}
+
+#[test]
+fn switches_are_true_or_false() {
+    assert!(recipe(&[], &[("PIXMILL_PROGRESSIVE", "true")], None).progressive);
+    assert!(!recipe(&[], &[("PIXMILL_PROGRESSIVE", "false")], Some("progressive = true")).progressive);
+    assert_eq!(
+        complaint(RUN, &[("PIXMILL_PROGRESSIVE", "yes")], None),
+        "'yes' is not a value for PIXMILL_PROGRESSIVE in the environment: allowed are true and false"
+    );
+}
+
+#[test]
+fn the_recipe_may_stand_in_its_own_section() {
+    let recipe = recipe(&[], &[], Some("[recipe]\nformat = \"webp\"\nmax_width = 1_600\n"));
+    assert_eq!((recipe.format, recipe.max_width), (pixmill_codec::Format::Webp, Some(1600)));
+}
+
+#[test]
+fn wrong_values_say_which_where_and_what_is_allowed() {
+    assert_eq!(
+        complaint(RUN, &[("PIXMILL_QUALITY", "101")], None),
+        "'101' is not a value for PIXMILL_QUALITY in the environment: allowed are whole numbers from 1 to 100"
+    );
+    assert_eq!(
+        complaint(RUN, &[], Some("# ours\n\n[recipe]\nformat = \"bmp\"\n")),
+        "'bmp' is not a value for [recipe] format in line 4 of pixmill.toml: allowed are jpeg, webp, png, keep"
+    );
+    assert_eq!(
+        complaint(RUN, &[("PIXMILL_ALLOW_ADDRESS", "10.0.0.0/8, elephant")], None),
+        "'10.0.0.0/8, elephant' is not a value for PIXMILL_ALLOW_ADDRESS in the environment: allowed are ranges such \
+         as 10.0.0.0/8 or fd00::/8, and single addresses"
+    );
+    assert_eq!(
+        complaint(RUN, &[], Some("quality = [1, 2]")),
+        "'1, 2' is not a value for quality in line 1 of pixmill.toml: a single value is allowed"
+    );
+}
+
+#[test]
+fn unknown_names_are_told_with_what_may_have_been_meant() {
+    assert_eq!(
+        complaint(RUN, &[("PIXMILL_QUALTIY", "40")], None),
+        "PIXMILL_QUALTIY in the environment is not a setting: did you mean PIXMILL_QUALITY?"
+    );
+    assert_eq!(
+        complaint(RUN, &[], Some("per_orgin = 3")),
+        "per_orgin in line 1 of pixmill.toml is not a setting: did you mean per_origin?"
+    );
+    assert_eq!(
+        complaint(RUN, &[], Some("[elephants]\nlarge = true")),
+        "elephants in line 1 of pixmill.toml is not a setting"
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_told_with_its_line() {
+    let message = complaint(RUN, &[], Some("quality = 40\nformat = = 3\n"));
+    assert!(message.starts_with("pixmill.toml can't be parsed") && message.contains("line 2"), "{message}");
+}
+
+#[test]
+fn a_key_is_set_once() {
+    assert_eq!(
+        complaint(RUN, &[], Some("quality = 40\n[recipe]\nquality = 41\n")),
+        "[recipe] quality in line 3 of pixmill.toml is also set by quality in line 1 of pixmill.toml: remove one"
+    );
+}
+
+#[test]
+fn settings_of_the_server_and_of_other_commands_do_no_harm() {
+    let variables = [
+        ("PIXMILL_QUEUE", "redis://h"),
+        ("PIXMILL_OFFLINE", "true"),
+        ("PIXMILL_TEST_SEEDS", "10"),
+        ("HOME", "/"),
+    ];
+    recipe(&[], &variables, Some("webhook_url = \"https://h\"\nattempts = 3\n"));
+}
+
+#[test]
+fn names_that_kubernetes_sets_do_no_harm() {
+    recipe(&[], &[("PIXMILL_SERVICE_HOST", "10.0.0.1"), ("PIXMILL_PORT_3000_TCP", "tcp://10.0.0.1")], None);
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    assert_eq!(recipe(&[], &[("PIXMILL_QUALITY", "")], Some("quality = 30")).quality, 30);
+}
+
+#[test]
+fn lists_come_from_commas_and_from_arrays() {
+    let told = |variables: &[_], file| match parse(layers(RUN, variables, file)) {
+        Ok(cli) => cli.run_allows().expect("run"),
+        Err(misuse) => panic!("{misuse:?}"),
+    };
+    let both = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse::<ipnet::IpNet>().unwrap()];
+    assert_eq!(told(&[("PIXMILL_ALLOW_ADDRESS", "10.0.0.0/8, 127.0.0.1")], None), both);
+    assert_eq!(told(&[], Some("allow_address = [\"10.0.0.0/8\", \"127.0.0.1\"]")), both);
+}
+
+#[test]
+fn values_that_look_like_flags_stay_values() {
+    assert_eq!(
+        complaint(RUN, &[("PIXMILL_QUALITY", "--json")], None),
+        "'--json' is not a value for PIXMILL_QUALITY in the environment: allowed are whole numbers from 1 to 100"
+    );
+}

@@ -1,0 +1,15 @@
+//! The pixmill command: parses, dispatches, and says in its exit code how it went.
+
+mod command;
+mod config;
+mod display;
+#[cfg(feature = "failpoints")]
+mod failpoints;
+mod observe;
+mod report;
+mod summary;
+mod wiring;
+
+fn main() -> std::process::ExitCode {
+    command::run()
+}

@@ -1,0 +1,167 @@
+//! `pixmill run` from outside: what the front end promises around the engine.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn pixmill(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
+    command.arg("run").args(arguments).current_dir(folder);
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    pixmill(folder, arguments).output().unwrap()
+}
+
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A folder with a picture and a catalogue of it under each name.
+fn shop(catalogues: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let picture = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/pictures/caps.jpg");
+    fs::copy(picture, folder.path().join("caps.jpg")).unwrap();
+    for name in catalogues {
+        fs::write(folder.path().join(name), "Name,Image Urls\nCap,\"caps.jpg, caps.jpg\"\n").unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_run_ends_with_its_summary_and_a_second_one_resumes() {
+    let folder = shop(&["c.csv"]);
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let told = lines(&output);
+    let summary = &told.last().unwrap()["summary"];
+    assert_eq!(
+        (&summary["images"], &summary["completed"], &summary["resumed"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+    assert!(told.iter().any(|line| line["accepted"]["images"] == 2), "{told:?}");
+    assert!(folder.path().join("pixmill-out/results.csv").is_file());
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    let summary = lines(&output).pop().unwrap()["summary"].clone();
+    assert_eq!(
+        (&summary["completed"], &summary["resumed"], &summary["fetched_now"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+}
+
+#[test]
+fn people_get_a_summary_unless_they_ask_for_quiet() {
+    let folder = shop(&["c.csv"]);
+    let output = run(folder.path(), &["c.csv"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("2 of 2 completed") && text.contains("results.csv"), "{text}");
+    assert!(!text.contains('\u{1b}'), "styles belong on terminals alone");
+    let output = run(folder.path(), &["c.csv", "--quiet"]);
+    assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0), "{}", error(&output));
+    let output = run(folder.path(), &["c.csv", "--quiet", "--json"]);
+    assert_eq!(lines(&output).len(), 1);
+}
+
+#[test]
+fn several_catalogues_have_folders_and_summaries_of_their_own_and_a_total() {
+    let folder = shop(&["spring.csv", "autumn.csv"]);
+    let output = run(folder.path(), &["spring.csv", "autumn.csv", "-o", "out", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let told = lines(&output);
+    let summaries: Vec<_> = told.iter().filter_map(|line| line.get("summary")).collect();
+    assert_eq!(summaries.iter().map(|summary| &summary["images"]).collect::<Vec<_>>(), [2, 2, 4]);
+    for name in ["spring", "autumn"] {
+        assert!(folder.path().join("out").join(name).join("results.csv").is_file(), "{name}");
+    }
+}
+
+#[test]
+fn a_failure_is_told_as_it_happens_and_makes_the_exit_code_3() {
+    let folder = shop(&["c.csv"]);
+    fs::write(folder.path().join("c.csv"), "Image Urls\ncaps.jpg\nmissing.jpg\n").unwrap();
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", error(&output));
+    let told = lines(&output);
+    let images: Vec<_> = told.iter().filter_map(|line| line.get("image")).collect();
+    assert_eq!(images.len(), 1, "{told:?}");
+    assert_eq!((&images[0]["row"], &images[0]["code"]), (&2.into(), &"file.missing".into()));
+    let summary = &told.last().unwrap()["summary"];
+    assert_eq!(summary["failures"][0]["code"], "file.missing");
+    assert!(summary["failures"][0]["advice"].as_str().is_some_and(|advice| advice.contains("--base-dir")));
+}
+
+#[test]
+fn a_refused_catalogue_says_why_on_both_streams() {
+    let folder = shop(&["c.csv"]);
+    fs::write(folder.path().join("c.csv"), "elephant\n1\n").unwrap();
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let summary = lines(&output).pop().unwrap()["summary"].clone();
+    assert_eq!(summary["row_errors"][0]["code"], "catalogue.header");
+    assert!(error(&output).contains("catalogue.header"), "{}", error(&output));
+}
+
+#[test]
+fn two_runs_never_share_a_folder() {
+    let folder = shop(&["c.csv"]);
+    let state = folder.path().join("pixmill-out/.pixmill");
+    fs::create_dir_all(&state).unwrap();
+    let lock = File::create(state.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error(&output).contains("state.busy"), "{}", error(&output));
+    assert_eq!(lines(&output).last().unwrap()["error"]["code"], "state.busy");
+    drop(lock);
+    assert_eq!(run(folder.path(), &["c.csv"]).status.code(), Some(0));
+}
+
+#[test]
+fn another_recipe_is_refused_in_the_same_folder() {
+    let folder = shop(&["c.csv"]);
+    assert_eq!(run(folder.path(), &["c.csv"]).status.code(), Some(0));
+    let output = run(folder.path(), &["c.csv", "--quality", "60"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(error(&output).contains("state.other_catalogue"), "{}", error(&output));
+}
+
+/// Signals a run that hangs on an origin which never answers, and waits for its end.
+#[cfg(unix)]
+fn signalled(signal: &str) -> Output {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = shop(&[]);
+    let catalogue = format!("Image Urls\ncaps.jpg\nhttp://{}/a.jpg\n", silent.local_addr().unwrap());
+    fs::write(folder.path().join("c.csv"), catalogue).unwrap();
+    let child =
+        pixmill(folder.path(), &["c.csv", "--json", "--allow-address", "127.0.0.1", "--timeout", "2"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+    // The origin is called only once the run is under way.
+    let _connection = silent.accept().unwrap();
+    let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    child.wait_with_output().unwrap()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_stops_cleanly_and_leaves_what_is_finished() {
+    for signal in ["-INT", "-TERM"] {
+        let output = signalled(signal);
+        assert_eq!(output.status.code(), Some(130), "{signal}: {}", error(&output));
+        assert!(error(&output).contains("run again to resume"), "{}", error(&output));
+        let summary = lines(&output).pop().unwrap()["summary"].clone();
+        assert_eq!((&summary["interrupted"], &summary["images"]), (&true.into(), &2.into()), "{summary}");
+    }
+}
