@@ -122,11 +122,16 @@ fn sniff(sample: &[u8]) -> Sniffed {
     if let Some(encoding) = utf16_without_mark(sample) {
         return Sniffed::Other(encoding);
     }
-    let controls = sample.iter().filter(|byte| **byte < 0x20 && !byte.is_ascii_whitespace()).count();
+    let controls = sample.iter().filter(|byte| **byte < 0x20 && !is_white_space(**byte)).count();
     if controls >= 4 && controls * 20 > sample.len() {
         return Sniffed::Binary("not text");
     }
     if is_mostly_utf8(sample) { Sniffed::Utf8 { mark: 0 } } else { Sniffed::Other(legacy(sample)) }
+}
+
+/// White space as C's `isspace` has it: databases export line breaks inside a field as vertical tabs.
+fn is_white_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
 }
 
 /// A header in UTF-16 is mostly ASCII, so every other byte of it is zero.
@@ -260,6 +265,12 @@ mod tests {
         let mut bytes = "name,url\nà café,x\n".as_bytes().to_vec();
         bytes.extend_from_slice(b"caf\xe9,y\n");
         assert_eq!(decoded(&bytes), Ok(bytes.clone()));
+    }
+
+    #[test]
+    fn vertical_tabs_are_text() {
+        let text = b"name,url\n\x0b\x0b\x0b,\x0b\n";
+        assert_eq!(decoded(text), Ok(text.to_vec()));
     }
 
     #[test]

@@ -131,8 +131,6 @@ fn ends() -> impl Strategy<Value = csv::Terminator> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn any_bytes_are_read_to_their_end(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         let _ = try_read(bytes.as_slice());
