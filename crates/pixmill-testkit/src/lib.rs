@@ -4,4 +4,5 @@ pub mod checker;
 pub mod origin;
 pub mod queue;
 pub mod records;
+pub mod services;
 pub mod storage;
