@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::port::storage::Storage;
 use pixmill_testkit as testkit;
 
 #[tokio::test]
@@ -21,6 +22,20 @@ async fn disk_storage_conforms() {
     };
     testkit::storage::suite(|| Arc::new(DiskStorage::open(&root, &temporary).unwrap()), read).await;
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "temporary files were left");
+}
+
+#[tokio::test]
+async fn disk_storage_that_is_shared_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("images");
+    let read = |location: String| {
+        let path = root.join(location);
+        async move { std::fs::read(path).ok() }
+    };
+    let other = DiskStorage::shared(&root).unwrap();
+    testkit::storage::suite(|| Arc::new(DiskStorage::shared(&root).unwrap()), read).await;
+    let location = other.put("processed_images/a.jpg", "image/jpeg", b"still here".to_vec()).await.unwrap();
+    assert_eq!(read(location).await, Some(b"still here".to_vec()), "others come and go beside it");
 }
 
 #[tokio::test]

@@ -6,9 +6,13 @@ use std::process::Command;
 use bytes::Bytes;
 use pixmill_adapters::net::guard::Guard;
 use pixmill_adapters::net::origin::HttpOrigin;
+use pixmill_adapters::net::receiver::HttpReceiver;
+use pixmill_engine::code::Code;
 use pixmill_engine::port::origin::Origin as _;
+use pixmill_engine::port::receiver::{Message, Receiver, SetBy};
 use pixmill_testkit::origin::conformance::conforms;
 use pixmill_testkit::origin::{Origin, Pictures, Settings};
+use pixmill_testkit::sink::{Reply, Sink};
 use url::Url;
 
 const ASKED: &str = "PIXMILL_TEST_ASKED_URL";
@@ -39,4 +43,50 @@ async fn proxies_of_the_environment_are_not_used() {
     }
     assert!(child.output().unwrap().status.success());
     assert_eq!((good.connections(), proxy.connections()), (1, 0));
+}
+
+fn receiver(allowed: &[&str]) -> HttpReceiver {
+    HttpReceiver::new(Guard::new(allowed.iter().map(|range| range.parse().unwrap())))
+}
+
+fn message() -> Message {
+    Message {
+        headers: vec![("webhook-id", "e1".to_owned())],
+        body: r#"{"type":"request.completed"}"#.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_webhook_hears_headers_and_body() {
+    let sink = Sink::start(|_| Reply { body: "ä".repeat(2_000), ..Reply::from(201) }).unwrap();
+    let url = Url::parse(&sink.url("/hook?a=b")).unwrap();
+    let answer = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    assert_eq!(
+        (answer.status, answer.beginning.as_str()),
+        (201, "ä".repeat(512).as_str()),
+        "one KiB is kept"
+    );
+    let heard = sink.heard().remove(0);
+    assert_eq!((heard.path.as_str(), &heard.body), ("/hook?a=b", &message().body));
+    assert_eq!((heard.header("webhook-id"), heard.header("content-type")), ("e1", "application/json"));
+}
+
+#[tokio::test]
+async fn only_addresses_that_a_client_sets_are_guarded() {
+    let sink = Sink::start(|_| Reply::from(200)).unwrap();
+    let url = Url::parse(&sink.url("/")).unwrap();
+    let fault = receiver(&[]).post(&url, SetBy::Client, message()).await.unwrap_err();
+    assert_eq!((fault.code, fault.transient), (Code::WebhookAddress, false));
+    assert!(sink.heard().is_empty());
+    assert_eq!(receiver(&[]).post(&url, SetBy::Server, message()).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_webhook_is_not_followed_elsewhere() {
+    let other = Sink::start(|_| Reply::from(200)).unwrap();
+    let location = format!("location: {}\r\n", other.url("/"));
+    let sink = Sink::start(move |_| Reply { headers: location.clone(), ..Reply::from(307) }).unwrap();
+    let url = Url::parse(&sink.url("/")).unwrap();
+    let answer = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    assert_eq!((answer.status, other.heard().len()), (307, 0));
 }

@@ -7,4 +7,5 @@ pub mod model;
 pub mod pipeline;
 pub mod port;
 pub mod run;
+pub mod serve;
 pub mod upkeep;

@@ -1,6 +1,6 @@
 //! The way of an image, stage by stage, in the order of their names.
 //!
-//! catalogue → [`accept`] → [`dispatch`] → [`fetch`] → [`recompress`] → [`save`] → [`settle`]
+//! catalogue → [`accept`] → [`dispatch`] → [`fetch`] → [`recompress`] → [`save`] → [`settle`] → [`webhook`]
 
 pub mod accept;
 mod budget;
@@ -9,6 +9,7 @@ mod fetch;
 mod recompress;
 mod save;
 mod settle;
+pub mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use crate::port::sandbox::Sandbox;
 use crate::port::storage::Storage;
 
 /// The stages, as the files of this folder name them.
-pub const STAGES: [&str; 6] = ["accept", "dispatch", "fetch", "recompress", "save", "settle"];
+pub const STAGES: [&str; 7] = ["accept", "dispatch", "fetch", "recompress", "save", "settle", "webhook"];
 
 /// What the pipeline stands on.
 #[derive(Clone)]
@@ -68,14 +69,16 @@ pub struct Settings {
     pub attempts: u32,
     /// The longest Retry-After that is honoured.
     pub longest_retry_after: Duration,
+    /// How long a claim holds unless it is renewed, which happens at a third of it.
+    pub lease: Duration,
 }
 
 /// Which images to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Those of one request, until it has ended.
+    /// Those of one request, until it has ended. Its outputs have a folder to themselves.
     Request(RequestId),
-    /// All there are and will be, until stopped.
+    /// All there are and will be, until stopped. Records that can't be reached are waited for.
     All,
 }
 
@@ -127,20 +130,21 @@ impl Pipeline {
     /// What no image can be blamed for: `disk.full`, `disk.read_only`, `backend.unavailable`. Nothing is lost by it.
     pub async fn work(&self, scope: Scope, stop: CancellationToken) -> Result<(), Fault> {
         let stop = stop.child_token();
-        let (settler, settling) = settle::start(&self.ports, stop.clone());
+        let (settler, settling) = settle::start(&self.ports, &scope, stop.clone());
         let worked = {
             let worker = Arc::new(dispatch::Worker::new(
                 self.ports.clone(),
                 self.settings.clone(),
                 settler,
                 self.watcher.clone(),
+                &scope,
                 stop.clone(),
             ));
             dispatch::run(worker, scope).await
         };
         // The worker is gone and its settler with it, so the settle stage ends once it has written all it was given.
         let settled = settling.await.unwrap_or_else(|broken| {
-            Err(Fault::permanent(Code::BackendUnavailable, format!("the settle stage broke off: {broken}")))
+            Err(Fault::transient(Code::BackendUnavailable, format!("the settle stage broke off: {broken}")))
         });
         settled.and(worked)
     }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod origin;
 pub mod queue;
+pub mod receiver;
 pub mod records;
 pub mod sandbox;
 pub mod storage;

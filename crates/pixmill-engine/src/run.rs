@@ -126,6 +126,7 @@ impl Run {
             records: self.ports.records.clone(),
             clock: self.ports.clock.clone(),
             attempts: self.settings.attempts,
+            lease: self.settings.lease,
         };
         upkeep.start_over().await?;
         let request = self.take_in().await?;
@@ -187,7 +188,7 @@ impl Run {
 
     async fn accept(&self) -> Result<RequestId, Stopped> {
         let catalogue = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
-        let intake = Intake { recipe: self.recipe, catalogue: name(&self.catalogue)? };
+        let intake = Intake { recipe: self.recipe, catalogue: name(&self.catalogue)?, webhook: None };
         let observer = self.observer.clone();
         let reading = move |rows, bytes| observer.reading(rows, bytes);
         Ok(accept::accept(&self.ports, catalogue, intake, reading).await?)

@@ -9,9 +9,6 @@ use crate::fault::Fault;
 use crate::port::clock::Clock;
 use crate::port::records::{Records, Void};
 
-/// How often upkeep looks around.
-const EVERY: Duration = Duration::from_secs(15);
-
 /// How long an intake may stand still before it is deleted.
 const STALLED_INTAKE: Duration = Duration::from_secs(600);
 
@@ -24,6 +21,8 @@ pub struct Upkeep {
     pub clock: Arc<dyn Clock>,
     /// Most attempts at an image, crashes included.
     pub attempts: u32,
+    /// How long a lease holds.
+    pub lease: Duration,
 }
 
 impl Upkeep {
@@ -39,16 +38,20 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Looks around again and again until stopped. A round that fails is told and tried again.
+    /// Looks around again and again until stopped, four times a lease. A round that fails is tried again, and told
+    /// when the one before did not.
     pub async fn tend(&self, stop: CancellationToken) {
+        let mut told = false;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep(EVERY) => {}
+                () = self.clock.sleep(self.lease / 4) => {}
             }
-            if let Err(fault) = self.look_around().await {
+            let looked = self.look_around().await;
+            if let (Err(fault), false) = (&looked, told) {
                 tracing::warn!(%fault, "upkeep failed, trying again");
             }
+            told = looked.is_err();
         }
     }
 

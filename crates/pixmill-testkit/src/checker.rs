@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pixmill_engine::model::row::{self, ResultRow};
+
 /// How an image must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
@@ -16,11 +18,31 @@ pub enum Expected {
 /// What is wrong with the output folder of a run that ended, in words; empty when all is well. `rows` holds how each
 /// image of each row must have ended.
 pub fn check_output(folder: &Path, rows: &[Vec<Expected>]) -> Vec<String> {
-    let mut wrong = Vec::new();
     let slots = match read_results(&folder.join("results.csv")) {
         Ok(slots) => slots,
         Err(error) => return vec![error],
     };
+    let mut wrong = check_slots(folder, &slots, rows);
+    for file in files_below(&folder.join(".pixmill/tmp")) {
+        wrong.push(format!("{} was left over", file.display()));
+    }
+    wrong
+}
+
+/// The same for a request of a server whose storage is a folder that holds its outputs alone.
+pub fn check_request(storage: &Path, results: &[ResultRow], rows: &[Vec<Expected>]) -> Vec<String> {
+    let slot = |slot: &row::Slot| Slot {
+        output: slot.output.as_ref().map_or_else(String::new, |output| output.location.clone()),
+        status: slot.status.as_str().to_owned(),
+        error: slot.failure.as_ref().map_or_else(String::new, |failure| failure.code.to_string()),
+        after: slot.output.as_ref().map_or_else(String::new, |output| output.bytes_after.to_string()),
+    };
+    let slots: Vec<Vec<Slot>> = results.iter().map(|row| row.slots.iter().map(slot).collect()).collect();
+    check_slots(storage, &slots, rows)
+}
+
+fn check_slots(folder: &Path, slots: &[Vec<Slot>], rows: &[Vec<Expected>]) -> Vec<String> {
+    let mut wrong = Vec::new();
     if slots.len() != rows.len() {
         wrong.push(format!("{} rows in results, should be {}", slots.len(), rows.len()));
     }
@@ -40,9 +62,6 @@ pub fn check_output(folder: &Path, rows: &[Vec<Expected>]) -> Vec<String> {
         if !named.contains(&file) {
             wrong.push(format!("{} belongs to no image", file.display()));
         }
-    }
-    for file in files_below(&folder.join(".pixmill/tmp")) {
-        wrong.push(format!("{} was left over", file.display()));
     }
     wrong
 }

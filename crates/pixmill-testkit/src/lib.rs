@@ -1,8 +1,9 @@
-//! Conformance suites, a hostile origin and a checker. Development only.
+//! Conformance suites, a hostile origin, a webhook sink and a checker. Development only.
 
 pub mod checker;
 pub mod origin;
 pub mod queue;
 pub mod records;
 pub mod services;
+pub mod sink;
 pub mod storage;

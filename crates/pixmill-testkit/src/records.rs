@@ -6,6 +6,7 @@
 mod claiming;
 mod intake;
 mod model;
+pub mod outbox;
 mod settling;
 pub mod succession;
 mod upkeep;
@@ -95,6 +96,7 @@ fn new_request() -> NewRequest {
         recipe: Recipe { quality: 61, max_width: Some(640), ..Default::default() },
         header: "S. No.,Product Name,Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
+        webhook: None,
     }
 }
 

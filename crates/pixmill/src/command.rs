@@ -5,6 +5,8 @@ mod completions;
 mod image;
 mod interrupt;
 pub(crate) mod run;
+pub(crate) mod serve;
+mod webhook;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ Examples:
   pixmill run shop.csv                    compress every picture, into pixmill-out/
   pixmill check shop.csv                  look before: rows, origins, broken links, time, bytes
   pixmill image photo.png photo.jpg       one picture
+  pixmill serve                           work off requests until stopped
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
 folder. The command line wins over the environment, the environment over the file.
@@ -46,6 +49,8 @@ Exit codes: 0 every image completed, 1 could not run, 2 bad usage or configurati
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArgs>),
+    Serve(Box<serve::ServeArgs>),
+    Webhook(webhook::WebhookArgs),
     Check(Box<check::CheckArgs>),
     Image(image::ImageArgs),
     Completions(completions::CompletionsArgs),
@@ -57,6 +62,16 @@ impl Cli {
     pub(crate) fn image_recipe(&self) -> Option<pixmill_codec::Recipe> {
         match &self.command {
             Command::Image(args) => Some(args.recipe.recipe()),
+            _ => None,
+        }
+    }
+
+    /// The queue, the records and the storage that `serve` was told to stand on, as they are shown.
+    pub(crate) fn serve_backends(self) -> Option<[String; 3]> {
+        match self.command {
+            Command::Serve(args) => args.resolve().ok().map(|options| {
+                [options.queue.to_string(), options.records.to_string(), options.storage.to_string()]
+            }),
             _ => None,
         }
     }
@@ -116,6 +131,8 @@ pub(crate) fn run() -> ExitCode {
 fn dispatch(command: Command) -> Result<End, Stop> {
     match command {
         Command::Run(args) => run::run(*args),
+        Command::Serve(args) => serve::run(*args),
+        Command::Webhook(args) => webhook::run(args),
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Completions(args) => completions::run(args),

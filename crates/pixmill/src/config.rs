@@ -8,12 +8,20 @@ pub(crate) mod environment;
 pub(crate) mod file;
 mod layers;
 pub(crate) mod limits;
+pub(crate) mod listen;
 mod names;
 pub(crate) mod network;
+pub(crate) mod queue;
 pub(crate) mod recipe;
+pub(crate) mod records;
 pub(crate) mod run;
+mod secret;
+pub(crate) mod serve;
 mod setting;
+pub(crate) mod state;
+pub(crate) mod storage;
 pub(crate) mod talk;
+pub(crate) mod webhook;
 
 pub(crate) use layers::{Layers, Misuse, parse};
 

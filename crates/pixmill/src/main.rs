@@ -5,6 +5,7 @@ mod config;
 mod display;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod logs;
 mod observe;
 mod report;
 mod summary;

@@ -1,6 +1,8 @@
 //! The crash loop: `kill -9` at seeded points of a run, again and again, then a run to its end, then the checker over
 //! origin log, outputs and records. `PIXMILL_TEST_SEEDS` says how many seeds are played (10).
 
+mod seeded;
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +10,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use pixmill_testkit::checker::{Expected, asked_too_often, check_output};
-use pixmill_testkit::origin::{Origin, Pictures, Settings};
+use pixmill_testkit::origin::{Origin, Settings};
+use seeded::{Random, pictures, seeds};
 
 /// Where the run kills itself.
 const POINTS: [&str; 9] = [
@@ -26,41 +29,8 @@ const POINTS: [&str; 9] = [
 /// Kills in a row before the run that is left alone.
 const KILLS: u64 = 4;
 
-/// Rows of the catalogue, each with the images of [`row`].
+/// Rows of the catalogue.
 const ROWS: usize = 24;
-
-/// A small generator (SplitMix64), so that a seed says everything about a round.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-}
-
-/// The URLs of a row and how each must end: pictures, one repeated, now and then one that is gone or comes late.
-fn row(base: &str, number: usize) -> (Vec<String>, Vec<Expected>) {
-    let mut urls = vec![format!("{base}/caps.jpg?{number}"), format!("{base}/motocross-fade.png?{number}")];
-    let mut ends = vec![Expected::Completed; 2];
-    match number % 4 {
-        0 => {
-            (urls.push(format!("{base}/x/status/404?{number}")), ends.push(Expected::Failed("fetch.status")))
-        }
-        1 => (urls.push(format!("{base}/caps.jpg?{}", number - 1)), ends.push(Expected::Completed)),
-        2 => (urls.push(format!("{base}/x/html?{number}")), ends.push(Expected::Failed("image.unsupported"))),
-        _ => (urls.push(format!("{base}/x/slow/20/macaws.webp?{number}")), ends.push(Expected::Completed)),
-    };
-    (urls, ends)
-}
-
-/// The pictures that ship with the examples.
-fn pictures() -> Pictures {
-    Pictures::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pictures"))
-}
 
 struct Round {
     folder: tempfile::TempDir,
@@ -72,13 +42,7 @@ impl Round {
     fn new(base: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let catalogue = folder.path().join("catalogue.csv");
-        let mut text = String::from("S. No.,Product Name,Input Image Urls\n");
-        let mut expected = Vec::new();
-        for number in 0..ROWS {
-            let (urls, ends) = row(base, number);
-            text += &format!("{number},Product {number},\"{}\"\n", urls.join(", "));
-            expected.push(ends);
-        }
+        let (text, expected) = seeded::catalogue(base, ROWS);
         fs::write(&catalogue, text).expect("the catalogue can be written");
         Round { folder, catalogue, expected }
     }
@@ -154,8 +118,7 @@ fn wrong_records(database: &Path) -> Vec<String> {
 
 #[test]
 fn nothing_is_lost_or_doubled_however_often_the_run_is_killed() {
-    let seeds: u64 =
-        std::env::var("PIXMILL_TEST_SEEDS").ok().map_or(10, |text| text.parse().expect("a number"));
+    let seeds = seeds();
     let mut kills = 0;
     for seed in 0..seeds {
         let origin = Origin::start(Settings::serving(pictures())).expect("the origin starts");

@@ -29,9 +29,13 @@ fn help_teaches_each_command() {
         &["run", "--help"],
         &["check", "--help"],
         &["image", "--help"],
+        &["serve", "--help"],
+        &["webhook", "--help"],
+        &["webhook", "test", "--help"],
         &["completions", "--help"],
     ] {
-        let name = format!("help-{}", arguments[0].trim_start_matches('-'));
+        let words = arguments.iter().filter(|word| arguments.len() == 1 || **word != "--help");
+        let name = format!("help-{}", words.copied().collect::<Vec<_>>().join("-").trim_start_matches('-'));
         let output = pixmill(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
         insta::assert_snapshot!(name, String::from_utf8_lossy(&output.stdout));

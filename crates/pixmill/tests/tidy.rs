@@ -233,13 +233,14 @@ fn model_and_catalogue_are_synchronous_and_know_no_port() {
 }
 
 #[test]
-fn adapters_are_named_in_one_file() {
-    let allowed = |path: &str| path == "crates/pixmill/src/wiring.rs";
+fn adapters_are_named_in_one_module() {
+    let wiring = "crates/pixmill/src/wiring";
+    let allowed = |path: &str| path == format!("{wiring}.rs") || path.starts_with(&format!("{wiring}/"));
     forbid(
         "crates/pixmill/src",
         &["pixmill_adapters"],
         allowed,
-        "wiring.rs is the only file that picks adapters",
+        "wiring is the only module that picks adapters",
     );
 }
 

@@ -5,8 +5,8 @@
 //! cookie or decoder of a larger client has to be switched off.
 
 mod answer;
-mod connect;
-mod failure;
+pub(super) mod connect;
+pub(super) mod failure;
 mod resolve;
 
 use std::net::IpAddr;
@@ -36,8 +36,8 @@ use super::guard::Guard;
 
 /// What is asked for, most wanted first.
 const PICTURES: &str = "image/jpeg,image/png,image/webp,image/avif,image/*;q=0.9,*/*;q=0.5";
-const NAME: &str = concat!("pixmill/", env!("CARGO_PKG_VERSION"));
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const NAME: &str = concat!("pixmill/", env!("CARGO_PKG_VERSION"));
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes that a connection may read ahead of whoever takes the body.
 const READ_AHEAD: usize = 128 * 1024;
 
@@ -54,8 +54,7 @@ pub struct HttpOrigin {
 impl HttpOrigin {
     /// An origin for up to `requests` requests at once, which bounds how many connections are kept.
     pub fn new(guard: Guard, requests: usize) -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        Self::over(guard, requests, Resolver::of_the_system(), roots)
+        Self::over(guard, requests, Resolver::of_the_system(), mozilla())
     }
 
     fn over(guard: Guard, requests: usize, resolver: Resolver, roots: RootCertStore) -> Self {
@@ -77,7 +76,7 @@ impl HttpOrigin {
 impl Origin for HttpOrigin {
     async fn get(&self, url: &Url) -> Result<Answer, Fault> {
         let request = request(url)?;
-        self.judge_literal(url)?;
+        judge_literal(&self.guard, url)?;
         let place = url.origin().ascii_serialization();
         match self.client.request(request).await {
             Ok(response) => Ok(answer::from_response(response, place)),
@@ -86,18 +85,26 @@ impl Origin for HttpOrigin {
     }
 }
 
-impl HttpOrigin {
-    /// Judges a host that is an address as the URL's parser reads it, rather than trust that whoever
-    /// reads the text after it sees the same.
-    fn judge_literal(&self, url: &Url) -> Result<(), Fault> {
-        let address: IpAddr = match url.host() {
-            Some(Host::Ipv4(v4)) => v4.into(),
-            Some(Host::Ipv6(v6)) => v6.into(),
-            _ => return Ok(()),
-        };
-        let port = url.port_or_known_default().unwrap_or_default();
-        connect::permitted(&self.guard, &[address], &address.to_string(), port).map(drop)
-    }
+/// Judges a host that is an address as the URL's parser reads it, rather than trust that whoever reads the text after
+/// it sees the same.
+pub(super) fn judge_literal(guard: &Guard, url: &Url) -> Result<(), Fault> {
+    let address: IpAddr = match url.host() {
+        Some(Host::Ipv4(v4)) => v4.into(),
+        Some(Host::Ipv6(v6)) => v6.into(),
+        _ => return Ok(()),
+    };
+    let port = url.port_or_known_default().unwrap_or_default();
+    connect::permitted(guard, &[address], &address.to_string(), port).map(drop)
+}
+
+/// Connects by the system's resolver and Mozilla's roots, for so many requests at once.
+pub(super) fn guarded_connector(guard: &Arc<Guard>, requests: usize) -> GuardedConnector {
+    let tls = TlsConnector::from(Arc::new(tls(mozilla())));
+    GuardedConnector::new(Arc::clone(guard), Resolver::of_the_system(), tls, requests)
+}
+
+fn mozilla() -> RootCertStore {
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
 fn tls(roots: RootCertStore) -> ClientConfig {
@@ -123,7 +130,7 @@ fn request(url: &Url) -> Result<Request<Empty<Bytes>>, Fault> {
 }
 
 /// The URL without user, password and fragment.
-fn uri(url: &Url) -> Result<Uri, Fault> {
+pub(super) fn uri(url: &Url) -> Result<Uri, Fault> {
     Uri::builder()
         .scheme(url.scheme())
         .authority(&url[Position::BeforeHost..Position::AfterPort])
@@ -146,7 +153,7 @@ fn headers(headers: &mut HeaderMap, url: &Url) {
 }
 
 /// Basic credentials (RFC 7617) from the user and password of the URL.
-fn credentials(url: &Url) -> Option<HeaderValue> {
+pub(super) fn credentials(url: &Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }

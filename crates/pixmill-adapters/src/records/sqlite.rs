@@ -9,6 +9,7 @@ mod deletion;
 mod fault;
 mod id;
 mod intake;
+mod outbox;
 mod report;
 mod schema;
 mod settle;

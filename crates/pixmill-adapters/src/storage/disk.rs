@@ -4,6 +4,8 @@
 //! power cut, and nobody ever sees half a file. Threads of their own take several outputs at a time, so that one sync
 //! of a folder serves them all.
 
+mod temporary;
+
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
@@ -18,17 +20,24 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::port::storage::Storage;
 use tokio::sync::oneshot;
 
+use self::temporary::Temporary;
+
 /// Threads that write.
 const WRITERS: usize = 4;
 
 /// Outputs that one thread writes before it syncs their folders.
 const BATCH: usize = 16;
 
+/// Below the root of a storage that several processes share.
+const TEMPORARY: &str = ".pixmill-tmp";
+
 /// Outputs as files below a root, whose locations are their paths relative to it.
 #[derive(Debug)]
 pub struct DiskStorage {
     root: PathBuf,
     queue: mpsc::Sender<Job>,
+    /// Keeps others from removing what is on its way.
+    _temporary: Option<Temporary>,
 }
 
 #[derive(Debug)]
@@ -50,6 +59,21 @@ impl DiskStorage {
             _ => fs::create_dir_all(temporary),
         });
         made.map_err(|error| fault(&error, root))?;
+        Self::start(root, temporary, None)
+    }
+
+    /// Outputs below `root`, which other processes may use at the same time.
+    ///
+    /// # Errors
+    /// Those of [`DiskStorage::open`].
+    pub fn shared(root: &Path) -> Result<Self, Fault> {
+        let made = fs::create_dir_all(root).and_then(|()| Temporary::claim(&root.join(TEMPORARY)));
+        let temporary = made.map_err(|error| fault(&error, root))?;
+        let folder = temporary.folder.clone();
+        Self::start(root, &folder, Some(temporary))
+    }
+
+    fn start(root: &Path, temporary: &Path, own: Option<Temporary>) -> Result<Self, Fault> {
         let (queue, jobs) = mpsc::channel();
         let jobs = Arc::new(Mutex::new(jobs));
         let numbers = Arc::new(AtomicU64::new(0));
@@ -65,7 +89,7 @@ impl DiskStorage {
                 .spawn(move || writer.run())
                 .map_err(|error| fault(&error, root))?;
         }
-        Ok(DiskStorage { root: root.to_owned(), queue })
+        Ok(DiskStorage { root: root.to_owned(), queue, _temporary: own })
     }
 }
 

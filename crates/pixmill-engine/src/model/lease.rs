@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use crate::model::time::Timestamp;
 
-/// How long a lease holds unless it is renewed.
+/// How long a lease holds unless it is renewed. It is renewed at a third of it, so that two renewals may be lost.
 pub const LEASE: Duration = Duration::from_secs(60);
-
-/// How often leases are renewed: a third of [`LEASE`], so that two renewals may be lost.
-pub const RENEW_EVERY: Duration = Duration::from_secs(20);
 
 /// Distinguishes one claim from every other; a writer whose token is old loses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,9 +21,14 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A lease that begins now, under a token that was never used before (62 random bits).
+    /// A lease of the usual length that begins now.
     pub fn from(now: Timestamp) -> Self {
+        Lease::lasting(LEASE, now)
+    }
+
+    /// A lease that begins now, under a token that was never used before (62 random bits).
+    pub fn lasting(length: Duration, now: Timestamp) -> Self {
         let random = uuid::Uuid::new_v4().as_u64_pair().1 & (i64::MAX as u64);
-        Lease { token: Token(random as i64), until: now + LEASE }
+        Lease { token: Token(random as i64), until: now + length }
     }
 }

@@ -70,6 +70,8 @@ pub struct NewRequest {
     pub header: String,
     /// What the catalogue is called: its path for `run`, its file name for an upload.
     pub catalogue: String,
+    /// Who is to be told when it is completed, if not who the server tells of all.
+    pub webhook: Option<String>,
 }
 
 /// A request as records know it.
@@ -87,6 +89,8 @@ pub struct Request {
     pub header: String,
     /// What the catalogue is called.
     pub catalogue: String,
+    /// Who is to be told when it is completed, if not who the server tells of all.
+    pub webhook: Option<String>,
     /// SHA-256 of the catalogue's bytes, hexadecimal, once it is taken in.
     pub digest: String,
     /// Rows that can be used.

@@ -34,6 +34,8 @@ pub struct Intake {
     pub recipe: Recipe,
     /// What the catalogue is called.
     pub catalogue: String,
+    /// Who is to be told when it is completed, if not who the server tells of all.
+    pub webhook: Option<String>,
 }
 
 /// A catalogue of which nothing can be used, and why.
@@ -102,8 +104,8 @@ async fn write(
         let now = ports.clock.now();
         match message {
             Said::Header(header) => {
-                let catalogue = intake.catalogue.clone();
-                let new = NewRequest { id: id.clone(), recipe: intake.recipe, header, catalogue };
+                let Intake { recipe, catalogue, webhook } = intake.clone();
+                let new = NewRequest { id: id.clone(), recipe, header, catalogue, webhook };
                 ports.records.begin(new, now).await?;
             }
             Said::Rows(rows) => ports.records.append(id, rows, now).await?,

@@ -17,7 +17,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::ImageId;
 use crate::model::image::{Candidate, Claim};
-use crate::model::lease::{Lease, RENEW_EVERY, Token};
+use crate::model::lease::{Lease, Token};
 use crate::model::time::Timestamp;
 use crate::port::queue::Delivered;
 use feed::Feed;
@@ -66,7 +66,7 @@ pub(super) async fn run(worker: Arc<Worker>, scope: Scope) -> Result<(), Fault> 
 
 /// A task that panicked took its image's place with it; the image is a suspect next time.
 fn broken_off(broken: &tokio::task::JoinError) -> Fault {
-    Fault::permanent(Code::BackendUnavailable, format!("work on an image broke off: {broken}"))
+    Fault::transient(Code::BackendUnavailable, format!("work on an image broke off: {broken}"))
 }
 
 struct Dispatch {
@@ -97,7 +97,7 @@ impl Dispatch {
             fetching: 0,
             beyond: 0,
             held: HashMap::new(),
-            renew_at: now + RENEW_EVERY,
+            renew_at: now + settings.lease / 3,
             claim_at: None,
             tasks: JoinSet::new(),
             signals,
@@ -226,10 +226,11 @@ impl Dispatch {
         }
         self.claim_at = None;
         self.fetching += started.len();
+        let lease = Lease::lasting(self.worker.settings.lease, now);
         let (records, signals) = (self.worker.ports.records.clone(), self.signals.clone());
         self.tasks.spawn(async move {
             let images: Vec<_> = started.iter().map(|one| one.parked.candidate.image.clone()).collect();
-            let claims = records.claim(&images, Lease::from(now), now).await;
+            let claims = records.claim(&images, lease, now).await;
             fail::fail_point!("after_claim");
             let _ = signals.send(Signal::Claimed { started, claims });
         });
@@ -273,8 +274,9 @@ impl Dispatch {
         if now < self.renew_at {
             return Ok(());
         }
-        self.renew_at = now + RENEW_EVERY;
+        let lease = self.worker.settings.lease;
+        self.renew_at = now + lease / 3;
         let held: Vec<_> = self.held.iter().map(|(image, token)| (image.clone(), *token)).collect();
-        self.worker.ports.records.renew(&held, Lease::from(now).until).await
+        self.worker.ports.records.renew(&held, now + lease).await
     }
 }

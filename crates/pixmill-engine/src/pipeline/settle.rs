@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::Ports;
+use super::{Ports, Scope};
 use crate::fault::Fault;
 use crate::model::image::{Failure, Outcome, Settlement};
 use crate::model::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::port::records::Records;
 /// Most ends in one write.
 const BATCH: usize = 512;
 
-/// How often a write is tried while records can't be reached, and how long in between.
+/// How often a write of a single request's ends is tried while records can't be reached, and how long in between.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -43,11 +43,19 @@ impl Settler {
 }
 
 /// Starts the stage. It ends when every [`Settler`] is gone, or with the fault that stopped it.
-pub(super) fn start(ports: &Ports, stop: CancellationToken) -> (Settler, JoinHandle<Result<(), Fault>>) {
+pub(super) fn start(
+    ports: &Ports,
+    scope: &Scope,
+    stop: CancellationToken,
+) -> (Settler, JoinHandle<Result<(), Fault>>) {
     let (given, queue) = mpsc::channel(2 * BATCH);
-    let (records, clock) = (ports.records.clone(), ports.clock.clone());
+    let tries = match scope {
+        Scope::Request(_) => TRIES,
+        Scope::All => u32::MAX,
+    };
+    let writing = Writing { records: ports.records.clone(), clock: ports.clock.clone(), tries };
     let stage = tokio::spawn(async move {
-        let settled = write_batches(records, clock, queue).await;
+        let settled = writing.write_batches(queue).await;
         if settled.is_err() {
             stop.cancel();
         }
@@ -56,40 +64,44 @@ pub(super) fn start(ports: &Ports, stop: CancellationToken) -> (Settler, JoinHan
     (Settler { given }, stage)
 }
 
-/// While one batch is being written the next one gathers, so batches grow with the load and nothing waits for a timer.
-async fn write_batches(
+struct Writing {
     records: Arc<dyn Records>,
     clock: Arc<dyn Clock>,
-    mut queue: mpsc::Receiver<Given>,
-) -> Result<(), Fault> {
-    let mut batch = Vec::with_capacity(BATCH);
-    while queue.recv_many(&mut batch, BATCH).await > 0 {
-        let (settlements, waiting): (Vec<_>, Vec<_>) =
-            batch.drain(..).map(|given| (given.settlement, given.written)).unzip();
-        let settled = write(&records, &*clock, settlements).await?;
-        for (written, won) in waiting.into_iter().zip(settled) {
-            // Whoever waited may have been stopped; the end is written all the same.
-            let _ = written.send(won);
-        }
-    }
-    Ok(())
+    tries: u32,
 }
 
-async fn write(
-    records: &Arc<dyn Records>,
-    clock: &dyn Clock,
-    batch: Vec<Settlement>,
-) -> Result<Vec<bool>, Fault> {
-    let mut tries = 0;
-    loop {
-        match records.settle(batch.clone(), clock.now()).await {
-            Ok(settled) => return Ok(settled.won),
-            Err(fault) if fault.transient && tries < TRIES => {
-                tries += 1;
-                tracing::warn!(%fault, tries, "ends could not be written, trying again");
-                clock.sleep(PAUSE).await;
+impl Writing {
+    /// While one batch is being written the next one gathers, so batches grow with the load and nothing waits for a
+    /// timer.
+    async fn write_batches(&self, mut queue: mpsc::Receiver<Given>) -> Result<(), Fault> {
+        let mut batch = Vec::with_capacity(BATCH);
+        while queue.recv_many(&mut batch, BATCH).await > 0 {
+            let (settlements, waiting): (Vec<_>, Vec<_>) =
+                batch.drain(..).map(|given| (given.settlement, given.written)).unzip();
+            let settled = self.write(settlements).await?;
+            for (written, won) in waiting.into_iter().zip(settled) {
+                // Whoever waited may have been stopped; the end is written all the same.
+                let _ = written.send(won);
             }
-            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+
+    /// Tells of an outage once, however long it lasts.
+    async fn write(&self, batch: Vec<Settlement>) -> Result<Vec<bool>, Fault> {
+        let mut tries = 0;
+        loop {
+            match self.records.settle(batch.clone(), self.clock.now()).await {
+                Ok(settled) => return Ok(settled.won),
+                Err(fault) if fault.transient && tries < self.tries => {
+                    if tries == 0 {
+                        tracing::warn!(%fault, ends = batch.len(), "ends can't be written, trying again");
+                    }
+                    tries += 1;
+                    self.clock.sleep(PAUSE).await;
+                }
+                Err(fault) => return Err(fault),
+            }
         }
     }
 }

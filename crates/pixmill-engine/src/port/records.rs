@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::model::event::Completion;
+use crate::model::event::{Completion, Delivery, Next, Telling};
 use crate::model::id::{ImageId, RequestId};
 use crate::model::image::{Candidate, Claim, Settlement};
 use crate::model::lease::{Lease, Token};
@@ -166,6 +166,38 @@ pub trait Upkeep: Send + Sync {
 
     /// Cancels a request and ends its unended images; false when it had ended.
     async fn cancel(&self, request: &RequestId, now: Timestamp) -> Result<bool, Fault>;
+}
+
+/// The webhook stage's side: events, each written together with what it tells of, until they are told.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// Leases events that are due, those due first first. Nobody else is given them until the lease runs out; then they
+    /// are due again.
+    async fn lease_events(&self, most: usize, lease: Lease, now: Timestamp) -> Result<Vec<Telling>, Fault>;
+
+    /// Writes a try down, when there was one, and what comes next, in one write. Whoever's lease ran out and was taken
+    /// over changes nothing but the list of tries; false then.
+    async fn settle_event(
+        &self,
+        telling: &Telling,
+        delivery: Option<Delivery>,
+        next: Next,
+    ) -> Result<bool, Fault>;
+
+    /// Tries, latest first, `most` at a time: of one request or of all, those before a certain one.
+    async fn deliveries(
+        &self,
+        request: Option<&RequestId>,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Delivery>, Fault>;
+
+    /// Has the event of a delivery told anew: it is due now, with all its tries before it. False when there is no such
+    /// delivery.
+    async fn redeliver(&self, delivery: &str, now: Timestamp) -> Result<bool, Fault>;
+
+    /// Forgets tries made before a time. Returns how many.
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, Fault>;
 }
 
 /// A catalogue that was handed in again for the same state folder: only `run` asks for it, on embedded records.

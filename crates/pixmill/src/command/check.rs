@@ -23,7 +23,7 @@ use super::run::output::same_file;
 use super::run::{folder_of, readable};
 use super::{End, Stop, interrupt};
 use crate::config::limits::LimitFlags;
-use crate::config::network::NetworkFlags;
+use crate::config::network::{FilesFlags, NetworkFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::talk::TalkFlags;
 use crate::display::{self, Spinner};
@@ -67,6 +67,9 @@ pub(super) struct CheckArgs {
 
     #[command(flatten)]
     recipe: RecipeFlags,
+
+    #[command(flatten)]
+    files: FilesFlags,
 
     #[command(flatten)]
     network: NetworkFlags,
@@ -140,9 +143,7 @@ fn one(
     if !args.offline && survey.refused.is_none() && args.probe > 0 {
         let prober = Prober {
             origin: wiring::origin(&args.network.allow_address, args.network.connections),
-            files: Some(wiring::files(
-                &args.network.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)),
-            )?),
+            files: Some(wiring::files(&args.files.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)))?),
             settings: settings.clone(),
         };
         figures = runtime.block_on(probe_all(args, catalogue, &survey, prober, &mut problems, &spinner))?;

@@ -1,4 +1,4 @@
-//! `PIXMILL_*` variables.
+//! `PIXMILL_*` variables, and those that the ecosystem already uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,6 +12,28 @@ const PREFIX: &str = "PIXMILL_";
 /// beside a service called `pixmill`.
 const FOREIGN: [&str; 6] = ["TEST_", "ACCEPT_", "BENCH_", "BINARY", "SERVICE_", "PORT"];
 
+/// How long leases hold in a crash test that can't wait a minute for each, in milliseconds.
+#[cfg(feature = "failpoints")]
+pub(crate) fn lease() -> Option<std::time::Duration> {
+    let text = std::env::var("PIXMILL_TEST_LEASE_MS").ok()?;
+    Some(std::time::Duration::from_millis(text.parse().expect("milliseconds")))
+}
+
+/// Names of others that are read as they are, in the place of a setting that has not been set under its own name. The
+/// first that is set wins.
+const OF_OTHERS: [(&str, &str); 7] = [
+    ("queue", "REDIS_URL"),
+    ("database", "MONGODB_URI"),
+    ("database", "MONGO_URI"),
+    ("database", "MONGO_URL"),
+    ("storage", "CLOUDINARY_URL"),
+    ("webhook_url", "WEBHOOK_URL"),
+    ("listen", "PORT"),
+];
+
+/// Cloudinary's other way: its URL in three parts.
+const CLOUDINARY: [&str; 3] = ["CLOUDINARY_API_KEY", "CLOUDINARY_API_SECRET", "CLOUDINARY_CLOUD_NAME"];
+
 /// The variables of this process.
 pub(crate) fn variables() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
@@ -23,6 +45,11 @@ pub(crate) fn kill_at() -> Option<String> {
     std::env::var("PIXMILL_TEST_KILL_AT").ok()
 }
 
+/// What `RUST_LOG` says of which talk is wanted.
+pub(crate) fn rust_log() -> Option<String> {
+    std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty())
+}
+
 /// Settings by name, `a_b`. Empty values count as not set.
 ///
 /// # Errors
@@ -31,7 +58,7 @@ pub(super) fn settings(
     variables: Vec<(OsString, OsString)>,
     known: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, Setting>, String> {
-    let mut settings = BTreeMap::new();
+    let mut settings = of_others(&variables)?;
     for (variable, value) in variables {
         let Some(variable) = variable.to_str() else { continue };
         let Some(name) = variable.strip_prefix(PREFIX) else { continue };
@@ -47,6 +74,45 @@ pub(super) fn settings(
         settings.insert(name, Setting { values: vec![value], place });
     }
     Ok(settings)
+}
+
+/// Settings under the names of others.
+///
+/// # Errors
+/// A sentence on a variable that is not text.
+fn of_others(variables: &[(OsString, OsString)]) -> Result<BTreeMap<String, Setting>, String> {
+    let value = |name: &str| {
+        let found = variables.iter().find(|(variable, value)| variable == name && !value.is_empty());
+        let text = found.map(|(_, value)| {
+            value
+                .to_str()
+                .map(str::to_owned)
+                .ok_or_else(|| format!("{name} in the environment is not valid UTF-8"))
+        });
+        text.transpose()
+    };
+    let mut settings = BTreeMap::new();
+    let mut set = |name: &str, variable: &str, value: String| {
+        let place = Place::Environment(variable.to_owned());
+        settings.entry(name.to_owned()).or_insert(Setting { values: vec![value], place });
+    };
+    for (name, variable) in OF_OTHERS {
+        if let Some(value) = value(variable)? {
+            set(name, variable, value);
+        }
+    }
+    if let [Some(key), Some(secret), Some(cloud)] =
+        [value(CLOUDINARY[0])?, value(CLOUDINARY[1])?, value(CLOUDINARY[2])?]
+    {
+        set("storage", CLOUDINARY[2], format!("cloudinary://{key}:{secret}@{cloud}"));
+    }
+    Ok(settings)
+}
+
+/// Every name of others that is read.
+#[cfg(test)]
+pub(super) fn names_of_others() -> impl Iterator<Item = &'static str> {
+    OF_OTHERS.into_iter().map(|(_, variable)| variable).chain(CLOUDINARY)
 }
 
 fn unknown(variable: &str, name: &str, known: &BTreeSet<String>) -> String {

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use super::recipe::RecipeFlags;
+use super::secret::{holds_secrets, shown};
 use super::setting::Setting;
 use super::{environment, file, names};
 use crate::command::Cli;
@@ -31,7 +33,19 @@ pub(crate) enum Misuse {
 }
 
 impl From<clap::Error> for Misuse {
-    fn from(error: clap::Error) -> Self {
+    /// What clap quotes of a value that holds a secret is masked.
+    fn from(mut error: clap::Error) -> Self {
+        let option = match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(argument)) => argument.split_whitespace().next().unwrap_or_default(),
+            _ => "",
+        };
+        let name = option.trim_start_matches('-').replace('-', "_");
+        if holds_secrets(&name)
+            && let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue)
+        {
+            let masked = ContextValue::String(shown(&name, value));
+            error.insert(ContextKind::InvalidValue, masked);
+        }
         Misuse::Flags(error)
     }
 }
@@ -43,8 +57,13 @@ impl From<clap::Error> for Misuse {
 pub(crate) fn parse(layers: Layers) -> Result<Cli, Misuse> {
     let command = Cli::command();
     let matches = command.clone().try_get_matches_from(&layers.arguments)?;
-    let Some((name, chosen)) = matches.subcommand() else { return Ok(Cli::from_arg_matches(&matches)?) };
-    let subcommand = command.find_subcommand(name).expect("clap chose it");
+    let mut depth = 0;
+    let (mut subcommand, mut chosen) = (&command, &matches);
+    while let Some((name, below)) = chosen.subcommand() {
+        subcommand = subcommand.find_subcommand(name).expect("clap chose it");
+        chosen = below;
+        depth += 1;
+    }
     let options: Vec<_> = subcommand.get_arguments().filter(|arg| arg.get_long().is_some()).collect();
     if options.is_empty() {
         return Ok(Cli::from_arg_matches(&matches)?);
@@ -62,8 +81,8 @@ pub(crate) fn parse(layers: Layers) -> Result<Cli, Misuse> {
             );
         }
     }
-    // The subcommand is the first argument, for nothing else may stand before it.
-    let (before, after) = layers.arguments.split_at(2);
+    // Subcommands are the first arguments, for nothing else may stand before them.
+    let (before, after) = layers.arguments.split_at(1 + depth);
     Ok(Cli::try_parse_from([before, &added, after].concat())?)
 }
 

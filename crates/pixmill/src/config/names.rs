@@ -4,31 +4,22 @@ use std::collections::BTreeSet;
 
 use clap::Command;
 
-/// What the server will be told, for which `run`, `check` and `image` have no use: known, so that one environment
-/// and one file serve all commands.
-const OF_THE_SERVER: [&str; 16] = [
-    "adopt_since",
-    "data",
-    "database",
-    "listen",
-    "public_url",
-    "queue",
-    "queue_name",
-    "queue_prefix",
-    "retention",
-    "role",
-    "server",
-    "api_key",
-    "storage",
-    "trust",
-    "webhook_secret",
-    "webhook_url",
-];
+/// What the HTTP API and the commands that talk to it will be told: known, so that one environment and one file serve
+/// all commands.
+const OF_THE_SERVER: [&str; 5] = ["adopt_since", "retention", "server", "api_key", "trust"];
 
 /// Every name that a setting may have, as `pixmill.toml` writes it.
 pub(super) fn known(command: &Command) -> BTreeSet<String> {
-    let options = command.get_subcommands().flat_map(of);
-    options.chain(OF_THE_SERVER.map(str::to_owned)).collect()
+    let mut names: BTreeSet<String> = OF_THE_SERVER.map(str::to_owned).into();
+    gather(command, &mut names);
+    names
+}
+
+fn gather(command: &Command, names: &mut BTreeSet<String>) {
+    for subcommand in command.get_subcommands() {
+        names.extend(of(subcommand));
+        gather(subcommand, names);
+    }
 }
 
 /// The names of one command's options.

@@ -7,14 +7,19 @@ use ipnet::IpNet;
 
 use super::bounds::{addresses, seconds, whole};
 
+/// Where local pictures are, for commands that take catalogues with paths.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Fetching")]
+pub(crate) struct FilesFlags {
+    /// What relative paths in cells start from and may not leave [default: the catalogue's own folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base_dir: Option<PathBuf>,
+}
+
 /// How pictures are fetched.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fetching")]
 pub(crate) struct NetworkFlags {
-    /// What relative paths in cells start from and may not leave [default: the catalogue's own folder]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) base_dir: Option<PathBuf>,
-
     /// Most fetches under way
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole::<usize>(1, 10_000))]
     pub(crate) connections: usize,

@@ -5,6 +5,8 @@ use std::fmt;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, Command};
 
+use super::secret::shown;
+
 /// Where a value was set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
@@ -41,7 +43,7 @@ impl Setting {
             ArgAction::SetTrue => match self.values.as_slice() {
                 [value] if value == "true" => Ok(vec![format!("--{flag}")]),
                 [value] if value == "false" => Ok(Vec::new()),
-                _ => Err(self.wrong("allowed are true and false")),
+                _ => Err(self.wrong(arg, "allowed are true and false")),
             },
             ArgAction::Append => {
                 let parts = self.values.iter().flat_map(|value| value.split(','));
@@ -50,7 +52,7 @@ impl Setting {
             }
             _ => match self.values.as_slice() {
                 [value] => Ok(vec![self.checked(arg, format!("--{flag}={value}"))?]),
-                _ => Err(self.wrong("a single value is allowed")),
+                _ => Err(self.wrong(arg, "a single value is allowed")),
             },
         }
     }
@@ -59,12 +61,14 @@ impl Setting {
         let alone = Command::new("setting").no_binary_name(true).disable_help_flag(true).arg(arg.clone());
         match alone.try_get_matches_from([&argument]) {
             Ok(_) => Ok(argument),
-            Err(error) => Err(self.wrong(&allowed(&error))),
+            Err(error) => Err(self.wrong(arg, &allowed(&error))),
         }
     }
 
-    fn wrong(&self, allowed: &str) -> String {
-        format!("'{}' is not a value for {}: {allowed}", self.values.join(", "), self.place)
+    fn wrong(&self, arg: &Arg, allowed: &str) -> String {
+        let name = arg.get_long().unwrap_or_default().replace('-', "_");
+        let values = shown(&name, &self.values.join(", "));
+        format!("'{values}' is not a value for {}: {allowed}", self.place)
     }
 }
 

@@ -1,3 +1,5 @@
+mod page;
+
 use std::ffi::OsString;
 
 use clap::CommandFactory;
@@ -125,6 +127,69 @@ fn settings_of_the_server_and_of_other_commands_do_no_harm() {
         ("HOME", "/"),
     ];
     recipe(&[], &variables, Some("webhook_url = \"https://h\"\nattempts = 3\n"));
+}
+
+/// What `serve` is told of queue, records and storage.
+fn backends(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> [String; 3] {
+    let arguments = [&["serve"], arguments].concat();
+    parse(layers(&arguments, variables, file)).expect("all of it is right").serve_backends().expect("serve")
+}
+
+#[test]
+fn a_server_without_settings_stands_on_its_state_folder() {
+    let embedded = ["database", "sqlite:pixmill-data/pixmill.db", "file:pixmill-data/images"];
+    assert_eq!(backends(&[], &[], None), embedded);
+    let elsewhere = ["database", "sqlite:/var/p/pixmill.db", "file:/var/p/images"];
+    assert_eq!(backends(&[], &[("PIXMILL_DATA", "/var/p")], None), elsewhere);
+}
+
+#[test]
+fn names_of_the_ecosystem_are_read_where_ours_are_not_set() {
+    let theirs = [
+        ("REDIS_URL", "redis://cache"),
+        ("MONGO_URL", "mongodb://third/shop"),
+        ("MONGO_URI", "mongodb://second/shop"),
+        ("CLOUDINARY_CLOUD_NAME", "cloud"),
+        ("CLOUDINARY_API_KEY", "1"),
+        ("CLOUDINARY_API_SECRET", "s"),
+    ];
+    assert_eq!(
+        backends(&[], &theirs, None),
+        ["redis://cache", "mongodb://second/shop", "cloudinary://***@cloud"]
+    );
+    let ours = [&theirs[..], &[("PIXMILL_QUEUE", "database"), ("CLOUDINARY_URL", "cloudinary://2:t@other")]]
+        .concat();
+    assert_eq!(backends(&[], &ours, None), ["database", "mongodb://second/shop", "cloudinary://***@other"]);
+    let file = Some("queue = \"redis://file\"\nstorage = \"file:out\"\n");
+    assert_eq!(
+        backends(&["--storage", "s3://b/p"], &[], file)[..],
+        ["redis://file", "sqlite:pixmill-data/pixmill.db", "s3://b/p"]
+    );
+    assert_eq!(backends(&[], &theirs[..1], file)[0], "redis://cache", "the environment wins over the file");
+    assert_eq!(backends(&[], &[("REDIS_URL", "")], None)[0], "database", "an empty variable is not set");
+}
+
+#[test]
+fn a_wrong_address_is_told_without_its_secret() {
+    assert_eq!(
+        complaint(&["serve"], &[("REDIS_URL", "rdis://:secret@h")], None),
+        "'rdis://***@h' is not a value for REDIS_URL in the environment: allowed are database, redis://HOST:PORT and \
+         rediss://USER:PASSWORD@HOST:PORT"
+    );
+    assert_eq!(
+        complaint(&["serve"], &[("PIXMILL_WEBHOOK_SECRET", "secret")], None),
+        "'***' is not a value for PIXMILL_WEBHOOK_SECRET in the environment: allowed are whsec_ and base64, one or two \
+         parted by a space"
+    );
+}
+
+#[test]
+fn backends_of_the_environment_do_not_concern_a_run() {
+    recipe(
+        &[],
+        &[("REDIS_URL", "nonsense"), ("MONGODB_URI", "nonsense"), ("CLOUDINARY_URL", "nonsense")],
+        None,
+    );
 }
 
 #[test]

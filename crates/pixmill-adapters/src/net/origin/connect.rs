@@ -38,7 +38,7 @@ const ADDRESSES_MAX: usize = 8;
 
 /// Connects to permitted addresses.
 #[derive(Clone)]
-pub(super) struct GuardedConnector {
+pub(in crate::net) struct GuardedConnector {
     inner: Arc<Inner>,
 }
 
@@ -142,7 +142,7 @@ impl Inner {
 ///
 /// # Errors
 /// `fetch.blocked_address` when there is none, saying whether the address or only the port is at fault.
-pub(super) fn permitted(
+pub(in crate::net) fn permitted(
     guard: &Guard,
     addresses: &[IpAddr],
     host: &str,
@@ -234,7 +234,7 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A connection to a judged peer.
-pub(super) struct Link {
+pub(in crate::net) struct Link {
     io: TokioIo<Box<dyn Stream>>,
     http_2: bool,
     keep: bool,

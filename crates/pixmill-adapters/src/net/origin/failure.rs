@@ -8,7 +8,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
 /// The fault of a request that got no answer from `place`.
-pub(super) fn before_an_answer(error: &legacy::Error, place: &str) -> Fault {
+pub(in crate::net) fn before_an_answer(error: &legacy::Error, place: &str) -> Fault {
     if let Some(fault) = find::<Fault>(error) {
         return fault.clone();
     }

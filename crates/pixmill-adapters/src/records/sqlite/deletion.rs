@@ -55,7 +55,7 @@ fn delete_some(connection: &Connection) -> rusqlite::Result<bool> {
         )?
         .execute(params![num, AT_A_TIME])?;
     if deleted == 0 {
-        for table in ["row_errors", "events"] {
+        for table in ["row_errors", "events", "deliveries"] {
             connection.prepare_cached(&format!("DELETE FROM {table} WHERE request = ?1"))?.execute([num])?;
         }
         connection.prepare_cached("DELETE FROM requests WHERE num = ?1")?.execute([num])?;

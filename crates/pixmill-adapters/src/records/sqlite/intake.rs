@@ -226,9 +226,9 @@ fn insert(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<i
     let recipe = serde_json::to_string(&new.recipe)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     connection.execute(
-        "INSERT INTO requests (id, status, round, recipe, header, catalogue, created, touched)
-         VALUES (?1, 'receiving', 1, ?2, ?3, ?4, ?5, ?5)",
-        params![new.id.as_str(), recipe, new.header, new.catalogue, now.0],
+        "INSERT INTO requests (id, status, round, recipe, header, catalogue, created, touched, webhook)
+         VALUES (?1, 'receiving', 1, ?2, ?3, ?4, ?5, ?5, ?6)",
+        params![new.id.as_str(), recipe, new.header, new.catalogue, now.0, new.webhook],
     )?;
     Ok(connection.last_insert_rowid())
 }

@@ -19,7 +19,7 @@ use super::tally::number;
 
 const REQUEST: &str =
     "SELECT id, status, round, recipe, header, catalogue, digest, rows, row_errors, created,
-    completed
+    completed, webhook
   FROM requests";
 
 #[async_trait]
@@ -125,6 +125,7 @@ fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
         row_errors: row.get(8)?,
         created: Timestamp(row.get(9)?),
         completed: row.get::<_, Option<i64>>(10)?.map(Timestamp),
+        webhook: row.get(11)?,
     })
 }
 
@@ -140,7 +141,7 @@ fn progress_in(row: &Row<'_>) -> rusqlite::Result<Progress> {
     })
 }
 
-fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {
+pub(super) fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {
     let text = row.get_ref(column)?.as_str()?;
     Code::parse(text).ok_or_else(|| broken(column, format!("no code '{text}'")))
 }

@@ -14,7 +14,7 @@ use super::fault::{fault, file_fault};
 
 /// Every change of the schema, oldest first. What is published is never edited.
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql")), M::up(include_str!("outbox.sql"))];
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -129,6 +129,26 @@ mod tests {
     #[test]
     fn the_migrations_are_valid() {
         MIGRATIONS.validate().unwrap();
+    }
+
+    #[test]
+    fn records_of_an_older_pixmill_are_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pixmill.db");
+        let mut old = open(&file, OpenFlags::default()).unwrap();
+        MIGRATIONS.to_version(&mut old, 1).unwrap();
+        old.execute_batch(
+            "INSERT INTO requests (num, id, status, round, recipe, header, catalogue, created, touched)
+             VALUES (1, 'r', 'completed', 1, '{}', '', '', 0, 0);
+             INSERT INTO events (id, request, round, at) VALUES ('e', 1, 1, 7);",
+        )
+        .unwrap();
+        drop(old);
+        let new = open_writer(&file).unwrap();
+        let event = "SELECT at, due, webhook FROM events JOIN requests ON num = request";
+        let told: (i64, Option<i64>, Option<String>) =
+            new.query_row(event, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        assert_eq!(told, (7, None, None), "nobody is told of what was completed before there were webhooks");
     }
 
     #[test]

@@ -82,8 +82,12 @@ impl Tallies {
 const IS_OVER: &str = "SELECT 1 FROM requests
   WHERE num = ?1 AND status IN ('pending', 'processing') AND pending_images = 0 AND processing_images = 0";
 
-const COMPLETE: &str =
-    "UPDATE requests SET status = 'completed', completed = ?2 WHERE num = ?1 RETURNING round";
+const COMPLETE: &str = "UPDATE requests SET status = 'completed', completed = ?2 WHERE num = ?1";
+
+const TELL: &str = "INSERT INTO events
+    (id, request, round, at, due, completed_images, failed_images, cancelled_images, bytes_before, bytes_after)
+  SELECT ?2, num, round, ?3, ?3, completed_images, failed_images, cancelled_images, bytes_before, bytes_after
+  FROM requests WHERE num = ?1";
 
 /// Completes a request that is open and has no image left to end, with its event; whether it did.
 pub(super) fn complete(connection: &Connection, request: i64, now: Timestamp) -> rusqlite::Result<bool> {
@@ -91,10 +95,7 @@ pub(super) fn complete(connection: &Connection, request: i64, now: Timestamp) ->
         return Ok(false);
     }
     fail::fail_point!("before_completion");
-    let round: i64 =
-        connection.prepare_cached(COMPLETE)?.query_row(params![request, now.0], |row| row.get(0))?;
-    connection
-        .prepare_cached("INSERT INTO events (id, request, round, at) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![Uuid::now_v7().to_string(), request, round, now.0])?;
+    connection.prepare_cached(COMPLETE)?.execute(params![request, now.0])?;
+    connection.prepare_cached(TELL)?.execute(params![request, Uuid::now_v7().to_string(), now.0])?;
     Ok(true)
 }

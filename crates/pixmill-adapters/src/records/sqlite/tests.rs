@@ -71,7 +71,8 @@ impl RecordsForTests for Sqlite {
                    + (SELECT count(*) FROM images WHERE id >> 32 NOT IN {known})
                    + (SELECT count(*) FROM inputs WHERE request NOT IN {known})
                    + (SELECT count(*) FROM row_errors WHERE request NOT IN {known})
-                   + (SELECT count(*) FROM events WHERE request NOT IN {known})"
+                   + (SELECT count(*) FROM events WHERE request NOT IN {known})
+                   + (SELECT count(*) FROM deliveries WHERE request NOT IN {known})"
             );
             Ok(connection.query_row(&traces, [], |row| row.get(0))?)
         });
@@ -99,6 +100,16 @@ impl Files {
 async fn sqlite_records_conform() {
     let files = Files::new();
     pixmill_testkit::records::suite(|| async { Arc::new(Sqlite::open(&files.next()).unwrap()) as _ }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_records_conform_as_an_outbox() {
+    let files = Files::new();
+    pixmill_testkit::records::outbox::suite(|| async {
+        let sqlite = Arc::new(Sqlite::open(&files.next()).unwrap());
+        (sqlite.clone() as _, sqlite as _)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,6 +142,7 @@ async fn begin(records: &Sqlite) -> RequestId {
         recipe: Default::default(),
         header: "a,b".into(),
         catalogue: "c.csv".into(),
+        webhook: None,
     };
     records.begin(new, NOW).await.unwrap();
     id

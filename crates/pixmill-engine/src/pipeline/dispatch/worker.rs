@@ -13,7 +13,7 @@ use super::super::fetch::{Fetch, Fetched};
 use super::super::recompress::Recompress;
 use super::super::save::Save;
 use super::super::settle::{Settler, after_fault};
-use super::super::{Ended, Ports, Settings, Watcher};
+use super::super::{Ended, Ports, Scope, Settings, Watcher};
 use super::Signal;
 use super::lanes::{Asked, Started};
 use crate::code::Code;
@@ -53,13 +53,14 @@ impl Worker {
         settings: Settings,
         settler: Settler,
         watcher: Arc<dyn Watcher>,
+        scope: &Scope,
         stop: CancellationToken,
     ) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_bytes));
         Worker {
             fetch: Fetch::new(&ports, &settings, budget.clone()),
             recompress: Recompress::new(ports.sandbox.clone(), budget, settings.limits),
-            save: Save::new(ports.storage.clone()),
+            save: Save::new(ports.storage.clone(), scope),
             settler,
             watcher,
             stop,

@@ -1,7 +1,6 @@
 //! What `run` is told, raw and resolved.
 
 use std::collections::BTreeMap;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use pixmill_engine::fault::Fault;
 
 use super::super::Stop;
 use crate::config::limits::LimitFlags;
-use crate::config::network::NetworkFlags;
+use crate::config::network::{FilesFlags, NetworkFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::run::EngineFlags;
 use crate::config::talk::TalkFlags;
@@ -35,6 +34,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     recipe: RecipeFlags,
+
+    #[command(flatten)]
+    files: FilesFlags,
 
     #[command(flatten)]
     pub(in crate::command) network: NetworkFlags,
@@ -105,7 +107,7 @@ impl RunArgs {
     /// Two catalogues of one name, a base folder that is none; a catalogue that can't be read.
     pub(super) fn resolve(self) -> Result<Vec<RunOptions>, Stop> {
         let outputs = outputs(&self.catalogues, &self.output).map_err(Stop::Usage)?;
-        if let Some(base) = self.network.base_dir.as_ref().filter(|base| !base.is_dir()) {
+        if let Some(base) = self.files.base_dir.as_ref().filter(|base| !base.is_dir()) {
             return Err(Stop::Usage(format!("--base-dir {} is not a folder", base.display())));
         }
         self.catalogues.iter().try_for_each(|catalogue| readable(catalogue))?;
@@ -121,13 +123,13 @@ impl RunArgs {
         RunOptions {
             catalogue: catalogue.to_owned(),
             output,
-            base_dir: self.network.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)),
+            base_dir: self.files.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)),
             recipe: self.recipe.recipe(),
             limits: self.limits.limits(),
             max_bytes: self.limits.max_bytes,
             timeout: self.network.timeout,
             attempts: self.engine.attempts,
-            concurrency: self.engine.concurrency.unwrap_or_else(cores),
+            concurrency: self.engine.concurrency(),
             connections: self.network.connections,
             per_origin: self.network.per_origin,
             memory_bytes: self.engine.memory_mib << 20,
@@ -177,10 +179,6 @@ pub(crate) fn readable(catalogue: &Path) -> Result<(), Fault> {
         Ok(_) => Ok(()),
         Err(error) => refused(format!("{} can't be opened: {error}", catalogue.display())),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 #[cfg(test)]

@@ -1,0 +1,69 @@
+//! Signatures as Standard Webhooks has them, one for each secret, so that secrets can be rotated.
+
+use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
+
+use crate::model::time::Timestamp;
+
+/// Signs with one secret, or with two while one takes the other's place.
+pub struct Signer(Vec<Webhook>);
+
+impl Signer {
+    /// From secrets as they are handed out, `whsec_` and base64, parted by white space.
+    ///
+    /// # Errors
+    /// A sentence on what is allowed; it repeats nothing of the secret.
+    pub fn new(secrets: &str) -> Result<Self, String> {
+        let signers = secrets.split_whitespace().map(|secret| {
+            let encoded = secret.strip_prefix("whsec_").filter(|encoded| !encoded.is_empty());
+            encoded.and_then(|encoded| Webhook::new(encoded).ok())
+        });
+        let signers: Option<Vec<_>> = signers.collect();
+        match signers {
+            Some(signers) if !signers.is_empty() => Ok(Signer(signers)),
+            _ => Err("allowed are whsec_ and base64, one or two parted by a space".to_owned()),
+        }
+    }
+
+    /// The headers that name and sign an event told at a time.
+    pub fn headers(&self, id: &str, at: Timestamp, body: &str) -> Vec<(&'static str, String)> {
+        let seconds = at.0.div_euclid(1_000);
+        let signatures = self
+            .0
+            .iter()
+            .map(|signer| signer.sign(id, seconds, body.as_bytes()).expect("text can be signed"));
+        vec![
+            (HEADER_WEBHOOK_ID, id.to_owned()),
+            (HEADER_WEBHOOK_TIMESTAMP, seconds.to_string()),
+            (HEADER_WEBHOOK_SIGNATURE, signatures.collect::<Vec<_>>().join(" ")),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+    #[test]
+    fn the_published_example_is_signed_as_published() {
+        let signer = Signer::new(SECRET).unwrap_or_else(|error| panic!("{error}"));
+        let body = r#"{"email":"test@example.com","username":"test_user"}"#;
+        let headers = signer.headers("msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", Timestamp(1_649_367_553_999), body);
+        assert_eq!(headers[1].1, "1649367553");
+        assert_eq!(headers[2].1, "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=");
+    }
+
+    #[test]
+    fn two_secrets_sign_twice() {
+        let signer = Signer::new(&format!("{SECRET} whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")).ok().unwrap();
+        assert_eq!(signer.headers("id", Timestamp(0), "{}")[2].1.split(' ').count(), 2);
+    }
+
+    #[test]
+    fn what_is_no_secret_is_refused() {
+        for wrong in ["", " ", "secret", "whsec_", "whsec_%%%", &format!("{SECRET} x")] {
+            assert!(Signer::new(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Who is told of events: one call at one webhook, with the network policy's guard inside.
+
+use async_trait::async_trait;
+use url::Url;
+
+use crate::fault::Fault;
+use crate::model::event::Answer;
+
+/// Who set a webhook's address: one from outside is guarded, for it might lead into a private network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetBy {
+    /// Whoever handed in a request.
+    Client,
+    /// The server's own configuration.
+    Server,
+}
+
+/// What is said to a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Headers beside those of every JSON body, in lower case.
+    pub headers: Vec<(&'static str, String)>,
+    /// JSON.
+    pub body: String,
+}
+
+/// Hears events.
+#[async_trait]
+pub trait Receiver: Send + Sync {
+    /// Posts a message once and follows no redirect. How long it may take is the caller's business.
+    ///
+    /// # Errors
+    /// `webhook.address` when it may not be called; `fetch.dns`, `fetch.connect`, `fetch.tls`.
+    async fn post(&self, url: &Url, set_by: SetBy, message: Message) -> Result<Answer, Fault>;
+}

@@ -1,0 +1,152 @@
+//! `pixmill serve`: a server that works off requests until it is stopped.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use pixmill_engine::model::lease::LEASE;
+use pixmill_engine::pipeline::Settings;
+use url::Url;
+
+use super::{End, Stop, interrupt};
+use crate::config::limits::LimitFlags;
+use crate::config::listen::ListenFlags;
+use crate::config::network::NetworkFlags;
+use crate::config::queue::{QueueChoice, QueueFlags};
+use crate::config::records::{RecordsChoice, RecordsFlags};
+use crate::config::run::EngineFlags;
+use crate::config::serve::{Role, ServeFlags};
+use crate::config::state::StateFlags;
+use crate::config::storage::{StorageChoice, StorageFlags};
+use crate::config::webhook::{Secrets, WebhookFlags};
+use crate::{logs, wiring};
+
+/// Work off requests until stopped, on embedded defaults or on Redis, MongoDB and object storage
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    serve: ServeFlags,
+
+    #[command(flatten)]
+    state: StateFlags,
+
+    #[command(flatten)]
+    records: RecordsFlags,
+
+    #[command(flatten)]
+    queue: QueueFlags,
+
+    #[command(flatten)]
+    storage: StorageFlags,
+
+    #[command(flatten)]
+    webhook: WebhookFlags,
+
+    #[command(flatten)]
+    listen: ListenFlags,
+
+    #[command(flatten)]
+    network: NetworkFlags,
+
+    #[command(flatten)]
+    engine: EngineFlags,
+
+    #[command(flatten)]
+    limits: LimitFlags,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  pixmill serve                                     all in one process, state in pixmill-data/
+  pixmill serve --role worker                       one more process that works on the same
+  REDIS_URL=redis://cache MONGODB_URI=mongodb://db/shop pixmill serve --role worker
+
+SIGTERM and Ctrl-C stop cleanly: what is under way is finished or handed back. A second one stops at
+once. RUST_LOG says which talk is wanted, such as pixmill=debug.
+Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml.
+Exit codes: 0 stopped, 1 could not go on, 2 bad usage or configuration.";
+
+/// The longest Retry-After that a server waits for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// A server, with everything decided.
+#[derive(Debug, Clone)]
+pub(crate) struct ServeOptions {
+    /// Its part in the whole.
+    pub(crate) role: Role,
+    /// Where the truth lives.
+    pub(crate) records: RecordsChoice,
+    /// What delivers images.
+    pub(crate) queue: QueueChoice,
+    /// Where outputs live.
+    pub(crate) storage: StorageChoice,
+    /// The state folder.
+    pub(crate) data: PathBuf,
+    /// Told of requests that name no webhook of their own.
+    pub(crate) webhook_url: Option<Url>,
+    /// What signs webhooks, when it was set.
+    pub(crate) webhook_secret: Option<Secrets>,
+    /// What links to this server begin with, without a slash at its end.
+    pub(crate) public_url: String,
+    /// How much of everything.
+    pub(crate) settings: Settings,
+    /// Recompressions at a time.
+    pub(crate) concurrency: usize,
+    /// Ranges of addresses that are opened.
+    pub(crate) allow: Vec<IpNet>,
+}
+
+impl ServeArgs {
+    pub(super) fn resolve(self) -> Result<ServeOptions, Stop> {
+        if self.serve.role == Role::Api {
+            return Err(Stop::Usage("--role api is not part of this build: use all or worker".to_owned()));
+        }
+        let data = self.state.data;
+        Ok(ServeOptions {
+            role: self.serve.role,
+            records: self.records.choice(&data),
+            queue: self.queue.queue,
+            storage: self.storage.choice(&data),
+            webhook_url: self.webhook.webhook_url,
+            webhook_secret: self.webhook.signing.webhook_secret,
+            public_url: self.listen.public_url(),
+            data,
+            concurrency: self.engine.concurrency(),
+            allow: self.network.allow_address,
+            settings: Settings {
+                connections: self.network.connections,
+                per_origin: self.network.per_origin,
+                memory_bytes: self.engine.memory_mib << 20,
+                limits: self.limits.limits(),
+                max_bytes: self.limits.max_bytes,
+                timeout: self.network.timeout,
+                attempts: self.engine.attempts,
+                longest_retry_after: LONGEST_RETRY_AFTER,
+                lease: lease(),
+            },
+        })
+    }
+}
+
+/// How long a claim holds.
+fn lease() -> Duration {
+    #[cfg(feature = "failpoints")]
+    if let Some(lease) = crate::config::environment::lease() {
+        return lease;
+    }
+    LEASE
+}
+
+/// Serves until a signal comes.
+pub(super) fn run(args: ServeArgs) -> Result<End, Stop> {
+    logs::start().map_err(Stop::Usage)?;
+    let options = args.resolve()?;
+    let runtime = super::runtime()?;
+    let stop = interrupt::watch(&runtime);
+    let served = runtime.block_on(wiring::serve(options, stop));
+    // A decoder that was left behind may never return; nothing waits for it.
+    runtime.shutdown_background();
+    served?;
+    Ok(End::Done)
+}

@@ -1,0 +1,77 @@
+//! Section listen: where a server is reached.
+
+use std::net::SocketAddr;
+
+use url::Url;
+
+/// Where a server listens, and how others reach it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct ListenFlags {
+    /// Address and port; a port alone means this machine only [also read: PORT]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000", value_parser = address)]
+    pub(crate) listen: SocketAddr,
+
+    /// What links to this server begin with [default: http:// and the listening address]
+    #[arg(long, value_name = "URL", value_parser = web_address)]
+    public_url: Option<Url>,
+}
+
+impl ListenFlags {
+    /// What links begin with, without a slash at its end.
+    pub(crate) fn public_url(&self) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let port_alone = || text.parse::<u16>().ok().map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    text.parse()
+        .ok()
+        .or_else(port_alone)
+        .ok_or_else(|| "allowed are 127.0.0.1:3000, [::1]:3000 and a port alone".to_owned())
+}
+
+/// An address that a browser or a webhook's sender can call.
+pub(crate) fn web_address(text: &str) -> Result<Url, String> {
+    Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        .ok_or_else(|| "allowed are addresses that begin with http:// or https://".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_this_machine_only() {
+        assert_eq!(address("8080"), Ok("127.0.0.1:8080".parse().unwrap()));
+        assert_eq!(address("0.0.0.0:80"), Ok("0.0.0.0:80".parse().unwrap()));
+        assert_eq!(address("[::]:80"), Ok("[::]:80".parse().unwrap()));
+        for wrong in ["", "host:80", "127.0.0.1", "70000", ":80"] {
+            assert!(address(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn links_begin_with_the_public_url_or_the_listening_address() {
+        let listen = "127.0.0.1:3000".parse().unwrap();
+        let told = |public_url: Option<&str>| {
+            ListenFlags { listen, public_url: public_url.map(|url| url.parse().unwrap()) }.public_url()
+        };
+        assert_eq!(told(None), "http://127.0.0.1:3000");
+        assert_eq!(told(Some("https://shop.example/pixmill/")), "https://shop.example/pixmill");
+    }
+
+    #[test]
+    fn web_addresses_have_a_scheme_and_a_host() {
+        assert!(web_address("https://h/hook?a=b").is_ok());
+        for wrong in ["", "h/hook", "ftp://h", "http://", "javascript:alert(1)"] {
+            assert!(web_address(wrong).is_err(), "{wrong}");
+        }
+    }
+}

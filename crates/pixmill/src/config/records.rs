@@ -1,0 +1,68 @@
+//! Section records: where the truth lives.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::secret::Address;
+
+/// The records of a server.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Records")]
+pub(crate) struct RecordsFlags {
+    /// sqlite:PATH, or mongodb://…/NAME or mongodb+srv://…/NAME [also read: MONGODB_URI, MONGO_URI, MONGO_URL] [default: sqlite:DATA/pixmill.db]
+    #[arg(long, value_name = "URL", value_parser = records)]
+    database: Option<RecordsChoice>,
+}
+
+/// Which records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum RecordsChoice {
+    /// In this file.
+    Sqlite(PathBuf),
+    /// On a server that speaks MongoDB's protocol.
+    Mongodb(Address),
+}
+
+impl fmt::Display for RecordsChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RecordsChoice::Sqlite(file) => write!(f, "sqlite:{}", file.display()),
+            RecordsChoice::Mongodb(address) => address.fmt(f),
+        }
+    }
+}
+
+impl RecordsFlags {
+    /// What was chosen, or a file in the state folder.
+    pub(crate) fn choice(&self, data: &Path) -> RecordsChoice {
+        self.database.clone().unwrap_or_else(|| RecordsChoice::Sqlite(data.join("pixmill.db")))
+    }
+}
+
+fn records(text: &str) -> Result<RecordsChoice, String> {
+    if let Some(path) = text.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
+        return Ok(RecordsChoice::Sqlite(path.into()));
+    }
+    match text.split_once("://") {
+        Some(("mongodb" | "mongodb+srv", rest)) if !rest.is_empty() && !rest.starts_with('/') => {
+            Ok(RecordsChoice::Mongodb(text.into()))
+        }
+        _ => Err("allowed are sqlite:PATH, mongodb://HOST/NAME and mongodb+srv://HOST/NAME".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_told_by_their_scheme() {
+        assert_eq!(records("sqlite:/a/b.db"), Ok(RecordsChoice::Sqlite("/a/b.db".into())));
+        for mongodb in ["mongodb://a:1,b:2/shop", "mongodb+srv://u:p@h/shop?w=1"] {
+            assert_eq!(records(mongodb), Ok(RecordsChoice::Mongodb(mongodb.into())));
+        }
+        for wrong in ["", "sqlite:", "mongodb://", "mongodb:///shop", "postgres://h", "pixmill.db"] {
+            assert!(records(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Section serve: what a server does.
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+/// What a server does.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct ServeFlags {
+    /// all: everything; worker: process images and send webhooks; api: answer requests alone
+    #[arg(long, value_name = "ROLE", default_value = "all", value_parser = roles())]
+    pub(crate) role: Role,
+}
+
+/// A server's part in the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Everything.
+    All,
+    /// The HTTP API.
+    Api,
+    /// The stages from dispatch to webhook, and upkeep.
+    Worker,
+}
+
+fn roles() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(["all", "api", "worker"]).map(|name| match name.as_str() {
+        "api" => Role::Api,
+        "worker" => Role::Worker,
+        _ => Role::All,
+    })
+}

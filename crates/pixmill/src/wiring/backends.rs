@@ -1,0 +1,58 @@
+//! From what the configuration names to the adapters that stand for it.
+
+use std::sync::Arc;
+
+use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
+use pixmill_adapters::records::sqlite::Sqlite;
+use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::port::queue::Queue;
+use pixmill_engine::port::records::{Outbox, Records};
+use pixmill_engine::port::storage::Storage;
+
+use crate::config::queue::QueueChoice;
+use crate::config::records::RecordsChoice;
+use crate::config::storage::StorageChoice;
+
+/// Where the truth lives, and the events in it.
+///
+/// # Errors
+/// `backend.unavailable` (transient while it may come back), `disk.*`.
+pub(super) fn records(choice: &RecordsChoice) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
+    match choice {
+        RecordsChoice::Sqlite(file) => {
+            let sqlite = Arc::new(Sqlite::open(file)?);
+            Ok((sqlite.clone(), sqlite))
+        }
+        RecordsChoice::Mongodb(address) => Err(not_supported("database", address)),
+    }
+}
+
+/// What delivers images.
+///
+/// # Errors
+/// `backend.unavailable`.
+pub(super) fn queue(choice: &QueueChoice) -> Result<Arc<dyn Queue>, Fault> {
+    match choice {
+        QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
+        QueueChoice::Redis(address) => Err(not_supported("queue", address)),
+    }
+}
+
+/// Where outputs live.
+///
+/// # Errors
+/// `disk.*`.
+pub(super) fn storage(choice: &StorageChoice) -> Result<Arc<dyn Storage>, Fault> {
+    match choice {
+        StorageChoice::File(folder) => Ok(Arc::new(DiskStorage::shared(folder)?)),
+        StorageChoice::Cloudinary(address) | StorageChoice::Bucket(address) => {
+            Err(not_supported("storage", address))
+        }
+    }
+}
+
+fn not_supported(what: &str, address: &impl std::fmt::Display) -> Fault {
+    Fault::permanent(Code::ConfigInvalid, format!("the {what} {address} is not supported by this build"))
+}

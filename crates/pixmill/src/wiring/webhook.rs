@@ -1,0 +1,57 @@
+//! The webhook stage on the network, and one call of it for those who try a receiver out.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use pixmill_adapters::clock::SystemClock;
+use pixmill_adapters::net::guard::Guard;
+use pixmill_adapters::net::receiver::HttpReceiver;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::event::Answer;
+use pixmill_engine::pipeline::webhook::{self, Webhook, body};
+use pixmill_engine::port::clock::Clock;
+use pixmill_engine::port::receiver::{Message, SetBy};
+use pixmill_engine::port::records::Outbox;
+use url::Url;
+
+use super::signing::signer;
+use crate::command::serve::ServeOptions;
+use crate::config::webhook::Secrets;
+
+/// The stage over an outbox.
+///
+/// # Errors
+/// Those of finding or making the secret.
+pub(super) fn stage(options: &ServeOptions, outbox: Arc<dyn Outbox>) -> Result<Webhook, Fault> {
+    Ok(Webhook {
+        outbox,
+        receiver: Arc::new(receiver(&options.allow)),
+        clock: Arc::new(SystemClock),
+        signer: Arc::new(signer(options.webhook_secret.as_ref(), &options.data)?),
+        url: options.webhook_url.clone(),
+        links: options.public_url.clone(),
+        lease: options.settings.lease,
+    })
+}
+
+fn receiver(allow: &[IpNet]) -> HttpReceiver {
+    HttpReceiver::new(Guard::new(allow.to_vec()))
+}
+
+/// Posts a sample event to an address, which whoever runs this command vouches for.
+///
+/// # Errors
+/// Those of the secret and of the receiver.
+pub(crate) async fn try_out(
+    url: &Url,
+    secret: Option<&Secrets>,
+    data: &Path,
+    links: &str,
+) -> Result<Answer, Fault> {
+    let clock = SystemClock;
+    let sample = body::sample(clock.now());
+    let body = body::of(&sample, links);
+    let headers = signer(secret, data)?.headers(&sample.event.id, sample.event.at, &body);
+    webhook::post(&receiver(&[]), &clock, url, SetBy::Server, Message { headers, body }).await
+}

@@ -1,0 +1,169 @@
+//! A server's state folder, requests put into its records by the accept stage, and processes that work on them.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::Cursor;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pixmill_adapters::clock::SystemClock;
+use pixmill_adapters::net::guard::Guard;
+use pixmill_adapters::net::origin::HttpOrigin;
+use pixmill_adapters::queue::database::DatabaseQueue;
+use pixmill_adapters::records::sqlite::Sqlite;
+use pixmill_adapters::sandbox::thread::ThreadSandbox;
+use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::row::ResultRow;
+use pixmill_engine::pipeline::Ports;
+use pixmill_engine::pipeline::accept::{Intake, accept};
+use pixmill_engine::port::records::{Outbox, Report};
+
+/// Names that the ecosystem uses, which must not reach a test's servers from outside.
+const ECOSYSTEM: [&str; 8] = [
+    "REDIS_URL",
+    "MONGODB_URI",
+    "MONGO_URI",
+    "MONGO_URL",
+    "CLOUDINARY_URL",
+    "WEBHOOK_URL",
+    "PORT",
+    "RUST_LOG",
+];
+
+/// The state of a server.
+pub(crate) struct Server {
+    folder: tempfile::TempDir,
+    pub(crate) records: Arc<Sqlite>,
+}
+
+impl Server {
+    /// One without requests.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let records = Arc::new(Sqlite::open(&folder.path().join("data/pixmill.db")).expect("records"));
+        Server { folder, records }
+    }
+
+    /// The state folder.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where outputs are.
+    pub(crate) fn storage(&self) -> PathBuf {
+        self.data().join("images")
+    }
+
+    /// Takes a catalogue in, as an upload does.
+    pub(crate) async fn accept(&self, catalogue: &str, webhook: Option<String>) -> RequestId {
+        let ports = Ports {
+            records: self.records.clone(),
+            queue: Arc::new(DatabaseQueue::new(1)),
+            storage: Arc::new(DiskStorage::shared(&self.storage()).expect("storage")),
+            sandbox: Arc::new(
+                ThreadSandbox::new(1, Duration::from_secs(1), pixmill_codec::recompress).expect("a thread"),
+            ),
+            origin: Arc::new(HttpOrigin::new(Guard::default(), 1)),
+            files: None,
+            clock: Arc::new(SystemClock),
+        };
+        let intake = Intake { recipe: Default::default(), catalogue: "shop.csv".into(), webhook };
+        let bytes = Cursor::new(catalogue.to_owned().into_bytes());
+        accept(&ports, bytes, intake, |_, _| {}).await.expect("the catalogue is accepted")
+    }
+
+    /// `pixmill serve` on this state, which may call this machine.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.guarded(arguments);
+        command.args(["--allow-address", "127.0.0.0/8"]);
+        command
+    }
+
+    /// `pixmill serve` on this state, which may call the public internet alone.
+    pub(crate) fn guarded(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
+        command.arg("serve").arg("--data").arg(self.data()).args(arguments).current_dir(self.folder.path());
+        for name in ECOSYSTEM {
+            command.env_remove(name);
+        }
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Waits until a request is completed.
+    ///
+    /// # Panics
+    /// When it is not within a minute or two.
+    pub(crate) async fn wait_for(&self, request: &RequestId) {
+        let began = Instant::now();
+        loop {
+            let found =
+                self.records.request(request).await.expect("records can be read").expect("the request");
+            if found.status == RequestStatus::Completed {
+                return;
+            }
+            let progress = self.records.progress(request).await;
+            assert!(began.elapsed() < Duration::from_secs(120), "{found:?} {progress:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until a webhook has taken the request's completion.
+    ///
+    /// # Panics
+    /// When none has within a minute or two.
+    pub(crate) async fn wait_until_told(&self, request: &RequestId) {
+        let began = Instant::now();
+        loop {
+            let tries = self.records.deliveries(Some(request), None, 100).await.expect("records can be read");
+            if tries.iter().any(|made| made.answer.as_ref().is_ok_and(|answer| answer.is_success())) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(120), "{tries:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What became of a request's rows.
+    pub(crate) async fn results(&self, request: &RequestId) -> Vec<ResultRow> {
+        self.records.rows(request, 0, 100_000).await.expect("records can be read")
+    }
+
+    /// The secret that its webhooks are signed with.
+    pub(crate) fn secret(&self) -> String {
+        let text = std::fs::read_to_string(self.data().join("webhook-secret")).expect("a secret");
+        text.trim().to_owned()
+    }
+}
+
+/// A process that is killed when the test is over, however it ends.
+pub(crate) struct Process(pub(crate) Child);
+
+impl Process {
+    /// Starts it.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        Process(command.spawn().expect("pixmill starts"))
+    }
+
+    /// Sends it a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([format!("-{name}"), self.0.id().to_string()]).status();
+        assert!(sent.expect("kill runs").success(), "{name}");
+    }
+
+    /// Waits for its end and gives its exit code.
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.0.wait().expect("pixmill ends").code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
