@@ -1,3 +1,5 @@
 //! Storages.
 
+pub mod bucket;
+pub mod cloudinary;
 pub mod disk;

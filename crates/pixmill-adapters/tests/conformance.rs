@@ -6,6 +6,7 @@ use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_engine::port::storage::Storage;
 use pixmill_testkit as testkit;
+use pixmill_testkit::storage::Stored;
 
 #[tokio::test]
 async fn database_queue_conforms() {
@@ -18,7 +19,7 @@ async fn disk_storage_conforms() {
     let (root, temporary) = (folder.path().join("out"), folder.path().join("tmp"));
     let read = |location: String| {
         let path = root.join(location);
-        async move { std::fs::read(path).ok() }
+        async move { std::fs::read(path).ok().map(|bytes| Stored { media_type: None, bytes }) }
     };
     testkit::storage::suite(|| Arc::new(DiskStorage::open(&root, &temporary).unwrap()), read).await;
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "temporary files were left");

@@ -7,8 +7,8 @@ use crate::fault::Fault;
 /// Keeps outputs under keys; writing a key again overwrites it.
 #[async_trait]
 pub trait Storage: Send + Sync {
-    /// Stores an output. Once this returns it is durable and readable, and the answer is its location as results
-    /// show it: a URL, or a path relative to the output folder.
+    /// Stores an output. Keys are paths of letters of any alphabet, digits and `-._%`. Once this returns it is durable
+    /// and readable, and the answer is its location as results show it: a URL, or a path relative to the output folder.
     ///
     /// # Errors
     /// `store.unavailable` (transient), `store.rejected`, `disk.full` or `disk.read_only`.

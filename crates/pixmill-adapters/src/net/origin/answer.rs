@@ -1,6 +1,6 @@
 //! What an origin answered, as the engine's port has it.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::{Answer, Body};
 
 use super::failure;
+use crate::net::retry_after::retry_after;
 
 /// The answer of `place`, `scheme://host:port`, which faults of its body will name.
 pub(super) fn from_response(response: Response<Incoming>, place: String) -> Answer {
@@ -31,15 +32,6 @@ fn text(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<String> 
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// `Retry-After` (RFC 9110, section 10.2.3): seconds, or a date, which is nought when it is past.
-fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 struct IncomingBody {
     incoming: Incoming,
     place: String,
@@ -57,23 +49,5 @@ impl Body for IncomingBody {
             }
         }
         Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_from_seconds_and_from_dates() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let date = |seconds| httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(retry_after("0", now), Some(Duration::ZERO));
-        assert_eq!(retry_after("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after(&date(1_700_000_090), now), Some(Duration::from_secs(90)));
-        assert_eq!(retry_after(&date(1_600_000_000), now), Some(Duration::ZERO));
-        for unreadable in ["", "soon", "-1", "1.5", "99999999999999999999999"] {
-            assert_eq!(retry_after(unreadable, now), None, "{unreadable}");
-        }
     }
 }

@@ -1,0 +1,90 @@
+//! A stand-in for an object store: `PUT`, `GET` and `DELETE` of a path, which S3, Google Cloud Storage and Azure Blob
+//! Storage have in common. Requests must be authorised, but who signed them is not checked.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use hyper::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use hyper::{Method, Request, Response};
+use percent_encoding::percent_decode_str;
+
+use super::standin::StandIn;
+
+/// An object and what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its media type.
+    pub media_type: String,
+    /// How long readers may keep it.
+    pub cache_control: String,
+}
+
+/// Objects by their paths, without the leading slash.
+#[derive(Debug, Default)]
+pub struct Objects {
+    objects: Mutex<BTreeMap<String, Object>>,
+}
+
+impl Objects {
+    /// All objects.
+    pub fn all(&self) -> BTreeMap<String, Object> {
+        self.objects().clone()
+    }
+
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<String, Object>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, path: String, request: &Request<Bytes>) -> Response<Bytes> {
+        // Azure keeps what an object says of itself apart from what the request does.
+        let told = |own: &str, common: &str| {
+            let value = request.headers().get(own).or_else(|| request.headers().get(common));
+            value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let object = Object {
+            bytes: request.body().clone(),
+            media_type: told("x-ms-blob-content-type", CONTENT_TYPE.as_str()),
+            cache_control: told("x-ms-blob-cache-control", CACHE_CONTROL.as_str()),
+        };
+        self.objects().insert(path, object);
+        answer(201, "")
+    }
+}
+
+impl StandIn for Objects {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let path = request.uri().path().trim_start_matches('/');
+        let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
+        match *request.method() {
+            Method::GET => match self.objects().get(&path) {
+                Some(object) => {
+                    let mut response = Response::new(object.bytes.clone());
+                    let media_type = object.media_type.parse().expect("it came as a header");
+                    response.headers_mut().insert(CONTENT_TYPE, media_type);
+                    response
+                }
+                None => answer(404, "NoSuchKey"),
+            },
+            _ if !request.headers().contains_key(AUTHORIZATION) => answer(403, "AccessDenied"),
+            Method::PUT => self.put(path, request),
+            Method::DELETE if self.objects().remove(&path).is_some() => answer(204, ""),
+            Method::DELETE => answer(404, "NoSuchKey"),
+            _ => answer(405, "MethodNotAllowed"),
+        }
+    }
+}
+
+fn answer(status: u16, code: &str) -> Response<Bytes> {
+    let body = match code {
+        "" => String::new(),
+        _ => format!("<Error><Code>{code}</Code><Message>It is so</Message></Error>"),
+    };
+    Response::builder()
+        .status(status)
+        .header(ETAG, "\"1\"")
+        .body(body.into())
+        .expect("these statuses and headers exist")
+}
