@@ -13,6 +13,7 @@ use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_engine::code::Code;
 use pixmill_engine::port::storage::Storage;
 use pixmill_testkit as testkit;
+use pixmill_testkit::services::s3::{BUCKET, S3};
 use pixmill_testkit::storage::objects::Objects;
 use pixmill_testkit::storage::standin::{Running, Trouble};
 use pixmill_testkit::storage::{Stored, picture};
@@ -104,22 +105,25 @@ async fn what_cloudinary_says_is_passed_on() {
     let wrong_secret = told(&address.replace(Fake::SECRET, "other"), picture("a", 0)).await;
     assert!(wrong_secret.contains("401: Invalid Signature"), "{wrong_secret}");
     assert!(told(&address.replace("@demo", "@other"), picture("a", 0)).await.contains("Invalid cloud_name"));
-    assert!(told(&address.replace("//1", "//2"), picture("a", 0)).await.contains("Unknown API key"));
+    assert!(told(&address.replace("//123", "//923"), picture("a", 0)).await.contains("Unknown API key"));
 }
 
 const SECRET: &str = "d2VsbC1rZXB0LXNlY3JldA==";
 
 /// A bucket of each vendor at a stand-in.
 fn bucket(address: &str, service: &Running<Objects>) -> Arc<dyn Storage> {
-    let endpoint = service.url("");
+    bucket_at(address, &service.url(""))
+}
+
+fn bucket_at(address: &str, endpoint: &str) -> Arc<dyn Storage> {
     let variables = [
-        ("AWS_ENDPOINT_URL", endpoint.as_str()),
+        ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", "eu-central-1"),
         ("AWS_ACCESS_KEY_ID", "id"),
         ("AWS_SECRET_ACCESS_KEY", SECRET),
-        ("GOOGLE_BASE_URL", &endpoint),
+        ("GOOGLE_BASE_URL", endpoint),
         ("GOOGLE_BEARER_TOKEN", SECRET),
-        ("AZURE_STORAGE_ENDPOINT", &endpoint),
+        ("AZURE_STORAGE_ENDPOINT", endpoint),
         ("AZURE_STORAGE_ACCOUNT_NAME", "shop"),
         ("AZURE_STORAGE_ACCOUNT_KEY", SECRET),
         ("PATH", "/bin"),
@@ -136,6 +140,17 @@ async fn bucket_storages_conform() {
         let service = Running::start(Objects::default()).unwrap();
         testkit::storage::suite(|| bucket(address, &service), read).await;
     }
+}
+
+#[tokio::test]
+async fn s3_storage_conforms_at_a_server_that_speaks_its_protocol() {
+    let server = S3::start().await;
+    let address = format!("s3://{BUCKET}/pictures");
+    testkit::storage::suite(|| bucket_at(&address, &server.endpoint()), read).await;
+    let put = bucket_at("s3://none/pictures", &server.endpoint()).put("a.png", "image/png", picture("a", 0));
+    let fault = put.await.expect_err("there is no such bucket");
+    assert_eq!((fault.code, fault.transient), (Code::StoreRejected, false));
+    assert!(fault.message.contains("NoSuchBucket"), "{fault}");
 }
 
 #[tokio::test]

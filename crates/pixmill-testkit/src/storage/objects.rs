@@ -1,5 +1,6 @@
 //! A stand-in for an object store: `PUT`, `GET` and `DELETE` of a path, which S3, Google Cloud Storage and Azure Blob
-//! Storage have in common. Requests must be authorised, but who signed them is not checked.
+//! Storage have in common, and Azure's batches of deletions. Requests must be authorised, but who signed them is not
+//! checked.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -52,12 +53,36 @@ impl Objects {
         self.objects().insert(path, object);
         answer(201, "")
     }
+
+    /// A request whose parts are requests, answered by parts that are answers, in the same order.
+    fn delete_batch(&self, body: &Bytes) -> Response<Bytes> {
+        let body = String::from_utf8_lossy(body);
+        let deletions = body.lines().filter_map(|line| line.strip_prefix("DELETE ")?.split(' ').next());
+        let mut told = String::new();
+        for (number, path) in deletions.enumerate() {
+            let status =
+                if self.objects().remove(&decoded(path)).is_some() { "202 Accepted" } else { "404 None" };
+            told.push_str(&format!(
+                "--part\r\nContent-Type: application/http\r\nContent-ID: {number}\r\n\r\nHTTP/1.1 {status}\r\n\r\n"
+            ));
+        }
+        told.push_str("--part--\r\n");
+        Response::builder()
+            .status(202)
+            .header(CONTENT_TYPE, "multipart/mixed; boundary=part")
+            .body(told.into())
+            .expect("the status and the header exist")
+    }
+}
+
+/// The path of a URL's path, as text.
+fn decoded(path: &str) -> String {
+    percent_decode_str(path.trim_start_matches('/')).decode_utf8_lossy().into_owned()
 }
 
 impl StandIn for Objects {
     fn answer(&self, request: &Request<Bytes>) -> Response<Bytes> {
-        let path = request.uri().path().trim_start_matches('/');
-        let path = percent_decode_str(path).decode_utf8_lossy().into_owned();
+        let path = decoded(request.uri().path());
         match *request.method() {
             Method::GET => match self.objects().get(&path) {
                 Some(object) => {
@@ -72,6 +97,9 @@ impl StandIn for Objects {
             Method::PUT => self.put(path, request),
             Method::DELETE if self.objects().remove(&path).is_some() => answer(204, ""),
             Method::DELETE => answer(404, "NoSuchKey"),
+            Method::POST if request.uri().query().is_some_and(|query| query.contains("comp=batch")) => {
+                self.delete_batch(request.body())
+            }
             _ => answer(405, "MethodNotAllowed"),
         }
     }
