@@ -103,6 +103,7 @@ fn job(folder: &Path, meter: Arc<Meter>) -> Run {
             timeout: Duration::from_secs(30),
             attempts: 5,
             longest_retry_after: Duration::from_secs(60),
+            lease: pixmill_engine::model::lease::LEASE,
         },
         catalogue: folder.join("catalogue.csv"),
         recipe: Recipe::default(),
