@@ -31,12 +31,13 @@ async fn disk_storage_that_is_shared_conforms() {
     let root = folder.path().join("images");
     let read = |location: String| {
         let path = root.join(location);
-        async move { std::fs::read(path).ok() }
+        async move { std::fs::read(path).ok().map(|bytes| Stored { media_type: None, bytes }) }
     };
     let other = DiskStorage::shared(&root).unwrap();
     testkit::storage::suite(|| Arc::new(DiskStorage::shared(&root).unwrap()), read).await;
     let location = other.put("processed_images/a.jpg", "image/jpeg", b"still here".to_vec()).await.unwrap();
-    assert_eq!(read(location).await, Some(b"still here".to_vec()), "others come and go beside it");
+    let stored = read(location).await.expect("others come and go beside it");
+    assert_eq!(stored.bytes, b"still here");
 }
 
 #[tokio::test]
