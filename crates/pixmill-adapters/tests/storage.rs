@@ -147,8 +147,9 @@ async fn s3_storage_conforms_at_a_server_that_speaks_its_protocol() {
     let server = S3::start().await;
     let address = format!("s3://{BUCKET}/pictures");
     testkit::storage::suite(|| bucket_at(&address, &server.endpoint()), read).await;
-    let put = bucket_at("s3://none/pictures", &server.endpoint()).put("a.png", "image/png", picture("a", 0));
-    let fault = put.await.expect_err("there is no such bucket");
+    let missing = bucket_at("s3://none/pictures", &server.endpoint());
+    let put = missing.put("a.png", "image/png", picture("a", 0)).await;
+    let fault = put.expect_err("there is no such bucket");
     assert_eq!((fault.code, fault.transient), (Code::StoreRejected, false));
     assert!(fault.message.contains("NoSuchBucket"), "{fault}");
 }
