@@ -1,3 +1,4 @@
 //! Records.
 
+pub mod mongodb;
 pub mod sqlite;

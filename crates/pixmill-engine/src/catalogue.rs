@@ -27,6 +27,7 @@ mod properties;
 #[cfg(test)]
 mod variants;
 
+pub use cells::record;
 pub use header::Header;
 pub use read::{BadRow, Catalogue, Counts, Kept, Next, OpenError, Refusal, Row};
 pub use records::MAX_RECORD_BYTES;

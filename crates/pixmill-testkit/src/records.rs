@@ -1,9 +1,11 @@
 //! What all records promise, embedded or not.
 //!
-//! [`suite`] for every implementation, [`succession::suite`] for embedded ones. Each promise is a function whose name
+//! [`suite`] for every implementation, [`succession::suite`] for embedded ones, [`foreign::suite`] for those that share
+//! their documents with apps. Each promise is a function whose name
 //! says it; each gets records of its own.
 
 mod claiming;
+pub mod foreign;
 mod intake;
 mod model;
 pub mod outbox;
@@ -38,6 +40,19 @@ pub trait RecordsForTests: Records {
 
     /// How many rows, images and other traces a request has left, whether or not it is shown.
     async fn traces(&self, request: &RequestId) -> u64;
+
+    /// Lets snapshots grow older than they may be served, where such are kept.
+    async fn age_snapshots(&self) {}
+
+    /// Rows that are many for these records: several batches.
+    fn many_rows(&self) -> usize {
+        30_000
+    }
+
+    /// Runs of random operations that take a reasonable time.
+    fn random_runs(&self) -> usize {
+        64
+    }
 }
 
 /// Runs the suite. `make` gives empty records.
@@ -192,6 +207,7 @@ async fn results(records: &Arc<dyn RecordsForTests>, request: &RequestId) -> Vec
 
 /// Compares what records say of a request with its images, counted.
 async fn audit(records: &Arc<dyn RecordsForTests>, request: &RequestId) -> Progress {
+    records.age_snapshots().await;
     let told = records.progress(request).await.unwrap();
     assert_eq!(told, records.count(request).await, "progress is not what the images are");
     let found = records.request(request).await.unwrap().unwrap();

@@ -69,17 +69,19 @@ impl Service {
         let environment =
             environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut service = Service { command, environment, folder, running: None };
-        service.launch();
+        service.launch(&[]);
         service
     }
 
-    fn launch(&mut self) {
+    /// Runs the command, with more arguments if wanted.
+    fn launch(&mut self, more: &[&str]) {
         let _ = fs::remove_file(self.folder.join("ended"));
         let mut guard = Command::new("sh")
             .arg("-c")
             .arg(GUARD)
             .arg(&self.folder)
             .args(&self.command)
+            .args(more)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

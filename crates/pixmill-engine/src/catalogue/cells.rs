@@ -1,5 +1,14 @@
 //! A row's fields as one CSV record (RFC 4180, commas, no line end): how original columns are kept.
 
+/// Fields as one record.
+pub fn record<'f>(fields: impl IntoIterator<Item = &'f str>) -> String {
+    let mut record = String::new();
+    for (index, field) in fields.into_iter().enumerate() {
+        push_field(&mut record, index == 0, field);
+    }
+    record
+}
+
 /// Appends one field to a record, after a comma unless it is the first.
 pub(super) fn push_field(record: &mut String, first: bool, field: &str) {
     if !first {
@@ -40,29 +49,21 @@ fn needs_quotes(field: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn record(fields: &[&str]) -> String {
-        let mut record = String::new();
-        for (index, field) in fields.iter().enumerate() {
-            push_field(&mut record, index == 0, field);
-        }
-        record
-    }
-
     #[test]
     fn plain_fields_stay_bare() {
         assert_eq!(
-            record(&["1", "", " Tasse à café ☕ ", "=1+1", "a;b\tc|d"]),
+            record(["1", "", " Tasse à café ☕ ", "=1+1", "a;b\tc|d"]),
             "1,, Tasse à café ☕ ,=1+1,a;b\tc|d"
         );
     }
 
     #[test]
     fn whatever_may_part_fields_or_lines_is_quoted() {
-        assert_eq!(record(&["a,b", "5\" tall"]), "\"a,b\",\"5\"\" tall\"");
-        assert_eq!(record(&["a\nb", "a\rb"]), "\"a\nb\",\"a\rb\"");
+        assert_eq!(record(["a,b", "5\" tall"]), "\"a,b\",\"5\"\" tall\"");
+        assert_eq!(record(["a\nb", "a\rb"]), "\"a\nb\",\"a\rb\"");
         for c in ['\u{b}', '\u{c}', '\u{1c}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'] {
-            assert_eq!(record(&[&format!("a{c}b")]), format!("\"a{c}b\""));
+            assert_eq!(record([format!("a{c}b").as_str()]), format!("\"a{c}b\""));
         }
-        assert_eq!(record(&["a–b", "a\u{a0}b"]), "a–b,a\u{a0}b", "neighbours of these are not");
+        assert_eq!(record(["a–b", "a\u{a0}b"]), "a–b,a\u{a0}b", "neighbours of these are not");
     }
 }

@@ -134,7 +134,8 @@ async fn a_discarded_intake_leaves_nothing(records: Arc<dyn RecordsForTests>) {
     let new = new_request();
     let id = new.id.clone();
     records.begin(new, START).await.unwrap();
-    let rows: Vec<_> = (0..25_000).map(|number| row(number, &[&url(number / 2)], &fingerprint)).collect();
+    let rows: Vec<_> =
+        (0..records.many_rows()).map(|number| row(number, &[&url(number / 2)], &fingerprint)).collect();
     records.append(&id, rows, START).await.unwrap();
     records.discard(&id).await.unwrap();
     assert_eq!(records.request(&id).await.unwrap(), None);
@@ -206,21 +207,22 @@ async fn equal_fingerprints_alone_do_not_make_inputs_equal(records: Arc<dyn Reco
 }
 
 async fn large_intakes_keep_their_order_and_their_equals(records: Arc<dyn RecordsForTests>) {
-    const ROWS: usize = 30_000;
-    const DISTINCT: usize = 20_000;
+    let many = records.many_rows();
+    // A prime that is no factor of it, so that numbers jump about and come back.
+    let (distinct, step) = (many * 2 / 3, 7_919);
     let fingerprint = Fingerprint::new();
     let new = new_request();
     let id = new.id.clone();
     records.begin(new, START).await.unwrap();
     let mut batch = Vec::new();
-    for number in 0..ROWS {
-        batch.push(row(number, &[&url(number * 7919 % DISTINCT)], &fingerprint));
+    for number in 0..many {
+        batch.push(row(number, &[&url(number * step % distinct)], &fingerprint));
         if batch.len() == 997 {
             records.append(&id, std::mem::take(&mut batch), START).await.unwrap();
         }
     }
     records.append(&id, batch, START).await.unwrap();
-    records.open(&id, intake_end(ROWS as u64), START).await.unwrap();
+    records.open(&id, intake_end(many as u64), START).await.unwrap();
     let mut seen = Vec::new();
     let mut after = None;
     loop {
@@ -229,10 +231,11 @@ async fn large_intakes_keep_their_order_and_their_equals(records: Arc<dyn Record
         after = Some(last.image.clone());
         seen.extend(fresh.into_iter().map(|candidate| candidate.input));
     }
-    let expected: Vec<_> = (0..DISTINCT).map(|number| url(number * 7919 % DISTINCT)).collect();
+    let expected: Vec<_> = (0..distinct).map(|number| url(number * step % distinct)).collect();
     assert!(seen == expected, "{} fresh images, or another order", seen.len());
-    assert_eq!(audit(&records, &id).await.pending, ROWS as u64);
-    for row in records.rows(&id, 29_990, 100).await.unwrap().iter().zip(29_990..) {
+    assert_eq!(audit(&records, &id).await.pending, many as u64);
+    let last = many as u64 - 10;
+    for row in records.rows(&id, last, 100).await.unwrap().iter().zip(last..) {
         assert!(row.0.cells.starts_with(&format!("{},", row.1)));
     }
 }

@@ -9,8 +9,7 @@ use pixmill_engine::port::records::Void;
 
 use super::*;
 
-/// Runs of random operations, each on records of its own, and operations in a run.
-const RUNS: usize = 64;
+/// Operations in a run.
 const OPERATIONS: std::ops::Range<usize> = 10..80;
 
 /// Attempts that are allowed here: few, so that they run out.
@@ -53,7 +52,8 @@ where
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let inputs = prop::collection::vec(0..12usize, 0..16);
     let run = (inputs, prop::collection::vec(operation(), OPERATIONS));
-    for number in 0..RUNS {
+    let runs = make().await.random_runs();
+    for number in 0..runs {
         let (inputs, operations) = run.new_tree(&mut runner).unwrap().current();
         eprintln!("run {number}: {inputs:?} {operations:?}");
         run_against_model(make().await, &inputs, &operations).await;

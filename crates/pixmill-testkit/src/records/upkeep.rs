@@ -102,6 +102,7 @@ async fn a_half_cancelled_request_reads_as_cancelled(records: Arc<dyn RecordsFor
     let claims = records.claim(&images[..2], Lease::from(START), START).await.unwrap();
     settle(&records, [failed(&claims[0])], START).await;
     records.cancel_halfway(&id).await;
+    records.age_snapshots().await;
     let told = records.progress(&id).await.unwrap();
     assert_eq!((told.failed, told.cancelled, told.total()), (1, 2, 3));
     let (failed, cancelled) = (ImageStatus::Failed, ImageStatus::Cancelled);

@@ -51,7 +51,12 @@ impl Mongodb {
 
     /// The address of one of its databases. Without retryable writes, which a standalone `mongod` refuses.
     pub fn url(&self, database: &str) -> String {
-        format!("mongodb://127.0.0.1:{}/{database}?directConnection=true&retryWrites=false", self.port)
+        self.url_of("", database)
+    }
+
+    /// The same for a user, `NAME:PASSWORD@`.
+    pub fn url_of(&self, user: &str, database: &str) -> String {
+        format!("mongodb://{user}127.0.0.1:{}/{database}?directConnection=true&retryWrites=false", self.port)
     }
 
     /// Its process, to freeze it.
@@ -66,7 +71,12 @@ impl Mongodb {
 
     /// Starts it again after [`Mongodb::stop`], on the same port and folder.
     pub async fn start_again(&mut self) {
-        self.service.launch();
+        self.start_again_with(&[]).await;
+    }
+
+    /// The same, with more arguments, such as `--auth`.
+    pub async fn start_again_with(&mut self, more: &[&str]) {
+        self.service.launch(more);
         self.listens().await;
     }
 

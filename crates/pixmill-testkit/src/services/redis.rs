@@ -56,7 +56,7 @@ impl Redis {
 
     /// Starts it again after [`Redis::stop`], on the same port and folder.
     pub async fn start_again(&mut self) {
-        self.service.launch();
+        self.service.launch(&[]);
         self.answers().await;
     }
 

@@ -1,0 +1,164 @@
+//! Records in MongoDB (5.0 or later, a standalone server too), for as many processes and machines as wanted, in the
+//! shapes that Mongoose apps write: their documents are taken as they are.
+//!
+//! There are no transactions. Every promise rests on single documents: an image's end is a compare-and-set on its
+//! lease; only ends are counted, which absorb, so a count can lag behind the images but never run ahead of them; the
+//! write that completes a request holds its event. What a crash leaves half done is marked before it is begun, and
+//! upkeep finishes it.
+
+mod backlog;
+mod claim;
+mod command;
+mod completion;
+mod document;
+mod fault;
+mod foreign;
+mod gather;
+mod head;
+mod id;
+mod intake;
+mod outbox;
+mod report;
+mod schema;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use mongodb::bson::Document;
+use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::{Client, Collection, Database};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::recipe::Recipe;
+use pixmill_engine::model::time::Timestamp;
+
+use self::claim::Asked;
+use self::completion::Watch;
+use self::foreign::Foreign;
+use self::gather::Gather;
+use self::head::Heads;
+use self::intake::Intakes;
+use self::settle::{Given, HeldImages};
+
+/// The database where the address names none: what Mongoose takes then.
+const DATABASE: &str = "test";
+
+/// How long a server is looked for, unless the address says otherwise.
+const SELECTION: Duration = Duration::from_secs(10);
+
+/// Claims and ends gather for so long before they are written together, unless many are waiting.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// What whoever opens records may choose.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The recipe of requests that name none, foreign ones above all.
+    pub recipe: Recipe,
+    /// Takes over foreign requests that changed since then, though they stood still when pixmill first started.
+    pub adopt_since: Option<Timestamp>,
+}
+
+/// Records in a MongoDB database. Clones share everything.
+pub struct Mongodb {
+    shared: Arc<Shared>,
+    claims: Gather<Asked>,
+    ends: Gather<Given>,
+}
+
+/// What every call needs.
+struct Shared {
+    database: Database,
+    settings: Settings,
+    heads: Heads,
+    held: HeldImages,
+    watch: Watch,
+    intakes: Intakes,
+    foreign: Foreign,
+}
+
+impl Mongodb {
+    /// Connects to the database that an address names, and makes its collections and indexes where they are missing.
+    ///
+    /// # Errors
+    /// `config.invalid`: the address can't be read. `backend.unavailable`: no server answers, or the user may not do
+    /// what is needed; transient unless trying again can't help.
+    pub async fn connect(address: &str, settings: Settings, now: Timestamp) -> Result<Mongodb, Fault> {
+        let options = ClientOptions::parse(address).await.map_err(|error| fault::address(&error))?;
+        Self::open(options, settings, GATHER, now).await
+    }
+
+    async fn open(
+        mut options: ClientOptions,
+        settings: Settings,
+        gather: Duration,
+        now: Timestamp,
+    ) -> Result<Mongodb, Fault> {
+        // Whatever the address says: less would lose what was acknowledged, or read what is over.
+        options.write_concern =
+            Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+        options.server_selection_timeout.get_or_insert(SELECTION);
+        options.app_name.get_or_insert_with(|| "pixmill".to_owned());
+        let name = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
+        let client = Client::with_options(options).map_err(|error| fault::address(&error))?;
+        let database = client.database(&name);
+        schema::prepare(&database).await?;
+        let foreign = Foreign::open(&database, settings.adopt_since, now).await?;
+        let shared = Arc::new(Shared {
+            database,
+            settings,
+            heads: Heads::default(),
+            held: HeldImages::default(),
+            watch: Watch::default(),
+            intakes: Intakes::default(),
+            foreign,
+        });
+        let (claiming, settling) = (shared.clone(), shared.clone());
+        Ok(Mongodb {
+            claims: Gather::start(gather, move |batch| {
+                let claiming = claiming.clone();
+                async move { claiming.claim_batch(batch).await }
+            }),
+            ends: Gather::start(gather, move |batch| {
+                let settling = settling.clone();
+                async move { settling.settle_batch(batch).await }
+            }),
+            shared,
+        })
+    }
+}
+
+impl Shared {
+    fn requests(&self) -> Collection<Document> {
+        self.database.collection(schema::REQUESTS)
+    }
+
+    fn products(&self) -> Collection<Document> {
+        self.database.collection(schema::PRODUCTS)
+    }
+
+    fn images(&self) -> Collection<Document> {
+        self.database.collection(schema::IMAGES)
+    }
+
+    fn deliveries(&self) -> Collection<Document> {
+        self.database.collection(schema::DELIVERIES)
+    }
+
+    fn row_errors(&self) -> Collection<Document> {
+        self.database.collection(schema::ROW_ERRORS)
+    }
+}
+
+/// A panic elsewhere leaves what is guarded whole: each change of it is one step.
+fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
+    guarded.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unknown(request: &pixmill_engine::model::id::RequestId) -> Fault {
+    Fault::permanent(Code::RequestNotFound, format!("there is no request {request}"))
+}

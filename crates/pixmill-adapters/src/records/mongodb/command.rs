@@ -1,0 +1,202 @@
+//! Commands with many statements: what the driver has only for servers from 8.0 on.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::error::{Error, RETRYABLE_WRITE_ERROR};
+use mongodb::{Collection, Database};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+
+use super::fault::{fault, refused};
+
+/// Statements in one command: fewer than any server's limit.
+const STATEMENTS: usize = 1_000;
+
+/// How long a command that broke off waits before it is sent again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether a command may be sent again when its answer got lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Sending it twice does what sending it once does.
+    Safe,
+    /// It counts, or asks what it changed.
+    Never,
+}
+
+/// What statements did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Documents that they matched.
+    pub(super) matched: u64,
+    /// They were sent twice: a first sending may have matched others.
+    pub(super) twice: bool,
+}
+
+/// One statement: changes one document.
+pub(super) fn one(query: Document, update: impl Into<Bson>) -> Document {
+    doc! { "q": query, "u": update }
+}
+
+/// One statement: changes every document that matches.
+pub(super) fn many(query: Document, update: impl Into<Bson>) -> Document {
+    doc! { "q": query, "u": update, "multi": true }
+}
+
+/// Runs update statements, in no order, acknowledged by a majority.
+pub(super) async fn update(
+    database: &Database,
+    collection: &str,
+    statements: Vec<Document>,
+    again: Again,
+) -> Result<Written, Fault> {
+    let mut written = Written { matched: 0, twice: false };
+    let mut rest = statements.into_iter().peekable();
+    while rest.peek().is_some() {
+        let updates: Vec<_> = rest.by_ref().take(STATEMENTS).collect();
+        let command = doc! { "update": collection, "updates": updates, "ordered": false };
+        let (answer, twice) = run(database, command, again).await?;
+        written.matched += number(&answer, "n");
+        written.twice |= twice;
+    }
+    Ok(written)
+}
+
+/// Deletes every document that matches, acknowledged by a majority. How many.
+pub(super) async fn delete(database: &Database, collection: &str, query: Document) -> Result<u64, Fault> {
+    let deletes = vec![doc! { "q": query, "limit": 0 }];
+    let (answer, _) = run(database, doc! { "delete": collection, "deletes": deletes }, Again::Safe).await?;
+    Ok(number(&answer, "n"))
+}
+
+/// Runs a command that writes. The answer, and whether the command had to be sent twice.
+pub(super) async fn run(
+    database: &Database,
+    mut command: Document,
+    again: Again,
+) -> Result<(Document, bool), Fault> {
+    command.insert("writeConcern", doc! { "w": "majority", "j": true });
+    match database.run_command(command.clone()).await {
+        Ok(answer) => Ok((checked(answer)?, false)),
+        Err(error) if again == Again::Safe && may_help(&error) => {
+            tokio::time::sleep(PAUSE).await;
+            let answer = database.run_command(command).await.map_err(|error| fault(&error))?;
+            Ok((checked(answer)?, true))
+        }
+        Err(error) => Err(fault(&error)),
+    }
+}
+
+fn may_help(error: &Error) -> bool {
+    error.contains_label(RETRYABLE_WRITE_ERROR) || fault(error).transient
+}
+
+/// An answer that is `ok` may still tell of statements that failed.
+fn checked(answer: Document) -> Result<Document, Fault> {
+    if let Some(Bson::Document(error)) =
+        answer.get_array("writeErrors").ok().and_then(|errors| errors.first())
+    {
+        return Err(told(error));
+    }
+    match answer.get_document("writeConcernError") {
+        // Written, but perhaps not for good.
+        Ok(error) => Err(Fault { transient: true, ..told(error) }),
+        Err(_) => Ok(answer),
+    }
+}
+
+fn told(error: &Document) -> Fault {
+    let code = error.get_i32("code").unwrap_or_default();
+    refused(code, error.get_str("errmsg").unwrap_or("no reason was told"))
+}
+
+/// A number in an answer, of whatever type.
+fn number(answer: &Document, name: &str) -> u64 {
+    let number = match answer.get(name) {
+        Some(Bson::Int32(number)) => i64::from(*number),
+        Some(Bson::Int64(number)) => *number,
+        Some(Bson::Double(number)) => *number as i64,
+        _ => 0,
+    };
+    u64::try_from(number).unwrap_or_default()
+}
+
+/// How documents are read.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    /// Which fields.
+    pub(super) fields: Document,
+    /// In which order; none when empty.
+    pub(super) order: Document,
+    /// How many at most; 0 for all.
+    pub(super) most: usize,
+}
+
+/// Reads documents.
+pub(super) async fn find(
+    collection: &Collection<Document>,
+    query: Document,
+    reading: Reading,
+) -> Result<Vec<Document>, Fault> {
+    let mut find = collection.find(query).projection(reading.fields);
+    if !reading.order.is_empty() {
+        find = find.sort(reading.order);
+    }
+    if reading.most > 0 {
+        let most = i64::try_from(reading.most).unwrap_or(i64::MAX);
+        // One answer holds them all unless they are large.
+        find = find.limit(most).batch_size(u32::try_from(reading.most).unwrap_or(u32::MAX));
+    }
+    let found = find.await.map_err(|error| fault(&error))?;
+    found.try_collect().await.map_err(|error| fault(&error))
+}
+
+/// Runs an aggregation.
+pub(super) async fn aggregate(
+    collection: &Collection<Document>,
+    pipeline: Vec<Document>,
+) -> Result<Vec<Document>, Fault> {
+    let found = collection.aggregate(pipeline).await.map_err(|error| fault(&error))?;
+    found.try_collect().await.map_err(|error| fault(&error))
+}
+
+/// The one document with this id, of either kind.
+pub(super) async fn by_id(
+    collection: &Collection<Document>,
+    id: &str,
+    fields: Document,
+) -> Result<Option<Document>, Fault> {
+    let found = collection.find_one(doc! { "_id": super::id::matching(id) }).projection(fields).await;
+    found.map_err(|error| fault(&error))
+}
+
+/// A document does not look as it must.
+pub(super) fn broken(what: &str) -> Fault {
+    Fault::permanent(Code::BackendUnavailable, format!("a document in MongoDB can't be read: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_in_an_answer_that_is_ok_is_told() {
+        assert!(checked(doc! { "ok": 1, "n": 2 }).is_ok());
+        let failed =
+            doc! { "ok": 1, "n": 0, "writeErrors": [{ "index": 0, "code": 11000, "errmsg": "dup" }] };
+        assert!(!checked(failed).unwrap_err().transient);
+        let unsure =
+            doc! { "ok": 1, "n": 1, "writeConcernError": { "code": 64, "errmsg": "waiting timed out" } };
+        assert!(checked(unsure).unwrap_err().transient);
+    }
+
+    #[test]
+    fn numbers_are_read_whatever_their_type() {
+        for answer in [doc! { "n": 3 }, doc! { "n": 3_i64 }, doc! { "n": 3.0 }] {
+            assert_eq!(number(&answer, "n"), 3);
+        }
+        assert_eq!(number(&doc! {}, "n"), 0);
+    }
+}

@@ -1,0 +1,299 @@
+//! How far a request is, counted from its images; its completion; the counters that others read.
+//!
+//! Ends absorb, so a count of them can lag but never run ahead; what is unended is what is missing to the total. While
+//! this process knows that images are left, no end costs a count: a look a second later finds what others ended.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Bson, Document, doc};
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::ImageStatus;
+use pixmill_engine::model::request::{Progress, RequestStatus};
+use pixmill_engine::model::time::Timestamp;
+
+use super::command::{self, Again, aggregate};
+use super::document::{date, open, string, whole};
+use super::head::Head;
+use super::outbox::completion;
+use super::{Shared, lock, schema};
+
+/// How old a snapshot may be, and how often counters are written at most.
+const MOMENT: Duration = Duration::from_secs(1);
+
+/// A count that takes long is made less often, so that counting costs a tenth of the time at most.
+const SHARE: u32 = 10;
+
+/// What this process knows of requests it works on.
+#[derive(Debug, Default)]
+pub(super) struct Watch(Mutex<HashMap<RequestId, Watched>>);
+
+#[derive(Debug, Default)]
+struct Watched {
+    /// Unended images at least, as far as this process's own ends go.
+    left: Option<u64>,
+    /// Ends written here since the watch began.
+    ended: u64,
+    /// A look is planned.
+    planned: bool,
+    /// How long the last count took.
+    took: Duration,
+    /// When counters were last written.
+    told: Option<Instant>,
+    snapshot: Option<(u32, Progress, Instant)>,
+}
+
+impl Watch {
+    /// Something other than an end happened: nothing that is known holds.
+    pub(super) fn forget(&self, request: &RequestId) {
+        lock(&self.0).remove(request);
+    }
+
+    /// Images ended; whether it could be all.
+    fn ended(&self, request: &RequestId, images: u64) -> bool {
+        let mut watched = lock(&self.0);
+        let watched = watched.entry(request.clone()).or_default();
+        watched.ended += images;
+        watched.left = watched.left.map(|left| left.saturating_sub(images));
+        watched.left.is_none_or(|left| left == 0)
+    }
+
+    /// When to look again, unless that is planned already.
+    fn plan(&self, request: &RequestId) -> Option<Duration> {
+        let mut watched = lock(&self.0);
+        let watched = watched.get_mut(request)?;
+        let planned = std::mem::replace(&mut watched.planned, true);
+        (!planned).then(|| MOMENT.max(watched.took * SHARE))
+    }
+
+    fn ended_so_far(&self, request: &RequestId) -> u64 {
+        let mut watched = lock(&self.0);
+        let watched = watched.entry(request.clone()).or_default();
+        watched.planned = false;
+        watched.ended
+    }
+
+    /// So many were left when ends stood at `ended`; whether counters are due.
+    fn counted(&self, request: &RequestId, left: u64, ended: u64, took: Duration) -> bool {
+        let mut watched = lock(&self.0);
+        let Some(watched) = watched.get_mut(request) else { return false };
+        // Ends written during the count may be in it or not.
+        watched.left = Some(left.saturating_sub(watched.ended.saturating_sub(ended)));
+        watched.took = took;
+        let due = watched.told.is_none_or(|told| told.elapsed() >= MOMENT);
+        if due {
+            watched.told = Some(Instant::now());
+        }
+        due
+    }
+
+    fn snapshot(&self, request: &RequestId) -> Option<Progress> {
+        let watched = lock(&self.0);
+        let (_, progress, at) = watched.get(request)?.snapshot?;
+        (at.elapsed() < MOMENT).then_some(progress)
+    }
+
+    /// Keeps a snapshot, unless one that was counted beside it says more.
+    fn keep(&self, request: &RequestId, round: u32, progress: Progress) -> Progress {
+        let mut watched = lock(&self.0);
+        let watched = watched.entry(request.clone()).or_default();
+        if let Some((known, more, _)) = watched.snapshot
+            && known == round
+            && more.ended() > progress.ended()
+        {
+            return more;
+        }
+        watched.snapshot = Some((round, progress, Instant::now()));
+        progress
+    }
+
+    /// Lets every snapshot be older than it may be served.
+    #[cfg(test)]
+    pub(super) fn age(&self) {
+        for watched in lock(&self.0).values_mut() {
+            watched.snapshot = None;
+        }
+    }
+}
+
+impl Shared {
+    /// Images of a request ended here. Completes it when they were the last; whether it did.
+    pub(super) async fn images_ended(
+        self: &Arc<Self>,
+        request: &RequestId,
+        images: u64,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        if self.watch.ended(request, images) && self.look(request, now).await? {
+            return Ok(true);
+        }
+        if let Some(wait) = self.watch.plan(request) {
+            let (shared, request) = (self.clone(), request.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                if let Err(fault) = shared.look(&request, now + wait).await {
+                    tracing::debug!(%fault, %request, "a count failed, upkeep will make up for it");
+                }
+            });
+        }
+        Ok(false)
+    }
+
+    /// Counts an open request, completes it when it is over, and tells its counters; whether it was completed here.
+    pub(super) async fn look(&self, request: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+        let ended = self.watch.ended_so_far(request);
+        let head = self.head(request).await?;
+        if !head.status.is_open() {
+            self.watch.forget(request);
+            return Ok(false);
+        }
+        let began = Instant::now();
+        let progress = self.count(&head).await?;
+        if is_over(&head, &progress) {
+            return self.complete(&head, &progress, now).await;
+        }
+        let left = progress.pending + progress.processing;
+        if self.watch.counted(request, left, ended, began.elapsed()) {
+            self.tell(&head, &progress, now).await?;
+        }
+        Ok(false)
+    }
+
+    /// How far a request is, a moment ago at most.
+    pub(super) async fn snapshot(&self, request: &RequestId) -> Result<Progress, Fault> {
+        if let Some(snapshot) = self.watch.snapshot(request) {
+            return Ok(snapshot);
+        }
+        let head = self.head(request).await?;
+        let progress = self.count(&head).await?;
+        Ok(self.watch.keep(request, head.round, progress))
+    }
+
+    /// Counts the images of a request.
+    pub(super) async fn count(&self, head: &Head) -> Result<Progress, Fault> {
+        let group = doc! {
+            "_id": "$status",
+            "images": { "$sum": 1 },
+            "before": { "$sum": "$bytesBefore" },
+            "after": { "$sum": "$bytesAfter" },
+        };
+        let all = vec![doc! { "$match": { "requestId": head.images() } }, doc! { "$group": group.clone() }];
+        let counted = aggregate(&self.images(), all).await?;
+        // Another worker may write outputs and no status.
+        let with_output = doc! {
+            "requestId": head.images(),
+            "status": { "$ne": ImageStatus::Completed.as_str() },
+            "outputUrl": { "$gt": "" },
+        };
+        let odd = vec![doc! { "$match": with_output }, doc! { "$group": group }];
+        let odd = aggregate(&self.images(), odd).await?;
+        Ok(progress(head, &counted, &odd))
+    }
+
+    /// Completes a request in the round that was counted; the same write holds its event. Whether this was the winner.
+    pub(super) async fn complete(
+        &self,
+        head: &Head,
+        progress: &Progress,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
+        fail::fail_point!("before_completion");
+        let event = completion(head.round, progress, now);
+        let id = string(&event, "id").to_owned();
+        let mut still = head.in_round();
+        still.insert("status", open());
+        still.insert("unfinished", Bson::Null);
+        let mut set = counters(progress);
+        set.insert("status", RequestStatus::Completed.as_str());
+        set.insert("round", head.round);
+        set.insert("completedAt", date(now));
+        set.insert("updatedAt", date(now));
+        let told = doc! { "events": event };
+        let update = command::one(still, doc! { "$set": set, "$push": told });
+        let written = command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await?;
+        self.heads.forget(&head.request);
+        self.watch.forget(&head.request);
+        if written.matched == 0 && written.twice {
+            let ours = doc! { "_id": head.id.clone(), "events.id": id };
+            let found = self.requests().find_one(ours).await.map_err(|error| super::fault::fault(&error))?;
+            return Ok(found.is_some());
+        }
+        Ok(written.matched == 1)
+    }
+
+    /// Writes what was counted for others to read, unless the request has moved on.
+    pub(super) async fn tell(&self, head: &Head, progress: &Progress, now: Timestamp) -> Result<(), Fault> {
+        let mut still = head.in_round();
+        still.insert(
+            "status",
+            if head.status.is_open() { open().into() } else { Bson::from(head.status.as_str()) },
+        );
+        let mut set = counters(progress);
+        set.insert("updatedAt", date(now));
+        let update = command::one(still, doc! { "$set": set });
+        command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await.map(|_| ())
+    }
+}
+
+/// Whether every image of a request has ended. A foreign request must say how many it has: its producer may still be
+/// adding them.
+fn is_over(head: &Head, progress: &Progress) -> bool {
+    progress.is_complete() && (head.own || head.total > 0)
+}
+
+fn counters(progress: &Progress) -> Document {
+    doc! {
+        "processedImages": progress.ended() as i64,
+        "completedImages": progress.completed as i64,
+        "failedImages": progress.failed as i64,
+        "cancelledImages": progress.cancelled as i64,
+        "bytesBefore": progress.bytes_before as i64,
+        "bytesAfter": progress.bytes_after as i64,
+    }
+}
+
+/// Adds counts up. What moves while it is counted may be counted twice or not at all, but for ends, which stay: the
+/// rest of the total is pending.
+fn progress(head: &Head, counted: &[Document], odd: &[Document]) -> Progress {
+    let mut progress = Progress::default();
+    let mut all = 0;
+    for group in counted {
+        let images = whole(group, "images").unwrap_or_default();
+        all += images;
+        if let Some(count) = count_of(&mut progress, group) {
+            *count += images;
+        }
+        progress.bytes_before += whole(group, "before").unwrap_or_default();
+        progress.bytes_after += whole(group, "after").unwrap_or_default();
+    }
+    for group in odd {
+        let images = whole(group, "images").unwrap_or_default();
+        if let Some(count) = count_of(&mut progress, group) {
+            *count = count.saturating_sub(images);
+        }
+        progress.completed += images;
+    }
+    let total =
+        if head.own && head.status != RequestStatus::Receiving { head.total } else { head.total.max(all) };
+    if head.status == RequestStatus::Cancelled {
+        // Until the cancelling has reached them all.
+        progress.cancelled = total.saturating_sub(progress.completed + progress.failed);
+    }
+    let unended = total.saturating_sub(progress.ended());
+    progress.processing = progress.processing.min(unended);
+    progress.pending = unended - progress.processing;
+    progress
+}
+
+fn count_of<'p>(progress: &'p mut Progress, group: &Document) -> Option<&'p mut u64> {
+    let status = string(group, "_id");
+    match ImageStatus::ALL.into_iter().find(|known| known.as_str() == status)? {
+        ImageStatus::Pending => None,
+        ImageStatus::Processing => Some(&mut progress.processing),
+        ImageStatus::Completed => Some(&mut progress.completed),
+        ImageStatus::Failed => Some(&mut progress.failed),
+        ImageStatus::Cancelled => Some(&mut progress.cancelled),
+    }
+}

@@ -1,0 +1,150 @@
+//! What must be known of a request before its images are touched. Remembered for a moment, so that a batch costs no
+//! look at it; what this process changes is forgotten at once.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use mongodb::bson::{Bson, Document, doc};
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::request::RequestStatus;
+
+use super::command::{Reading, by_id, find};
+use super::document::{as_it_is, is_own, request_status, whole};
+use super::id::{matching, text};
+use super::{Shared, lock, unknown};
+
+/// How long another process's change may go unnoticed.
+const REMEMBERED: Duration = Duration::from_secs(1);
+
+/// Requests that are remembered.
+const MOST: usize = 10_000;
+
+/// What `unfinished` says while a request is being cancelled, re-opened by a retry, or deleted.
+pub(super) const CANCELLING: &str = "cancelling";
+pub(super) const REOPENING: &str = "reopening";
+pub(super) const DROPPING: &str = "dropping";
+
+/// A request as far as its images are concerned.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Head {
+    /// Its id as it stands in the document.
+    pub(super) id: Bson,
+    /// The same as text.
+    pub(super) request: RequestId,
+    /// Where it stands.
+    pub(super) status: RequestStatus,
+    /// From 1.
+    pub(super) round: u32,
+    /// pixmill made it.
+    pub(super) own: bool,
+    /// A foreign request that was taken over: pixmill feeds its images.
+    pub(super) adopted: bool,
+    /// How many images it says it has.
+    pub(super) total: u64,
+}
+
+/// The fields of a [`Head`].
+pub(super) fn fields() -> Document {
+    doc! { "status": 1, "round": 1, "madeBy": 1, "totalImages": 1, "unfinished": 1, "adopted": 1 }
+}
+
+impl Head {
+    /// What a document says; none where its id is of a kind that nobody uses.
+    pub(super) fn of(document: &Document) -> Option<Head> {
+        let id = as_it_is(document, "_id");
+        Some(Head {
+            request: RequestId::from(text(&id)?),
+            id,
+            status: request_status(document),
+            round: whole(document, "round").map_or(1, |round| round as u32),
+            own: is_own(document),
+            adopted: document.get_bool("adopted").unwrap_or(false),
+            total: whole(document, "totalImages").unwrap_or_default(),
+        })
+    }
+
+    /// Matches the request while it is in the round that was read.
+    pub(super) fn in_round(&self) -> Document {
+        let round = match self.round {
+            1 => doc! { "$in": [Bson::Null, 1] }.into(),
+            round => Bson::from(round),
+        };
+        doc! { "_id": self.id.clone(), "round": round }
+    }
+
+    /// Matches the images of the request.
+    pub(super) fn images(&self) -> Bson {
+        matching(self.request.as_str())
+    }
+}
+
+/// Heads that were read, and when.
+#[derive(Debug, Default)]
+pub(super) struct Heads(Mutex<HashMap<RequestId, (Head, Instant)>>);
+
+impl Heads {
+    /// Something of the request was changed here.
+    pub(super) fn forget(&self, request: &RequestId) {
+        lock(&self.0).remove(request);
+    }
+
+    fn remember(&self, head: Head) {
+        let mut heads = lock(&self.0);
+        if heads.len() >= MOST {
+            heads.retain(|_, (_, read)| read.elapsed() < REMEMBERED);
+        }
+        heads.insert(head.request.clone(), (head, Instant::now()));
+    }
+
+    fn recall(&self, request: &RequestId) -> Option<Head> {
+        let heads = lock(&self.0);
+        heads.get(request).filter(|(_, read)| read.elapsed() < REMEMBERED).map(|(head, _)| head.clone())
+    }
+}
+
+impl Shared {
+    /// A request as it is now.
+    ///
+    /// # Errors
+    /// `request.not_found`, and those of the server.
+    pub(super) async fn head(&self, request: &RequestId) -> Result<Head, Fault> {
+        let found = by_id(&self.requests(), request.as_str(), fields()).await?;
+        let head = found.as_ref().and_then(Head::of).ok_or_else(|| unknown(request))?;
+        self.heads.remember(head.clone());
+        Ok(head)
+    }
+
+    /// Requests as they were a moment ago at most; those that are unknown are left out.
+    pub(super) async fn heads<'r>(
+        &self,
+        requests: impl IntoIterator<Item = &'r RequestId>,
+    ) -> Result<HashMap<RequestId, Head>, Fault> {
+        let mut heads = HashMap::new();
+        let mut missing: Vec<Bson> = Vec::new();
+        for request in requests {
+            if heads.contains_key(request) {
+                continue;
+            }
+            match self.heads.recall(request) {
+                Some(head) => _ = heads.insert(request.clone(), head),
+                None => {
+                    missing.extend(super::id::object_id(request.as_str()).map(Bson::from));
+                    missing.push(request.as_str().into());
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(heads);
+        }
+        let reading = Reading { fields: fields(), ..Reading::default() };
+        for document in find(&self.requests(), doc! { "_id": { "$in": missing } }, reading).await? {
+            if let Some(head) = Head::of(&document) {
+                self.heads.remember(head.clone());
+                heads.insert(head.request.clone(), head);
+            }
+        }
+        Ok(heads)
+    }
+}

@@ -1,0 +1,287 @@
+//! Ends, by compare-and-set on the lease; what follows an image ends after it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use mongodb::bson::{Bson, Document, doc};
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::{ImageId, RequestId};
+use pixmill_engine::model::image::{ImageStatus, Outcome, Settlement};
+use pixmill_engine::model::lease::Token;
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::{Settle, Settled};
+use uuid::Uuid;
+
+use super::command::{self, Again};
+use super::document::{as_it_is, date, no_output, request_id};
+use super::gather::Call;
+use super::{Mongodb, Shared, lock, schema};
+
+#[async_trait]
+impl Settle for Mongodb {
+    async fn settle(&self, batch: Vec<Settlement>, now: Timestamp) -> Result<Settled, Fault> {
+        self.ends.call(Given { settlements: batch, now }).await
+    }
+}
+
+/// Ends that somebody wants to write.
+pub(super) struct Given {
+    pub(super) settlements: Vec<Settlement>,
+    pub(super) now: Timestamp,
+}
+
+impl Call for Given {
+    type Answer = Settled;
+
+    fn images(&self) -> usize {
+        self.settlements.len()
+    }
+}
+
+/// An image that was claimed here.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    /// Its id as it stands in the document.
+    pub(super) id: Bson,
+    pub(super) request: RequestId,
+    pub(super) token: Token,
+    /// Others follow it.
+    pub(super) followed: bool,
+}
+
+/// Images that were claimed here and not settled yet, so that settling them costs no look at them.
+#[derive(Debug, Default)]
+pub(super) struct HeldImages(Mutex<HashMap<ImageId, Held>>);
+
+impl HeldImages {
+    pub(super) fn insert(&self, image: ImageId, held: Held) {
+        lock(&self.0).insert(image, held);
+    }
+
+    /// The image's id as it stands in the document, when it is held.
+    pub(super) fn id(&self, image: &ImageId) -> Option<Bson> {
+        lock(&self.0).get(image).map(|held| held.id.clone())
+    }
+
+    fn get(&self, image: &ImageId) -> Option<Held> {
+        lock(&self.0).get(image).cloned()
+    }
+
+    fn remove(&self, image: &ImageId, token: Token) {
+        let mut held = lock(&self.0);
+        if held.get(image).is_some_and(|held| held.token == token) {
+            held.remove(image);
+        }
+    }
+}
+
+/// One end on its way.
+struct End<'s> {
+    settlement: &'s Settlement,
+    held: Held,
+    now: Timestamp,
+    /// Tells this try at ending the image from every other, those with the same token included.
+    mark: i64,
+}
+
+impl End<'_> {
+    fn statement(&self) -> Document {
+        let under_lease = doc! {
+            "_id": self.held.id.clone(),
+            "status": ImageStatus::Processing.as_str(),
+            "lease.token": self.settlement.token.0,
+        };
+        let mut update = self.settlement.outcome.update(self.now);
+        let set = update.entry("$set".to_owned()).or_insert_with(|| Document::new().into());
+        if let Bson::Document(set) = set {
+            set.insert("settled", self.mark);
+            set.insert("updatedAt", date(self.now));
+            if self.held.followed && self.is_end() {
+                set.insert("telling", true);
+            }
+        }
+        command::one(under_lease, update)
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self.settlement.outcome, Outcome::Completed(_) | Outcome::Failed(_))
+    }
+}
+
+/// What an outcome makes of a document.
+trait Update {
+    fn update(&self, now: Timestamp) -> Document;
+}
+
+impl Update for Outcome {
+    fn update(&self, now: Timestamp) -> Document {
+        let pending = ImageStatus::Pending.as_str();
+        match self {
+            Outcome::Completed(_) | Outcome::Failed(_) => {
+                doc! { "$set": ending(self), "$unset": { "lease": "", "suspect": "" } }
+            }
+            Outcome::Retry(due) => doc! {
+                "$set": { "status": pending, "due": date(*due) },
+                "$unset": { "lease": "", "suspect": "" },
+            },
+            // It was not touched: a suspect stays one.
+            Outcome::GivenBack => doc! {
+                "$set": { "status": pending, "due": date(now) },
+                "$unset": { "lease": "" },
+                "$inc": { "attempts": -1 },
+            },
+        }
+    }
+}
+
+/// What an image that has ended says; nothing for outcomes that are no ends.
+fn ending(outcome: &Outcome) -> Document {
+    match outcome {
+        Outcome::Completed(output) => doc! {
+            "status": ImageStatus::Completed.as_str(),
+            "outputUrl": &output.location,
+            "bytesBefore": output.bytes_before as i64,
+            "bytesAfter": output.bytes_after as i64,
+        },
+        Outcome::Failed(failure) => doc! {
+            "status": ImageStatus::Failed.as_str(),
+            "error": { "code": failure.code.as_str(), "message": &failure.message },
+        },
+        Outcome::Retry(_) | Outcome::GivenBack => Document::new(),
+    }
+}
+
+impl Shared {
+    /// Settles for many callers.
+    pub(super) async fn settle_batch(self: &Arc<Self>, batch: Vec<Given>) -> Result<Vec<Settled>, Fault> {
+        let held = self.held_images(&batch).await?;
+        let requests: HashSet<_> = held.values().map(|held| held.request.clone()).collect();
+        let heads = self.heads(&requests).await?;
+        // 62 random bits, so that counting up from there stays a number.
+        let marks = (Uuid::new_v4().as_u64_pair().1 as i64 & (i64::MAX >> 1))..;
+        let all = batch.iter().flat_map(|given| given.settlements.iter().map(|one| (one, given.now)));
+        let ends: Vec<Option<End<'_>>> = marks
+            .zip(all)
+            .map(|(mark, (settlement, now))| {
+                let held = held.get(&settlement.image)?;
+                heads.get(&held.request).filter(|head| head.status.is_open())?;
+                Some(End { settlement, held: held.clone(), now, mark })
+            })
+            .collect();
+        let won = self.write(&ends).await?;
+        let mut settled = Vec::with_capacity(batch.len());
+        let mut rest = ends.iter().zip(won);
+        let mut ended = Vec::new();
+        for given in &batch {
+            let mut told = Settled::default();
+            for (end, won) in rest.by_ref().take(given.settlements.len()) {
+                told.won.push(won);
+                ended.extend(end.as_ref().filter(|end| won && end.is_end()));
+            }
+            settled.push(told);
+        }
+        for completed in self.after_ends(&ended).await? {
+            // Told to one of those who ended an image of it.
+            let is_of_it = |settlement: &Settlement| {
+                held.get(&settlement.image).is_some_and(|held| held.request == completed)
+            };
+            let place = batch.iter().rposition(|given| given.settlements.iter().any(is_of_it));
+            settled[place.unwrap_or_default()].completed.push(completed);
+        }
+        Ok(settled)
+    }
+
+    /// What is known of the images in a batch: from when they were claimed here, else from their documents.
+    async fn held_images(&self, batch: &[Given]) -> Result<HashMap<ImageId, Held>, Fault> {
+        let mut held = HashMap::new();
+        let mut unknown = Vec::new();
+        for settlement in batch.iter().flat_map(|given| &given.settlements) {
+            match self.held.get(&settlement.image) {
+                Some(known) => _ = held.insert(settlement.image.clone(), known),
+                None => unknown.push(&settlement.image),
+            }
+        }
+        if unknown.is_empty() {
+            return Ok(held);
+        }
+        let fields = doc! { "requestId": 1, "followed": 1, "lease.token": 1 };
+        for (image, document) in self.images_by_id(unknown, fields).await? {
+            let (Some(request), Some(token)) = (request_id(&document), super::claim::token_in(&document))
+            else {
+                continue;
+            };
+            let followed = document.get_bool("followed").unwrap_or(false);
+            held.insert(image, Held { id: as_it_is(&document, "_id"), request, token, followed });
+        }
+        Ok(held)
+    }
+
+    /// Writes ends, and says which won.
+    async fn write(&self, ends: &[Option<End<'_>>]) -> Result<Vec<bool>, Fault> {
+        let statements: Vec<_> = ends.iter().flatten().map(End::statement).collect();
+        let all = statements.len() as u64;
+        let written = command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?;
+        let won: Vec<bool> = if written.matched == all {
+            ends.iter().map(Option::is_some).collect()
+        } else {
+            let images = ends.iter().flatten().map(|end| &end.settlement.image);
+            let now = self.images_by_id(images, doc! { "settled": 1 }).await?;
+            let has_its_mark = |end: &End<'_>| {
+                now.get(&end.settlement.image)
+                    .is_some_and(|now| now.get_i64("settled").is_ok_and(|mark| mark == end.mark))
+            };
+            ends.iter().map(|end| end.as_ref().is_some_and(has_its_mark)).collect()
+        };
+        for end in ends.iter().flatten() {
+            self.held.remove(&end.settlement.image, end.settlement.token);
+        }
+        Ok(won)
+    }
+
+    /// Ends what follows the images, and completes requests that are over.
+    async fn after_ends(self: &Arc<Self>, ended: &[&End<'_>]) -> Result<Vec<RequestId>, Fault> {
+        let followed = ended.iter().filter(|end| end.held.followed);
+        let leads: Vec<_> =
+            followed.map(|end| (end.held.id.clone(), ending(&end.settlement.outcome), end.now)).collect();
+        self.end_followers(&leads).await?;
+        let mut by_request: HashMap<&RequestId, (u64, Timestamp, bool)> = HashMap::new();
+        for end in ended {
+            let (images, at, followed) = by_request.entry(&end.held.request).or_default();
+            *images += 1;
+            *at = end.now;
+            *followed |= end.held.followed;
+        }
+        let mut completed = Vec::new();
+        for (request, (images, now, followed)) in by_request {
+            if followed {
+                self.watch.forget(request);
+            }
+            if self.images_ended(request, images, now).await? {
+                completed.push(request.clone());
+            }
+        }
+        Ok(completed)
+    }
+
+    /// Ends what follows images that have ended as told. A lead is marked until that is done, so that upkeep does it
+    /// after a crash.
+    pub(super) async fn end_followers(&self, leads: &[(Bson, Document, Timestamp)]) -> Result<(), Fault> {
+        let (mut followers, mut told) = (Vec::new(), Vec::new());
+        for (lead, ending, now) in leads {
+            let mut set = ending.clone();
+            set.insert("updatedAt", date(*now));
+            let waiting = doc! {
+                "sameAs": lead.clone(),
+                "status": ImageStatus::Pending.as_str(),
+                "outputUrl": no_output(),
+            };
+            followers.push(command::many(waiting, doc! { "$set": set }));
+            told.push(command::one(doc! { "_id": lead.clone() }, doc! { "$unset": { "telling": "" } }));
+        }
+        for statements in [followers, told] {
+            command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?;
+        }
+        Ok(())
+    }
+}

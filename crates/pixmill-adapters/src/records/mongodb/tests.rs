@@ -1,0 +1,133 @@
+//! MongoDB records in their port's suite, on a real server.
+
+mod contention;
+mod faults;
+mod foreign;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mongodb::bson::{Document, doc};
+use mongodb::options::ClientOptions;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::{ImageStatus, Outcome, Output, Settlement};
+use pixmill_engine::model::lease::Lease;
+use pixmill_engine::model::request::{Progress, RequestStatus};
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::{Backlog, Outbox, Settle, Upkeep};
+use pixmill_testkit as testkit;
+use pixmill_testkit::records::RecordsForTests;
+use pixmill_testkit::services;
+
+use super::command::{Reading, find};
+use super::document::{image_status, slot, slot_fields};
+use super::id::matching;
+use super::{Mongodb, Settings};
+
+/// When tests begin.
+const START: Timestamp = Timestamp(1_700_000_000_000);
+
+/// Records in a database, which write at once what is asked of them.
+async fn connect(address: &str) -> Mongodb {
+    let options = ClientOptions::parse(address).await.unwrap();
+    Mongodb::open(options, Settings::default(), Duration::ZERO, START).await.unwrap()
+}
+
+/// Empty records.
+async fn empty() -> Arc<Mongodb> {
+    Arc::new(connect(&services::mongodb::database().await).await)
+}
+
+#[async_trait]
+impl RecordsForTests for Mongodb {
+    async fn count(&self, request: &RequestId) -> Progress {
+        let head = self.shared.head(request).await.unwrap();
+        let reading = Reading { fields: slot_fields(), ..Reading::default() };
+        let of_it = doc! { "requestId": matching(request.as_str()) };
+        let mut progress = Progress::default();
+        for image in find(&self.shared.images(), of_it, reading).await.unwrap() {
+            *match image_status(&image) {
+                ImageStatus::Pending => &mut progress.pending,
+                ImageStatus::Processing => &mut progress.processing,
+                ImageStatus::Completed => &mut progress.completed,
+                ImageStatus::Failed => &mut progress.failed,
+                ImageStatus::Cancelled => &mut progress.cancelled,
+            } += 1;
+            if let Some(output) = slot(&image, head.status).output {
+                progress.bytes_before += output.bytes_before;
+                progress.bytes_after += output.bytes_after;
+            }
+        }
+        if head.status == RequestStatus::Cancelled {
+            let unended = std::mem::take(&mut progress.pending) + std::mem::take(&mut progress.processing);
+            progress.cancelled += unended;
+        }
+        progress
+    }
+
+    async fn cancel_halfway(&self, request: &RequestId) {
+        let head = self.shared.head(request).await.unwrap();
+        assert!(self.shared.mark_cancelled(&head, START).await.unwrap());
+    }
+
+    async fn traces(&self, request: &RequestId) -> u64 {
+        let shared = &self.shared;
+        let (of_it, it) = (doc! { "requestId": request.as_str() }, doc! { "_id": request.as_str() });
+        let mut traces = 0;
+        for (collection, query) in [
+            (shared.images(), of_it.clone()),
+            (shared.products(), of_it),
+            (shared.row_errors(), it.clone()),
+            (shared.requests(), it),
+        ] {
+            traces += collection.count_documents(query).await.unwrap();
+        }
+        traces
+    }
+
+    async fn age_snapshots(&self) {
+        self.shared.watch.age();
+    }
+
+    fn many_rows(&self) -> usize {
+        5_000
+    }
+
+    fn random_runs(&self) -> usize {
+        12
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_mongodb_conform_as_an_outbox() {
+    testkit::records::outbox::suite(|| async {
+        let records = empty().await;
+        (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Outbox>)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_mongodb_conform() {
+    testkit::records::suite(|| async { empty().await as Arc<dyn RecordsForTests> }).await;
+}
+
+#[tokio::test]
+async fn counters_are_written_for_others_to_read() {
+    let records = empty().await;
+    let requests = records.shared.requests();
+    let images = records.shared.images();
+    requests
+        .insert_one(doc! { "_id": "r", "madeBy": "pixmill", "status": "pending", "totalImages": 3 })
+        .await
+        .unwrap();
+    let of_it = |status: &str| doc! { "requestId": "r", "inputUrl": "http://h/a.jpg", "status": status };
+    let all: Vec<Document> = ["completed", "failed", "cancelled"].map(of_it).into();
+    images.insert_many(all).await.unwrap();
+    assert_eq!(records.reconcile(START).await.unwrap(), 1);
+    let told = requests.find_one(doc! { "_id": "r" }).await.unwrap().unwrap();
+    assert_eq!(told.get_i64("processedImages").unwrap(), 3);
+    assert_eq!(told.get_i64("failedImages").unwrap(), 1);
+    assert_eq!(told.get_array("events").unwrap().len(), 1);
+}
