@@ -1,11 +1,13 @@
-//! Every request there is and will be, worked off until stopped: the stages from dispatch to settle, upkeep beside them.
+//! Every request there is and will be, worked off until stopped: the stages, and upkeep beside them.
 //!
-//! A backend that is away ends nothing. What was under way is handed back or its lease lapses, the outage is told once,
-//! and the stages begin anew once records and queue answer again. Only what no waiting mends ends the process.
+//! A backend that is away ends nothing. Most outages the stages sit out by themselves; where one lasts, or a disk is full,
+//! what was under way is handed back or its lease lapses, and everything is opened anew once it answers. Only what no
+//! waiting mends ends the process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use backon::BackoffBuilder;
 use tokio_util::sync::CancellationToken;
 
@@ -14,109 +16,105 @@ use crate::fault::Fault;
 use crate::model::time::Timestamp;
 use crate::pipeline::webhook::Webhook;
 use crate::pipeline::{Pipeline, Ports, Scope, Settings, Watcher};
+use crate::port::clock::Clock;
 use crate::upkeep::Upkeep;
 
 /// How long a stop waits for what is under way. Service managers lose patience after 30 seconds or more.
 pub const GRACE: Duration = Duration::from_secs(25);
 
-/// How long is waited between two looks at a backend that is away, at first and at most.
+/// How long is waited before backends are opened anew, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Pauses after which they grow no more.
 const PAUSES: usize = 8;
 
+/// Opens what a server stands on.
+#[async_trait]
+pub trait Footing: Send + Sync {
+    /// Opens it all, at the start and again after a fault.
+    ///
+    /// # Errors
+    /// Transient ones are waited out.
+    async fn open(&self) -> Result<(Ports, Webhook), Fault>;
+}
+
 /// A server to be.
 pub struct Serve {
     /// What it stands on.
-    pub ports: Ports,
+    pub footing: Arc<dyn Footing>,
+    /// Tells and passes time.
+    pub clock: Arc<dyn Clock>,
     /// How much of everything.
     pub settings: Settings,
     /// Watches images end.
     pub watcher: Arc<dyn Watcher>,
-    /// Tells who wants to know.
-    pub webhook: Webhook,
 }
 
 impl Serve {
     /// Works until stopped, then finishes or hands back what is under way, for [`GRACE`] at most.
     ///
     /// # Errors
-    /// What waiting does not mend: records that are damaged or were written by a newer pixmill.
+    /// What waiting does not mend: records that are damaged or were written by a newer pixmill, a wrong password.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Fault> {
-        let over = CancellationToken::new();
-        let work = async {
-            let worked = tokio::select! {
-                worked = self.work(stop.clone()) => worked,
-                () = self.lose_patience(&stop) => {
-                    tracing::warn!("not all that was under way could be handed back in time: its leases will lapse");
-                    Ok(())
-                }
-            };
-            over.cancel();
-            worked
-        };
-        let upkeep = Upkeep {
-            records: self.ports.records.clone(),
-            clock: self.ports.clock.clone(),
-            attempts: self.settings.attempts,
-            lease: self.settings.lease,
-        };
-        let telling = self.webhook.tend(stop.clone());
-        let (worked, (), ()) = tokio::join!(work, upkeep.tend(over.clone()), telling);
-        worked
+        tokio::select! {
+            worked = self.work(&stop) => worked,
+            () = self.lose_patience(&stop) => {
+                tracing::warn!("not all that was under way could be handed back in time: its leases will lapse");
+                Ok(())
+            }
+        }
     }
 
     async fn lose_patience(&self, stop: &CancellationToken) {
         stop.cancelled().await;
-        self.ports.clock.sleep(GRACE).await;
+        self.clock.sleep(GRACE).await;
     }
 
-    /// Passes through the stages, one after the other where a backend was away in between.
-    async fn work(&self, stop: CancellationToken) -> Result<(), Fault> {
-        let pipeline = Pipeline::new(self.ports.clone(), self.settings.clone(), self.watcher.clone());
+    async fn work(&self, stop: &CancellationToken) -> Result<(), Fault> {
         let mut outage = Outage::default();
-        loop {
-            let began = self.ports.clock.now();
-            let Err(fault) = pipeline.work(Scope::All, stop.clone()).await else { return Ok(()) };
-            if self.ports.clock.now().since(began) > LONGEST_PAUSE {
+        while !stop.is_cancelled() {
+            let began = self.clock.now();
+            let worked = match self.footing.open().await {
+                Ok((ports, webhook)) => {
+                    outage.tell_end(began);
+                    self.work_on(ports, webhook, stop).await
+                }
+                Err(fault) => Err(fault),
+            };
+            let now = self.clock.now();
+            if now.since(began) > LONGEST_PAUSE {
                 outage = Outage::default();
             }
-            self.wait_out(&mut outage, fault, &stop).await?;
-        }
-    }
-
-    /// Returns once the backends answer again, or when stopped.
-    async fn wait_out(
-        &self,
-        outage: &mut Outage,
-        fault: Fault,
-        stop: &CancellationToken,
-    ) -> Result<(), Fault> {
-        let mut fault = fault;
-        loop {
-            if !may_pass(&fault) {
-                return Err(fault);
+            match worked {
+                Ok(()) => return Ok(()),
+                Err(fault) if may_pass(&fault) => outage.tell(&fault, now),
+                Err(fault) => return Err(fault),
             }
-            outage.tell(&fault, self.ports.clock.now());
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = self.ports.clock.sleep(outage.next_pause()) => {}
-            }
-            match self.look().await {
-                Ok(()) => {
-                    outage.tell_end(self.ports.clock.now());
-                    return Ok(());
-                }
-                Err(again) => fault = again,
+                () = stop.cancelled() => {}
+                () = self.clock.sleep(outage.next_pause()) => {}
             }
         }
+        Ok(())
     }
 
-    /// Asks both that every image needs.
-    async fn look(&self) -> Result<(), Fault> {
-        self.ports.records.open_requests().await?;
-        self.ports.queue.room().await.map(drop)
+    async fn work_on(&self, ports: Ports, webhook: Webhook, stop: &CancellationToken) -> Result<(), Fault> {
+        let upkeep = Upkeep {
+            records: ports.records.clone(),
+            clock: ports.clock.clone(),
+            attempts: self.settings.attempts,
+            lease: self.settings.lease,
+        };
+        let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
+        let over = stop.child_token();
+        let work = async {
+            let worked = pipeline.work(Scope::All, stop.clone()).await;
+            over.cancel();
+            worked
+        };
+        let (worked, (), ()) = tokio::join!(work, upkeep.tend(over.clone()), webhook.tend(over.clone()));
+        worked
     }
 }
 
@@ -125,7 +123,7 @@ fn may_pass(fault: &Fault) -> bool {
     fault.transient || matches!(fault.code, Code::DiskFull | Code::DiskReadOnly)
 }
 
-/// A time in which a backend was away, or is away again and again.
+/// A time in which a backend is away, or is away again and again.
 #[derive(Default)]
 struct Outage {
     since: Option<Timestamp>,

@@ -11,6 +11,7 @@ use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::{Outbox, Records};
 use pixmill_engine::port::storage::Storage;
 
+use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
@@ -19,7 +20,7 @@ use crate::config::storage::StorageChoice;
 ///
 /// # Errors
 /// `backend.unavailable` (transient while it may come back), `disk.*`.
-pub(super) fn records(choice: &RecordsChoice) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
+pub(super) async fn records(choice: &RecordsChoice) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
     match choice {
         RecordsChoice::Sqlite(file) => {
             let sqlite = Arc::new(Sqlite::open(file)?);
@@ -33,8 +34,8 @@ pub(super) fn records(choice: &RecordsChoice) -> Result<(Arc<dyn Records>, Arc<d
 ///
 /// # Errors
 /// `backend.unavailable`.
-pub(super) fn queue(choice: &QueueChoice) -> Result<Arc<dyn Queue>, Fault> {
-    match choice {
+pub(super) async fn queue(options: &ServeOptions) -> Result<Arc<dyn Queue>, Fault> {
+    match &options.queue {
         QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
         QueueChoice::Redis(address) => Err(not_supported("queue", address)),
     }

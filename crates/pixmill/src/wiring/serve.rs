@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::ImageStatus;
+use pixmill_engine::pipeline::webhook::Webhook;
 use pixmill_engine::pipeline::{Ended, Ports, Watcher};
-use pixmill_engine::port::records::Outbox;
-use pixmill_engine::serve::Serve;
+use pixmill_engine::serve::{Footing, Serve};
 use tokio_util::sync::CancellationToken;
 
 use super::{backends, origin, sandbox, webhook};
@@ -18,22 +19,18 @@ use crate::command::serve::ServeOptions;
 /// How often a worker says that it is alive, and what it did.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// How long is waited before a backend that could not be reached at the start is tried again.
-const START_PAUSE: Duration = Duration::from_secs(2);
-
 /// Serves until stopped.
 ///
 /// # Errors
 /// What waiting does not mend.
 pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Result<(), Fault> {
-    let Some((ports, outbox)) = reached(&options, &stop).await? else { return Ok(()) };
-    let webhook = webhook::stage(&options, outbox)?;
-    tracing::info!(
-        records = %options.records, queue = %options.queue, storage = %options.storage,
-        role = ?options.role, version = env!("CARGO_PKG_VERSION"), "ready"
-    );
     let beats = Arc::new(Beats::default());
-    let worker = Serve { ports, settings: options.settings, watcher: beats.clone(), webhook };
+    let worker = Serve {
+        settings: options.settings.clone(),
+        footing: Arc::new(options),
+        clock: Arc::new(SystemClock),
+        watcher: beats.clone(),
+    };
     let beating = tokio::spawn(async move { beats.beat().await });
     let served = worker.run(stop).await;
     beating.abort();
@@ -41,39 +38,26 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
     served
 }
 
-/// What the server stands on, once all of it can be reached; none when stopped before.
-async fn reached(
-    options: &ServeOptions,
-    stop: &CancellationToken,
-) -> Result<Option<(Ports, Arc<dyn Outbox>)>, Fault> {
-    let mut told = false;
-    loop {
-        let fault = match ports(options) {
-            Err(fault) if fault.transient => fault,
-            reached => return reached.map(Some),
+#[async_trait]
+impl Footing for ServeOptions {
+    async fn open(&self) -> Result<(Ports, Webhook), Fault> {
+        let (records, outbox) = backends::records(&self.records).await?;
+        let ports = Ports {
+            records,
+            queue: backends::queue(self).await?,
+            storage: backends::storage(&self.storage)?,
+            sandbox: sandbox(self.concurrency)?,
+            origin: origin(&self.allow, self.settings.connections),
+            files: None,
+            clock: Arc::new(SystemClock),
         };
-        if !std::mem::replace(&mut told, true) {
-            tracing::warn!(%fault, "a backend can't be reached yet, waiting for it");
-        }
-        tokio::select! {
-            () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(START_PAUSE) => {}
-        }
+        let webhook = webhook::stage(self, outbox)?;
+        tracing::info!(
+            records = %self.records, queue = %self.queue, storage = %self.storage,
+            role = ?self.role, version = env!("CARGO_PKG_VERSION"), "ready"
+        );
+        Ok((ports, webhook))
     }
-}
-
-fn ports(options: &ServeOptions) -> Result<(Ports, Arc<dyn Outbox>), Fault> {
-    let (records, outbox) = backends::records(&options.records)?;
-    let ports = Ports {
-        records,
-        queue: backends::queue(&options.queue)?,
-        storage: backends::storage(&options.storage)?,
-        sandbox: sandbox(options.concurrency)?,
-        origin: origin(&options.allow, options.settings.connections),
-        files: None,
-        clock: Arc::new(SystemClock),
-    };
-    Ok((ports, outbox))
 }
 
 /// Counts what ended, for the heartbeat.
