@@ -22,7 +22,7 @@ pub fn check_output(folder: &Path, rows: &[Vec<Expected>]) -> Vec<String> {
         Ok(slots) => slots,
         Err(error) => return vec![error],
     };
-    let mut wrong = check_slots(folder, &slots, rows);
+    let mut wrong = check_files(folder, &slots, rows);
     for file in files_below(&folder.join(".pixmill/tmp")) {
         wrong.push(format!("{} was left over", file.display()));
     }
@@ -31,36 +31,57 @@ pub fn check_output(folder: &Path, rows: &[Vec<Expected>]) -> Vec<String> {
 
 /// The same for a request of a server whose storage is a folder that holds its outputs alone.
 pub fn check_request(storage: &Path, results: &[ResultRow], rows: &[Vec<Expected>]) -> Vec<String> {
+    check_files(storage, &slots_of(results), rows)
+}
+
+/// The same for a request whose outputs are read back by their locations.
+pub fn check_rows(
+    results: &[ResultRow],
+    rows: &[Vec<Expected>],
+    read: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Vec<String> {
+    check_slots(&slots_of(results), rows, read)
+}
+
+fn slots_of(results: &[ResultRow]) -> Vec<Vec<Slot>> {
     let slot = |slot: &row::Slot| Slot {
         output: slot.output.as_ref().map_or_else(String::new, |output| output.location.clone()),
         status: slot.status.as_str().to_owned(),
         error: slot.failure.as_ref().map_or_else(String::new, |failure| failure.code.to_string()),
         after: slot.output.as_ref().map_or_else(String::new, |output| output.bytes_after.to_string()),
     };
-    let slots: Vec<Vec<Slot>> = results.iter().map(|row| row.slots.iter().map(slot).collect()).collect();
-    check_slots(storage, &slots, rows)
+    results.iter().map(|row| row.slots.iter().map(slot).collect()).collect()
 }
 
-fn check_slots(folder: &Path, slots: &[Vec<Slot>], rows: &[Vec<Expected>]) -> Vec<String> {
+fn check_files(folder: &Path, slots: &[Vec<Slot>], rows: &[Vec<Expected>]) -> Vec<String> {
+    let mut wrong = check_slots(slots, rows, |location| fs::read(folder.join(location)).ok());
+    let named = slots.iter().flatten().filter(|slot| !slot.output.is_empty());
+    let named: BTreeSet<_> = named.map(|slot| folder.join(&slot.output)).collect();
+    for file in files_below(&folder.join("processed_images")) {
+        if !named.contains(&file) {
+            wrong.push(format!("{} belongs to no image", file.display()));
+        }
+    }
+    wrong
+}
+
+fn check_slots(
+    slots: &[Vec<Slot>],
+    rows: &[Vec<Expected>],
+    read: impl Fn(&str) -> Option<Vec<u8>>,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     if slots.len() != rows.len() {
         wrong.push(format!("{} rows in results, should be {}", slots.len(), rows.len()));
     }
-    let mut named = BTreeSet::new();
     for (number, (slots, expected)) in slots.iter().zip(rows).enumerate() {
         if slots.len() != expected.len() {
             wrong.push(format!("row {number}: {} slots, should be {}", slots.len(), expected.len()));
         }
         for (position, (slot, expected)) in slots.iter().zip(expected).enumerate() {
             wrong.extend(
-                wrong_slot(folder, slot, *expected).map(|why| format!("row {number}.{position}: {why}")),
+                wrong_slot(slot, *expected, &read).map(|why| format!("row {number}.{position}: {why}")),
             );
-            named.extend((!slot.output.is_empty()).then(|| folder.join(&slot.output)));
-        }
-    }
-    for file in files_below(&folder.join("processed_images")) {
-        if !named.contains(&file) {
-            wrong.push(format!("{} belongs to no image", file.display()));
         }
     }
     wrong
@@ -103,22 +124,22 @@ fn read_results(path: &Path) -> Result<Vec<Vec<Slot>>, String> {
     rows.collect()
 }
 
-fn wrong_slot(folder: &Path, slot: &Slot, expected: Expected) -> Option<String> {
+fn wrong_slot(slot: &Slot, expected: Expected, read: impl Fn(&str) -> Option<Vec<u8>>) -> Option<String> {
     match expected {
         Expected::Failed(code) => {
             let right = slot.status == "failed" && slot.error.starts_with(code) && slot.output.is_empty();
             (!right).then(|| format!("{slot:?}, should have failed with {code}"))
         }
         Expected::Completed if slot.status != "completed" => Some(format!("{slot:?}, should be completed")),
-        Expected::Completed => match fs::read(folder.join(&slot.output)) {
-            Err(error) => Some(format!("its output {} can't be read: {error}", slot.output)),
-            Ok(bytes) if bytes.len().to_string() != slot.after => {
+        Expected::Completed => match read(&slot.output) {
+            None => Some(format!("its output {} can't be read", slot.output)),
+            Some(bytes) if bytes.len().to_string() != slot.after => {
                 Some(format!("{slot:?}, but {} bytes", bytes.len()))
             }
-            Ok(bytes) if !bytes.starts_with(b"\xff\xd8") || !bytes.ends_with(b"\xff\xd9") => {
+            Some(bytes) if !bytes.starts_with(b"\xff\xd8") || !bytes.ends_with(b"\xff\xd9") => {
                 Some(format!("its output {} is no whole JPEG", slot.output))
             }
-            Ok(_) => None,
+            Some(_) => None,
         },
     }
 }

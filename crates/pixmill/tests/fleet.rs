@@ -7,8 +7,8 @@ mod server;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pixmill_engine::port::records::Report;
-use pixmill_testkit::checker::check_request;
+use pixmill_engine::model::row::ResultRow;
+use pixmill_testkit::checker::{Expected, check_request};
 use pixmill_testkit::origin::{Origin, Settings};
 use pixmill_testkit::sink::{Reply, Sink};
 use seeded::{Random, pictures, seeds};
@@ -79,11 +79,26 @@ impl Fleet<'_> {
     }
 }
 
+/// What a loop plays on, and how its outputs are held against what they should be.
+struct Stage {
+    server: Server,
+    check: Box<dyn Fn(&[ResultRow], &[Vec<Expected>]) -> Vec<String>>,
+}
+
+impl Stage {
+    /// Embedded defaults, in a folder of its own.
+    fn embedded() -> Self {
+        let server = Server::new();
+        let storage = server.storage();
+        Stage { server, check: Box::new(move |results, expected| check_request(&storage, results, expected)) }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_or_doubled_however_often_workers_die_or_freeze() {
     let seeds = seeds();
     for seed in 0..seeds {
-        let wrong = play(seed).await;
+        let wrong = play(seed, &Stage::embedded()).await;
         assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
     }
     println!(
@@ -91,16 +106,14 @@ async fn nothing_is_lost_or_doubled_however_often_workers_die_or_freeze() {
     );
 }
 
-async fn play(seed: u64) -> Vec<String> {
+async fn play(seed: u64, Stage { server, check }: &Stage) -> Vec<String> {
     let mut random = Random(seed);
     let origin = Origin::start(Settings::serving(pictures())).expect("the origin starts");
     let sink = Sink::start(move |call| Reply::from(if call as u64 >= seed % 2 { 200 } else { 503 }))
         .expect("a sink");
-    let server = Server::new();
     let (catalogue, expected) = seeded::catalogue(&origin.url(""), ROWS);
     let request = server.accept(&catalogue, None).await;
-    let mut fleet =
-        Fleet { server: &server, webhook: sink.url("/"), workers: (0..WORKERS).map(|_| None).collect() };
+    let mut fleet = Fleet { server, webhook: sink.url("/"), workers: (0..WORKERS).map(|_| None).collect() };
     (0..WORKERS).for_each(|place| fleet.start(place, None));
     for _ in 0..BLOWS {
         fleet.blow(&mut random).await;
@@ -109,12 +122,11 @@ async fn play(seed: u64) -> Vec<String> {
     (0..WORKERS).for_each(|place| fleet.start(place, None));
     server.wait_for(&request).await;
     server.wait_until_told(&request).await;
-    let heard = sink.heard();
     for worker in fleet.workers.iter().flatten() {
         worker.signal("TERM");
     }
     let ends: Vec<_> = fleet.workers.into_iter().flatten().map(Process::exit_code).collect();
-    let mut wrong = check_request(&server.storage(), &server.results(&request).await, &expected);
+    let mut wrong = check(&server.results(&request).await, &expected);
     if ends.iter().any(|end| *end != Some(0)) {
         wrong.push(format!("workers ended with {ends:?}"));
     }
@@ -122,7 +134,7 @@ async fn play(seed: u64) -> Vec<String> {
     if events.len() != 1 {
         wrong.push(format!("{events:?} should be one"));
     }
-    let ids: BTreeSet<_> = heard.iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+    let ids: BTreeSet<_> = sink.heard().iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
     if ids != events.iter().map(|event| event.id.clone()).collect() {
         wrong.push(format!("{ids:?} were told, not {events:?}"));
     }

@@ -8,7 +8,6 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::Duration;
 
-use pixmill_engine::port::records::{Outbox, Report};
 use pixmill_testkit::checker::check_request;
 use pixmill_testkit::origin::{Origin, Settings};
 use pixmill_testkit::sink::{Heard, Reply, Sink};
@@ -80,7 +79,7 @@ async fn a_receiver_that_is_down_gets_the_same_event_again() {
     heard.iter().for_each(|heard| verify(heard, &server.secret()));
     process.signal("TERM");
     assert_eq!(process.exit_code(), Some(0));
-    let tries = server.records.deliveries(Some(&request), None, 10).await.unwrap();
+    let tries = server.outbox.deliveries(Some(&request), None, 10).await.unwrap();
     let statuses: Vec<_> =
         tries.iter().map(|made| made.answer.as_ref().map(|answer| answer.status)).collect();
     assert_eq!(statuses, [Ok(200), Ok(503)], "each try is written down");
@@ -95,7 +94,7 @@ async fn a_client_cannot_point_a_webhook_into_a_private_network() {
     let mut tries = Vec::new();
     while tries.is_empty() {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        tries = server.records.deliveries(Some(&request), None, 10).await.unwrap();
+        tries = server.outbox.deliveries(Some(&request), None, 10).await.unwrap();
     }
     assert_eq!(tries[0].answer.as_ref().unwrap_err().code.as_str(), "webhook.address");
     assert!(sink.heard().is_empty());

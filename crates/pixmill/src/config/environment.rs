@@ -34,6 +34,9 @@ const OF_OTHERS: [(&str, &str); 7] = [
 /// Cloudinary's other way: its URL in three parts.
 const CLOUDINARY: [&str; 3] = ["CLOUDINARY_API_KEY", "CLOUDINARY_API_SECRET", "CLOUDINARY_CLOUD_NAME"];
 
+/// What names of settings begin with that the vendors of buckets use.
+const CLOUDS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
 /// The variables of this process.
 pub(crate) fn variables() -> Vec<(OsString, OsString)> {
     std::env::vars_os().collect()
@@ -48,6 +51,14 @@ pub(crate) fn kill_at() -> Option<String> {
 /// What `RUST_LOG` says of which talk is wanted.
 pub(crate) fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty())
+}
+
+/// What the vendors of buckets call their settings, `AWS_REGION` and the like, for the storage that knows them.
+pub(crate) fn of_clouds() -> Vec<(String, String)> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let settings = variables().into_iter().filter_map(text);
+    settings.filter(|(name, _)| CLOUDS.iter().any(|cloud| name.starts_with(cloud))).collect()
 }
 
 /// Settings by name, `a_b`. Empty values count as not set.

@@ -38,6 +38,13 @@ pub(super) fn masked(address: &str) -> String {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address(String);
 
+impl Address {
+    /// As it was set, secrets included: for the client that connects.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for Address {
     fn from(text: &str) -> Self {
         Address(text.to_owned())

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
 use pixmill_adapters::records::sqlite::Sqlite;
+use pixmill_adapters::storage::bucket::Bucket;
+use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
@@ -12,6 +14,7 @@ use pixmill_engine::port::records::{Outbox, Records};
 use pixmill_engine::port::storage::Storage;
 
 use crate::command::serve::ServeOptions;
+use crate::config::environment;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
@@ -44,12 +47,13 @@ pub(super) async fn queue(options: &ServeOptions) -> Result<Arc<dyn Queue>, Faul
 /// Where outputs live.
 ///
 /// # Errors
-/// `disk.*`.
+/// `disk.*`, `config.invalid`.
 pub(super) fn storage(choice: &StorageChoice) -> Result<Arc<dyn Storage>, Fault> {
     match choice {
         StorageChoice::File(folder) => Ok(Arc::new(DiskStorage::shared(folder)?)),
-        StorageChoice::Cloudinary(address) | StorageChoice::Bucket(address) => {
-            Err(not_supported("storage", address))
+        StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal())?)),
+        StorageChoice::Bucket(address) => {
+            Ok(Arc::new(Bucket::open(address.reveal(), &environment::of_clouds())?))
         }
     }
 }

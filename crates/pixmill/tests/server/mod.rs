@@ -20,7 +20,7 @@ use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::ResultRow;
 use pixmill_engine::pipeline::Ports;
 use pixmill_engine::pipeline::accept::{Intake, accept};
-use pixmill_engine::port::records::{Outbox, Report};
+use pixmill_engine::port::records::{Outbox, Records};
 
 /// Names that the ecosystem uses, which must not reach a test's servers from outside.
 const ECOSYSTEM: [&str; 8] = [
@@ -37,15 +37,28 @@ const ECOSYSTEM: [&str; 8] = [
 /// The state of a server.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
-    pub(crate) records: Arc<Sqlite>,
+    pub(crate) records: Arc<dyn Records>,
+    pub(crate) outbox: Arc<dyn Outbox>,
+    /// What its processes find in their environment.
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Server {
-    /// One without requests.
+    /// One without requests, on embedded defaults.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let records = Arc::new(Sqlite::open(&folder.path().join("data/pixmill.db")).expect("records"));
-        Server { folder, records }
+        Server { folder, records: records.clone(), outbox: records, environment: Vec::new() }
+    }
+
+    /// One on other backends, which its processes find by their environment.
+    pub(crate) fn on(
+        records: Arc<dyn Records>,
+        outbox: Arc<dyn Outbox>,
+        environment: Vec<(&'static str, String)>,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Server { folder, records, outbox, environment }
     }
 
     /// The state folder.
@@ -90,6 +103,7 @@ impl Server {
         for name in ECOSYSTEM {
             command.env_remove(name);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
@@ -119,7 +133,7 @@ impl Server {
     pub(crate) async fn wait_until_told(&self, request: &RequestId) {
         let began = Instant::now();
         loop {
-            let tries = self.records.deliveries(Some(request), None, 100).await.expect("records can be read");
+            let tries = self.outbox.deliveries(Some(request), None, 100).await.expect("records can be read");
             if tries.iter().any(|made| made.answer.as_ref().is_ok_and(|answer| answer.is_success())) {
                 return;
             }
