@@ -12,6 +12,7 @@ mod webp;
 mod yuv;
 
 use crate::container::Header;
+use crate::jpeg::Arena;
 use crate::raster::Raster;
 use crate::{Error, Limits, SourceFormat};
 
@@ -28,12 +29,13 @@ pub(crate) fn decode(
     header: &Header,
     wanted: Wanted,
     limits: &Limits,
+    arena: &mut Arena,
 ) -> Result<Raster, Error> {
     if header.truncated && !limits.lenient {
         return Err(cut_short());
     }
     match header.format {
-        SourceFormat::Jpeg => jpeg::decode(header, wanted),
+        SourceFormat::Jpeg => jpeg::decode(bytes, header, wanted, arena),
         SourceFormat::Png => png::decode(bytes, header, limits),
         SourceFormat::Webp => webp::decode(bytes, header),
         SourceFormat::Gif => gif::decode(bytes, header, limits),

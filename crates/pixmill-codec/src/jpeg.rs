@@ -8,34 +8,51 @@
 //! Sections of ITU-T Recommendation T.81 are named where they are followed.
 
 mod bits;
+mod chroma;
 mod dct;
+mod emit;
+mod gather;
 mod header;
 mod huffman;
+#[cfg(test)]
+mod kinds;
 mod optimise;
 mod pixels;
+mod planes;
+mod progressive;
 mod quantise;
 #[cfg(test)]
 mod reference;
 mod refusal;
 mod scan;
+mod stages;
+mod stream;
 mod strip;
 #[cfg(test)]
 mod tests;
 mod token;
+mod turn;
 mod write;
 
 use std::sync::Arc;
 
 use crate::{Error, ErrorKind};
 use bits::Window;
-use header::{Frame, Headers, Next, Selection};
+use emit::emit;
+use gather::Gather;
+pub(crate) use header::is_known_sampling;
+use header::{Frame, Headers, Next, Scan, Selection};
 use huffman::{Definition, StepTable, SymbolTable};
 pub(crate) use pixels::{Chroma, encode};
+pub(crate) use planes::Coefficients;
+use progressive::{AcScan, DcChannel, DcScan};
 use quantise::{Requantiser, target_steps};
 use refusal::Refusal::{self, Corrupt, OtherKind};
-use scan::{Channel, Extent, Sink, read_scan};
+use scan::{Extent, read_scan};
+use stream::{Sink, Stream};
 use strip::Strip;
 use token::{Counts, Tokens};
+pub(crate) use turn::is_exact;
 use write::{Picture, plane};
 
 /// Buffers that one worker uses again from picture to picture; between pictures it keeps 8 MiB of them at most.
@@ -73,10 +90,6 @@ fn token_chunks(width: u32, height: u32, components: u8) -> u64 {
     (units * TOKENS_PER_UNIT).div_ceil(Tokens::PER_CHUNK) + 1
 }
 
-fn limit_of(frame: &Frame) -> usize {
-    token_chunks(frame.width.into(), frame.height.into(), frame.component_count() as u8) as usize
-}
-
 /// The most that [`requantise`] allocates beside source and result, in bytes, for a picture of that many pixels and
 /// components (1 or 3): 2 MB a megapixel for grey and 3 MB for YCbCr 4:2:0, and a quarter of a megabyte. A picture
 /// that would take more is left to the pixel path; photographs at quality 50 take about 0.5 MB a megapixel.
@@ -85,80 +98,238 @@ pub fn memory_bytes(width: u32, height: u32, components: u8) -> u64 {
     token_chunks(width, height, components) * Tokens::BYTES_PER_CHUNK + TABLES
 }
 
-/// Takes a JPEG to a lower quality, 1 to 100 as libjpeg counts it.
+/// What all coefficients of a picture take, in bytes. `factors`: of each component, horizontal in the high four bits.
+pub(crate) fn coefficient_bytes(width: u32, height: u32, factors: &[u8]) -> u64 {
+    let factors = if let [_] = factors { &[0x11] } else { factors };
+    let most =
+        |shift: u32| factors.iter().map(|factor| u32::from(factor >> shift & 15)).max().unwrap_or(1).max(1);
+    let mcus = u64::from(width.div_ceil(8 * most(4))) * u64::from(height.div_ceil(8 * most(0)));
+    let units: u64 = factors.iter().map(|factor| u64::from((factor >> 4) * (factor & 15))).sum();
+    mcus * units * size_of::<[i16; 64]>() as u64
+}
+
+/// Takes a JPEG to a lower quality, 1 to 100 as libjpeg counts it, below 90 with colour at half the size both ways.
 ///
-/// The result is a baseline JPEG with optimised codes, no restart markers and no metadata but the JFIF header: the
-/// caller has seen to it that no orientation or profile needs to be applied. No quantisation step is finer than the
-/// source's, so a source below the asked quality keeps its coefficients; with optimised codes it may even so become
-/// larger than it was, by some bytes. Scans come as in the source: interleaved or one for each component.
+/// The result is a baseline JPEG in one scan with optimised codes, no restart markers and no metadata but the JFIF
+/// header: the caller has seen to it that no orientation or profile needs to be applied. No quantisation step is finer
+/// than the source's, so a source below the asked quality keeps its coefficients; with optimised codes it may even so
+/// become larger than it was, by some bytes.
 ///
-/// `None` when the picture is not one that is read here: only grey and YCbCr 4:2:0 pictures of 8 bits, baseline or
-/// extended sequential with Huffman codes, are. Whatever is odd in the headers also gives `None`.
+/// `None` when the picture is not one that is read here: grey or YCbCr of 8 bits and a usual sampling, with Huffman
+/// codes. Whatever is odd in the headers also gives `None`.
 ///
 /// # Errors
 /// [`ErrorKind::Corrupt`] when the compressed data is broken or ends before the picture does. Data after the end of
 /// the picture is ignored, and a missing EOI marker forgiven.
 pub fn requantise(bytes: &[u8], quality: u8, arena: &mut Arena) -> Result<Option<Vec<u8>>, Error> {
-    let result = attempt(bytes, quality, arena);
+    let asked = Asked { quality, progressive: false, segments: &[] };
+    match stream(bytes, &asked, arena)? {
+        Some(written) => Ok(Some(written)),
+        None => Ok(read(bytes, arena)?.and_then(|picture| picture.write(&asked, arena))),
+    }
+}
+
+/// How a picture is to be written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// 1 to 100, as libjpeg counts it.
+    pub(crate) quality: u8,
+    /// Coefficients come in stages.
+    pub(crate) progressive: bool,
+    /// Segments to stand behind the JFIF header: marker and body, of 65,533 bytes at most.
+    pub(crate) segments: &'a [(u8, Vec<u8>)],
+}
+
+/// From this quality on colour keeps the size it has; below, it is halved both ways, as sharp does.
+pub(crate) const FULL_CHROMA_QUALITY: u8 = 90;
+
+/// Requantises while reading; for grey and 4:2:0 in one sequential scan, written in one, too. `None` for others.
+pub(crate) fn stream(bytes: &[u8], asked: &Asked, arena: &mut Arena) -> Result<Option<Vec<u8>>, Error> {
+    let result = read_and_write(bytes, asked, arena);
     arena.tokens.trim();
+    answer(result)
+}
+
+fn answer<T>(result: Result<T, Refusal>) -> Result<Option<T>, Error> {
     match result {
-        Ok(written) => Ok(Some(written)),
+        Ok(made) => Ok(Some(made)),
         Err(OtherKind) => Ok(None),
         Err(Corrupt(reason)) => Err(Error::new(ErrorKind::Corrupt, reason)),
     }
 }
 
-fn attempt(bytes: &[u8], quality: u8, arena: &mut Arena) -> Result<Vec<u8>, Refusal> {
+fn read_and_write(bytes: &[u8], asked: &Asked, arena: &mut Arena) -> Result<Vec<u8>, Refusal> {
     arena.tokens.clear();
     arena.counts.clear();
     let mut headers = Headers::default();
-    let mut at = header::start_of_image(bytes).ok_or(OtherKind)?;
-    let mut steps: [Option<[u8; 64]>; 3] = [None; 3];
-    let mut scans = Vec::new();
-    while let Next::Scan(scan, data) = headers.read(bytes, at)? {
-        let (blocks, mcus) = headers.mcus(&scan).ok_or(OtherKind)?;
-        let mut channels = Vec::new();
-        for (&selection, &blocks) in scan.iter().zip(&blocks) {
-            let channel =
-                channel(&headers, selection, blocks, quality, &mut arena.tables).ok_or(OtherKind)?;
-            if steps[selection.component].replace(channel.requantiser.target).is_some() {
-                return Err(OtherKind);
-            }
-            channels.push(channel);
-        }
-        let extent = Extent { mcus, restart_interval: u32::from(headers.restart_interval) };
-        let limit = headers.frame.as_ref().map_or(0, limit_of);
-        let mut sink = Sink { tokens: &mut arena.tokens, counts: &mut arena.counts, limit };
-        at = read_scan(bytes, data, &mut arena.window, &mut channels, extent, &mut sink)?;
-        scans.push(scan.iter().map(|part| part.component).zip(blocks).collect());
-    }
+    let at = header::start_of_image(bytes).ok_or(OtherKind)?;
+    let Next::Scan(scan, data) = headers.read(bytes, at)? else { return Err(OtherKind) };
     let frame = headers.frame.as_ref().ok_or(OtherKind)?;
-    let steps: Vec<[u8; 64]> = steps.iter().flatten().copied().collect();
-    if scans.is_empty() {
+    let whole = scan.parts.len() == frame.component_count();
+    if frame.progressive || !whole || !frame.is_grey_or_quartered() {
         return Err(OtherKind);
     }
-    if steps.len() < frame.component_count() {
-        return Err(Corrupt("the JPEG ends before all of its components have come"));
+    let (units, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
+    let mut channels = Vec::new();
+    for (&part, (h, v)) in scan.parts.iter().zip(units) {
+        let channel = channel(&headers, part, h * v, asked.quality, &mut arena.tables);
+        channels.push(channel.ok_or(OtherKind)?);
     }
+    let extent = extent(&headers, mcus);
+    let limit = token_chunks(frame.width.into(), frame.height.into(), frame.component_count() as u8) as usize;
+    let sink = Sink { tokens: &mut arena.tokens, counts: &mut arena.counts, limit };
+    let mut stream = Stream::new(&mut channels, sink);
+    let after = read_scan(bytes, data, &mut arena.window, extent, &mut stream)?;
+    stream.end()?;
+    if !matches!(headers.read(bytes, after)?, Next::End) {
+        return Err(OtherKind);
+    }
+    let Some(Frame { width, height, .. }) = headers.frame else { return Err(OtherKind) };
+    let steps: Vec<[u8; 64]> = channels.iter().map(|channel| channel.requantiser.target).collect();
+    let blocks = channels.iter().map(|channel| channel.blocks).enumerate().collect();
     let sampling = if steps.len() == 1 { 0x11 } else { 0x22 };
-    let (width, height) = (frame.width, frame.height);
-    let picture = Picture { width, height, sampling, steps: &steps, scans: &scans, segments: &[] };
+    let picture =
+        Picture { width, height, sampling, steps: &steps, scans: &[blocks], segments: asked.segments };
     Ok(write::write(&picture, &arena.tokens, &arena.counts))
 }
 
-/// Gets ready to read a component in a scan; `None` when a table is missing or not a baseline one.
+fn extent(headers: &Headers, mcus: (usize, usize)) -> Extent {
+    Extent { mcus: (mcus.0 * mcus.1) as u32, restart_interval: u32::from(headers.restart_interval) }
+}
+
+/// Gets ready to stream a component; `None` when a table is missing or not a baseline one.
 fn channel(
     headers: &Headers,
-    selection: Selection,
+    part: Selection,
     blocks: usize,
     quality: u8,
     tables: &mut StepTables,
-) -> Option<Channel> {
-    let plane = plane(selection.component);
-    let requantiser = Requantiser::new(headers.steps(selection.component)?, &target_steps(plane, quality))?;
-    let (dc, ac) = headers.codes(selection)?;
-    let ac = tables.get(ac, requantiser.dead_size);
-    Some(Channel::new(plane, blocks, SymbolTable::new(dc), ac, requantiser))
+) -> Option<stream::Channel> {
+    let plane = plane(part.component);
+    let requantiser = Requantiser::new(headers.steps(part.component)?, &target_steps(plane, quality))?;
+    let ac = tables.get(headers.ac_codes(part)?, requantiser.dead_size);
+    Some(stream::Channel::new(plane, blocks, SymbolTable::new(headers.dc_codes(part)?), ac, requantiser))
+}
+
+/// Reads all coefficients. `None` as with [`requantise`].
+pub(crate) fn read(bytes: &[u8], arena: &mut Arena) -> Result<Option<Coefficients>, Error> {
+    answer(read_all(bytes, arena))
+}
+
+fn read_all(bytes: &[u8], arena: &mut Arena) -> Result<Coefficients, Refusal> {
+    let mut headers = Headers::default();
+    let mut at = header::start_of_image(bytes).ok_or(OtherKind)?;
+    let mut picture: Option<Coefficients> = None;
+    while let Next::Scan(scan, data) = headers.read(bytes, at)? {
+        let frame = headers.frame.as_ref().ok_or(OtherKind)?;
+        let picture = picture.get_or_insert_with(|| Coefficients::new(frame));
+        for part in &scan.parts {
+            let plane = &mut picture.planes[part.component];
+            // What a component's first scan finds is what holds (T.81, B.2.4.1).
+            if plane.steps[0] == 0 {
+                plane.steps = *headers.steps(part.component).ok_or(OtherKind)?;
+                plane.finest = plane.steps;
+            } else if !frame.progressive {
+                return Err(OtherKind);
+            }
+        }
+        at = if frame.progressive {
+            read_stage(bytes, data, &headers, &scan, &mut picture.planes, &mut arena.window)?
+        } else {
+            read_sequential(bytes, data, &headers, &scan, &mut picture.planes, arena)?
+        };
+    }
+    let picture = picture.ok_or(OtherKind)?;
+    if picture.planes.iter().any(|plane| plane.steps[0] == 0) {
+        return Err(Corrupt("the JPEG ends before all of its components have come"));
+    }
+    Ok(picture)
+}
+
+fn read_sequential(
+    bytes: &[u8],
+    data: usize,
+    headers: &Headers,
+    scan: &Scan,
+    planes: &mut [planes::Plane],
+    arena: &mut Arena,
+) -> Result<usize, Refusal> {
+    let (units, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
+    let mut channels = Vec::new();
+    for (&part, units) in scan.parts.iter().zip(units) {
+        let dc = SymbolTable::new(headers.dc_codes(part).ok_or(OtherKind)?);
+        let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
+        channels.push(gather::Channel { plane: part.component, units, dc, ac, previous: 0 });
+    }
+    let mut gather = Gather { channels: &mut channels, planes, across: mcus.0, at: 0 };
+    read_scan(bytes, data, &mut arena.window, extent(headers, mcus), &mut gather)
+}
+
+fn read_stage(
+    bytes: &[u8],
+    data: usize,
+    headers: &Headers,
+    scan: &Scan,
+    planes: &mut [planes::Plane],
+    window: &mut Window,
+) -> Result<usize, Refusal> {
+    let (units, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
+    let extent = extent(headers, mcus);
+    if let (&[part], 1..) = (&scan.parts[..], *scan.band.start()) {
+        let codes = SymbolTable::new(headers.ac_codes(part).ok_or(OtherKind)?);
+        let plane = &mut planes[part.component];
+        let (band, refines) = (scan.band.clone(), scan.high > 0);
+        let mut stage = AcScan { plane, codes, band, refines, low: scan.low, ended: 0, at: 0 };
+        return read_scan(bytes, data, window, extent, &mut stage);
+    }
+    let mut channels = Vec::new();
+    for (&part, units) in scan.parts.iter().zip(units) {
+        let codes = match scan.high {
+            0 => Some(SymbolTable::new(headers.dc_codes(part).ok_or(OtherKind)?)),
+            _ => None,
+        };
+        channels.push(DcChannel { plane: part.component, units, codes, previous: 0 });
+    }
+    let mut stage = DcScan { channels: &mut channels, planes, across: mcus.0, at: 0, low: scan.low };
+    read_scan(bytes, data, window, extent, &mut stage)
+}
+
+impl Coefficients {
+    /// Writes the picture at a quality. `None` when that can't be done in the memory that it should take, or a
+    /// quantisation step is no baseline step.
+    pub(crate) fn write(&self, asked: &Asked, arena: &mut Arena) -> Option<Vec<u8>> {
+        if asked.quality < FULL_CHROMA_QUALITY && self.planes.len() > 1 && self.sampling() != (2, 2) {
+            return self.with_quartered_chroma().write_as_it_is(asked, arena);
+        }
+        self.write_as_it_is(asked, arena)
+    }
+
+    /// Writes the picture at a quality, colour at the size that it has.
+    pub(crate) fn write_as_it_is(&self, asked: &Asked, arena: &mut Arena) -> Option<Vec<u8>> {
+        let requantisers = (0..).zip(&self.planes).map(|(component, plane)| {
+            let aim = target_steps(write::plane(component), asked.quality);
+            Requantiser::new(&plane.steps, &std::array::from_fn(|at| aim[at].max(plane.finest[at])))
+        });
+        let requantisers: Vec<Requantiser> = requantisers.collect::<Option<_>>()?;
+        let steps: Vec<[u8; 64]> = requantisers.iter().map(|requantiser| requantiser.target).collect();
+        let (h, v) = self.sampling();
+        let blocks = (0..steps.len()).map(|component| (component, if component == 0 { h * v } else { 1 }));
+        let (scans, sampling) = ([blocks.collect()], (h << 4 | v) as u8);
+        let (width, height) = (self.width, self.height);
+        let picture =
+            Picture { width, height, sampling, steps: &steps, scans: &scans, segments: asked.segments };
+        if asked.progressive {
+            return Some(stages::write(&picture, &self.requantised(&requantisers)));
+        }
+        arena.tokens.clear();
+        arena.counts.clear();
+        let limit = (self.units() * TOKENS_PER_UNIT).div_ceil(Tokens::PER_CHUNK) + 1;
+        let room = (&mut arena.tokens, &mut arena.counts, limit as usize);
+        let written =
+            emit(self, &requantisers, room).map(|()| write::write(&picture, &arena.tokens, &arena.counts));
+        arena.tokens.trim();
+        written
+    }
 }
 
 /// The tables used last: most pictures from one source have the same codes.

@@ -20,9 +20,10 @@ mod recipe;
 mod recompress;
 mod resize;
 mod sniff;
+mod target;
 
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;
 pub use probe::{Probe, SourceFormat, probe};
-pub use recipe::{Background, Format, KeepMetadata, OutputFormat, Recipe};
+pub use recipe::{Background, Format, KeepMetadata, OutputFormat, Recipe, Score};
 pub use recompress::{Recompressed, Workspace, recompress};

@@ -1,14 +1,16 @@
 //! How much memory a picture will take, told from its header: what a budget is charged before it is decoded.
 
-use crate::container::jpeg::Structure;
 use crate::container::{Colour, Header};
 use crate::orientation::Orientation;
-use crate::plan::{can_requantise, output_format, upright_size};
+use crate::plan::{Way, output_format, plan, upright_size};
 use crate::resize::fitted;
 use crate::{OutputFormat, Recipe, SourceFormat, jpeg};
 
 /// What every picture takes: tables, windows, rows.
 const FIXED_BYTES: u64 = 2 << 20;
+
+/// What holding results against their source takes, in bytes a pixel: planes of both at all sizes, and both decoded.
+const SCORING_BYTES: u64 = 200;
 
 /// An upper estimate of the bytes that recompressing takes beside the source: the most that is alive at once while
 /// decoding, converting or encoding. Noise may take more tokens than it foresees; photographs take a third.
@@ -20,9 +22,9 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     let new_pixels = u64::from(new_width) * u64::from(new_height);
     let resized = new_pixels != pixels;
     let ink = header.colour == Colour::Cmyk;
-    if !resized && !ink && requantises(header, recipe) {
-        let components = if header.colour == Colour::Grey { 1 } else { 3 };
-        return FIXED_BYTES + source_bytes + jpeg::memory_bytes(header.width, header.height, components);
+    let scoring = if recipe.target_ssimulacra2.is_some() { new_pixels * SCORING_BYTES } else { 0 };
+    if let Some(coefficients) = coefficients(header, recipe) {
+        return FIXED_BYTES + source_bytes + coefficients + scoring;
     }
     let raster = pixels * channels;
     let decoding = raster + pixels * decoder_bytes(header) + source_bytes;
@@ -37,20 +39,23 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     let turned = if header.orientation == Orientation::Upright { 0 } else { new_pixels * channels };
     let converting = raster + copies + turned + if ink { pixels * 3 } else { 0 };
     let encoding = new_pixels * (channels + encoder_bytes(header, recipe));
-    FIXED_BYTES + decoding.max(converting).max(encoding) + source_bytes
+    FIXED_BYTES + decoding.max(converting).max(encoding) + source_bytes + scoring
 }
 
-/// Whether nothing but coefficients will be touched, as far as the header tells.
-fn requantises(header: &Header, recipe: &Recipe) -> bool {
-    let quarter = |jpeg: &Structure| {
-        let sampling: Vec<u8> = jpeg.frame.components.iter().map(|component| component.1).collect();
-        sampling.len() == 1 || sampling == [0x22, 0x11, 0x11]
-    };
-    output_format(header.format, recipe.format) == OutputFormat::Jpeg
-        && header.orientation == Orientation::Upright
-        && header.icc.is_none()
-        && can_requantise(header, recipe)
-        && header.jpeg.as_ref().is_some_and(quarter)
+/// What coefficients take, where nothing but them will be touched, as far as the header tells.
+fn coefficients(header: &Header, recipe: &Recipe) -> Option<u64> {
+    let components = if header.colour == Colour::Grey { 1 } else { 3 };
+    match plan(header, recipe).ok()?.way {
+        Way::Stream => Some(jpeg::memory_bytes(header.width, header.height, components)),
+        Way::Coefficients => {
+            let turned = header.orientation != Orientation::Upright;
+            let factors = header.jpeg.as_ref()?.frame.components.iter().map(|(_, factors)| *factors);
+            // Tokens or the new coefficients take as much as the source's, and so does the turned picture.
+            let copies = if turned { 3 } else { 2 };
+            Some(copies * jpeg::coefficient_bytes(header.width, header.height, &factors.collect::<Vec<_>>()))
+        }
+        Way::Pixels | Way::Keep => None,
+    }
 }
 
 /// Bytes of a decoded pixel.
@@ -66,8 +71,8 @@ fn channels(header: &Header) -> u64 {
 /// Bytes a pixel that a decoder holds beside its result.
 fn decoder_bytes(header: &Header) -> u64 {
     match header.format {
-        // Coefficients of all components.
-        SourceFormat::Jpeg if header.staged => 2 * channels(header),
+        // Coefficients of all components, and what they are written in again.
+        SourceFormat::Jpeg if header.staged => 4 * channels(header),
         SourceFormat::Jpeg | SourceFormat::Bmp => 0,
         // Interlaced 16-bit rows wait for one another.
         SourceFormat::Png => {
@@ -90,13 +95,14 @@ fn decoder_bytes(header: &Header) -> u64 {
 /// Bytes a pixel that an encoder takes, its output among them.
 fn encoder_bytes(header: &Header, recipe: &Recipe) -> u64 {
     match output_format(header.format, recipe.format) {
-        OutputFormat::Jpeg if recipe.progressive => 12,
+        // Beside tokens, coefficients twice and the sequential JPEG that they are read from.
+        OutputFormat::Jpeg if recipe.progressive => 20,
         OutputFormat::Jpeg if recipe.quality >= 90 => 9,
         OutputFormat::Jpeg => 4,
         // Planes, and for alpha a copy of all samples.
         OutputFormat::Webp if channels(header) == 4 => 14,
         OutputFormat::Webp => 9,
-        OutputFormat::Png => channels(header) + 1,
+        OutputFormat::Png => 2 * channels(header) + 1,
         OutputFormat::Avif => 0,
     }
 }

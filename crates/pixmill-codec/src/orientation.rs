@@ -46,8 +46,18 @@ impl Orientation {
         )
     }
 
+    /// Whether turning runs against the stored picture's rows, and its columns.
+    pub(crate) fn mirrors(self) -> (bool, bool) {
+        match self {
+            Orientation::Upright | Orientation::Transpose => (false, false),
+            Orientation::FlipHorizontal | Orientation::Rotate270 => (true, false),
+            Orientation::FlipVertical | Orientation::Rotate90 => (false, true),
+            Orientation::Rotate180 | Orientation::Transverse => (true, true),
+        }
+    }
+
     /// Where the upright pixel (x, y) is stored, in a stored picture of width × height.
-    fn stored(self, x: usize, y: usize, width: usize, height: usize) -> (usize, usize) {
+    pub(crate) fn stored(self, x: usize, y: usize, width: usize, height: usize) -> (usize, usize) {
         match self {
             Orientation::Upright => (x, y),
             Orientation::FlipHorizontal => (width - 1 - x, y),

@@ -1,21 +1,25 @@
 //! What a picture needs, decided from its header and the recipe before anything is decoded.
 
 use crate::color::{self, Profile};
+use crate::container::jpeg::{Encoding, Structure};
 use crate::container::{Colour, Header, Kept};
-use crate::encode::jpeg::FULL_CHROMA_QUALITY;
 use crate::error::unsupported;
+use crate::jpeg::{is_exact, is_known_sampling};
 use crate::metadata;
 use crate::orientation::Orientation;
 use crate::resize::fitted;
 use crate::{Error, Format, KeepMetadata, OutputFormat, Recipe, SourceFormat};
 
-/// Which way a picture goes.
+/// Which way a picture goes. Whatever its coefficients turn out to be, none of the first two ever fails for it: what
+/// can't be done there is done through pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// From one JPEG's coefficients to another's, if the source is one of those that can; else through pixels.
-    Requantise,
+    /// From one JPEG's coefficients to another's while they are read.
+    Stream,
+    /// The same with all coefficients at hand.
+    Coefficients,
     /// Through pixels.
-    Full,
+    Pixels,
     /// The source's own picture data is all that can be given.
     Keep,
 }
@@ -53,13 +57,14 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Result<Plan, Error> {
         && !(output == OutputFormat::Webp && header.staged)
         && !header.truncated;
     let source_must_stay = source_will_do && output == OutputFormat::Png && header.deep;
-    let jpeg_to_jpeg = source_will_do && output == OutputFormat::Jpeg;
-    let way = match output {
-        OutputFormat::Jpeg if jpeg_to_jpeg && can_requantise(header, recipe) => Way::Requantise,
+    let way = match (output, &header.jpeg) {
+        (OutputFormat::Jpeg, Some(jpeg)) if size == upright && profile.is_none() => {
+            jpeg_way(jpeg, header, recipe)
+        }
         // Orientation and profile are the container's own and stay in force.
-        OutputFormat::Avif if size == upright => Way::Keep,
-        OutputFormat::Avif => return Err(no_avif_encoder()),
-        _ => Way::Full,
+        (OutputFormat::Avif, _) if size == upright => Way::Keep,
+        (OutputFormat::Avif, _) => return Err(no_avif_encoder()),
+        _ => Way::Pixels,
     };
     Ok(Plan { way, output, size, profile, source_will_do, source_must_stay, kept: kept(header, recipe) })
 }
@@ -69,10 +74,28 @@ pub(crate) fn no_avif_encoder() -> Error {
     unsupported("an AVIF can't be made smaller as AVIF; ask for another format")
 }
 
-/// Whether the coefficients may be all that changes; whether they can is up to the requantiser.
-pub(crate) fn can_requantise(header: &Header, recipe: &Recipe) -> bool {
-    let full_chroma = recipe.quality >= FULL_CHROMA_QUALITY && header.colour != Colour::Grey;
-    !header.staged && !recipe.progressive && !full_chroma && recipe.keep_metadata == KeepMetadata::None
+/// The rule for JPEG to JPEG of the same size and colours.
+///
+/// Coefficients need grey or YCbCr of a usual sampling, whole, and a turn that is exact. They are streamed when they
+/// come in the order in which they go: in one sequential scan, upright, with colour at half the size both ways already,
+/// to be written the same way and at one quality.
+fn jpeg_way(jpeg: &Structure, header: &Header, recipe: &Recipe) -> Way {
+    let factors = jpeg.frame.components.iter().map(|(_, factors)| (factors >> 4, factors & 15));
+    let sampling: Vec<(u8, u8)> = factors.collect();
+    let of_light = matches!(jpeg.encoding, Encoding::Grey | Encoding::Ycbcr);
+    if !of_light || !is_known_sampling(&sampling) || header.truncated {
+        return Way::Pixels;
+    }
+    let grey = sampling.len() == 1;
+    let most = if grey { (1, 1) } else { sampling[0] };
+    let mcu = (8 * u32::from(most.0), 8 * u32::from(most.1));
+    if !is_exact(header.orientation, (header.width, header.height), mcu) {
+        return Way::Pixels;
+    }
+    let upright = header.orientation == Orientation::Upright;
+    let once = !header.staged && !recipe.progressive && recipe.target_ssimulacra2.is_none();
+    let quartered = grey || sampling == [(2, 2), (1, 1), (1, 1)];
+    if upright && quartered && once { Way::Stream } else { Way::Coefficients }
 }
 
 /// Width and height after turning upright. Pixels.

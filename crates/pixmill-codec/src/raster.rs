@@ -53,6 +53,22 @@ impl Raster {
         self.width as usize * self.layout.channels()
     }
 
+    /// The picture with grey spread to RGB.
+    pub(crate) fn spread(self) -> Self {
+        let (layout, data): (_, Vec<u8>) = match self.layout {
+            Layout::Grey => (Layout::Rgb, self.data.iter().flat_map(|grey| [*grey; 3]).collect()),
+            Layout::GreyAlpha => {
+                let pixels = self.data.as_chunks::<2>().0;
+                (
+                    Layout::Rgba,
+                    pixels.iter().flat_map(|[grey, alpha]| [*grey, *grey, *grey, *alpha]).collect(),
+                )
+            }
+            _ => return self,
+        };
+        Raster::new(self.width, self.height, layout, data)
+    }
+
     /// Keeps only some samples of each pixel, in place. `pick` gives, for each new sample, the old one's index.
     pub(crate) fn keep_samples<const N: usize>(&mut self, layout: Layout, pick: [usize; N]) {
         let old = self.layout.channels();

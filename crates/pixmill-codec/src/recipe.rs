@@ -76,6 +76,36 @@ impl Default for Background {
     }
 }
 
+/// A SSIMULACRA2 score: 100 for equal pictures; 90 looks the same side by side, 70 good, 50 so-so. Kept in hundredths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct Score(u16);
+
+impl Score {
+    /// The score.
+    pub fn value(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+}
+
+impl TryFrom<f64> for Score {
+    type Error = &'static str;
+
+    fn try_from(score: f64) -> Result<Self, Self::Error> {
+        if (1.0..=100.0).contains(&score) {
+            Ok(Score((score * 100.0).round() as u16))
+        } else {
+            Err("a SSIMULACRA2 score to aim at is between 1 and 100")
+        }
+    }
+}
+
+impl From<Score> for f64 {
+    fn from(score: Score) -> f64 {
+        score.value()
+    }
+}
+
 /// What to do to each picture. Serialised with its request, so fields are only ever added, with a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
@@ -84,6 +114,8 @@ pub struct Recipe {
     pub format: Format,
     /// 1 to 100, as libjpeg and libwebp count it. PNG is lossless whatever it says.
     pub quality: u8,
+    /// Take the lowest quality that reaches this score instead; lossless formats are what they are.
+    pub target_ssimulacra2: Option<Score>,
     /// Fit inside this width after turning upright; never enlarge. Pixels.
     pub max_width: Option<u32>,
     /// Fit inside this height after turning upright; never enlarge. Pixels.
@@ -101,6 +133,7 @@ impl Default for Recipe {
         Recipe {
             format: Format::Jpeg,
             quality: 50,
+            target_ssimulacra2: None,
             max_width: None,
             max_height: None,
             background: Background::default(),

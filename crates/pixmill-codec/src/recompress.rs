@@ -2,12 +2,15 @@
 
 use fast_image_resize::Resizer;
 
+use crate::container::jpeg::kept_segments;
 use crate::container::{self, Header};
 use crate::decode::{self, Wanted};
-use crate::jpeg::{self, Arena};
+use crate::error::unsupported;
+use crate::jpeg::{self, Arena, Asked, Coefficients};
 use crate::orientation::upright;
 use crate::plan::{Plan, Way, no_avif_encoder, plan};
 use crate::raster::Raster;
+use crate::target::{Judge, smallest};
 use crate::{Error, Limits, OutputFormat, Recipe, color, encode, resize};
 
 /// Buffers that one worker uses again from picture to picture.
@@ -45,18 +48,13 @@ pub fn recompress(
 ) -> Result<Recompressed, Error> {
     let header = container::read(bytes, limits)?;
     let plan = plan(&header, recipe)?;
-    let encoded = match plan.way {
-        Way::Requantise => match jpeg::requantise(bytes, recipe.quality, &mut workspace.arena)? {
-            Some(encoded) => encoded,
-            None => from_pixels(bytes, &header, &plan, recipe, limits, workspace)?,
-        },
-        Way::Full => from_pixels(bytes, &header, &plan, recipe, limits, workspace)?,
-        Way::Keep => {
-            // What can't be decoded must not be handed on as good.
-            decode::decode(bytes, &header, Wanted { ycbcr: false }, limits)?;
-            return Ok(plan.result(container::avif::stripped(bytes)?, true));
-        }
-    };
+    let job = Job { bytes, header: &header, plan: &plan, recipe, limits };
+    if plan.way == Way::Keep {
+        // What can't be decoded must not be handed on as good.
+        job.decoded(Wanted { ycbcr: false }, workspace)?;
+        return Ok(plan.result(container::avif::stripped(bytes)?, true));
+    }
+    let encoded = job.encoded(workspace)?;
     let source = plan.source_will_do.then(|| stripped(bytes, &header, &plan, encoded.len())).flatten();
     Ok(match source {
         Some(source) => plan.result(source, true),
@@ -71,34 +69,108 @@ impl Plan {
     }
 }
 
-/// The long way, through pixels.
-fn from_pixels(
-    bytes: &[u8],
-    header: &Header,
-    plan: &Plan,
-    recipe: &Recipe,
-    limits: &Limits,
-    workspace: &mut Workspace,
-) -> Result<Vec<u8>, Error> {
-    let wanted = Wanted { ycbcr: plan.output == OutputFormat::Jpeg && plan.profile.is_none() };
-    let raster = decode::decode(bytes, header, wanted, limits)?;
-    let raster = color::to_srgb(raster, plan.profile.as_ref());
-    let (width, height) = plan.size;
-    let (width, height) = if header.orientation.swaps_axes() { (height, width) } else { (width, height) };
-    let raster = resize::resized(raster, width, height, &mut workspace.resizer)?;
-    let raster = upright(raster, header.orientation);
-    encoded(raster, plan, recipe, &mut workspace.arena)
+/// One picture on its way.
+struct Job<'a> {
+    bytes: &'a [u8],
+    header: &'a Header<'a>,
+    plan: &'a Plan,
+    recipe: &'a Recipe,
+    limits: &'a Limits,
 }
 
-fn encoded(raster: Raster, plan: &Plan, recipe: &Recipe, arena: &mut Arena) -> Result<Vec<u8>, Error> {
-    match plan.output {
-        OutputFormat::Jpeg => {
-            let flat = color::flattened(raster, recipe.background);
-            encode::jpeg::encode(&flat, recipe, &plan.kept, arena)
+/// All of a picture, ready to be encoded at any quality.
+enum Material {
+    /// Upright.
+    Coefficients(Coefficients),
+    /// Upright, in its size and colours.
+    Pixels(Raster),
+}
+
+impl Job<'_> {
+    fn encoded(&self, workspace: &mut Workspace) -> Result<Vec<u8>, Error> {
+        let streamed = match self.plan.way {
+            Way::Stream => {
+                let segments = kept_segments(&self.plan.kept);
+                let asked = Asked { quality: self.recipe.quality, progressive: false, segments: &segments };
+                jpeg::stream(self.bytes, &asked, &mut workspace.arena)?
+            }
+            _ => None,
+        };
+        if let Some(encoded) = streamed {
+            return Ok(encoded);
         }
-        OutputFormat::Webp => encode::webp::encode(raster, recipe, &plan.kept),
-        OutputFormat::Png => encode::png::encode(raster, &plan.kept),
-        OutputFormat::Avif => Err(no_avif_encoder()),
+        if matches!(self.plan.way, Way::Stream | Way::Coefficients)
+            && let Some(picture) = jpeg::read(self.bytes, &mut workspace.arena)?
+        {
+            let material = Material::Coefficients(picture.turned(self.header.orientation));
+            if let Some(encoded) = self.made_of(&material, workspace)? {
+                return Ok(encoded);
+            }
+        }
+        let material = Material::Pixels(self.pixels(workspace)?);
+        let encoded = self.made_of(&material, workspace)?;
+        encoded.ok_or_else(|| unsupported("a JPEG of this size can't be written"))
+    }
+
+    /// Encodes at the quality, or the lowest that reaches the score, that is asked for. `None` when coefficients are of
+    /// a kind that their header did not announce, so that pixels are to be tried.
+    fn made_of(&self, material: &Material, workspace: &mut Workspace) -> Result<Option<Vec<u8>>, Error> {
+        let target = self.recipe.target_ssimulacra2.filter(|_| self.plan.output != OutputFormat::Png);
+        let Some(target) = target else { return self.attempt(material, self.recipe.quality, workspace) };
+        let reference = match material {
+            Material::Coefficients(_) => self.pixels(workspace)?,
+            Material::Pixels(raster) => raster.clone(),
+        };
+        let judge = Judge::new(&reference)?;
+        smallest(target, |quality| {
+            let Some(encoded) = self.attempt(material, quality, workspace)? else { return Ok((None, 100.0)) };
+            let header = container::read(&encoded, self.limits)?;
+            let wanted = Wanted { ycbcr: false };
+            let shown = decode::decode(&encoded, &header, wanted, self.limits, &mut workspace.arena)?;
+            let score = judge.score(&shown)?;
+            Ok((Some(encoded), score))
+        })
+    }
+
+    fn attempt(
+        &self,
+        material: &Material,
+        quality: u8,
+        workspace: &mut Workspace,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let (plan, recipe) = (self.plan, &Recipe { quality, ..*self.recipe });
+        match material {
+            Material::Coefficients(picture) => {
+                let segments = kept_segments(&plan.kept);
+                let asked = Asked { quality, progressive: recipe.progressive, segments: &segments };
+                Ok(picture.write(&asked, &mut workspace.arena))
+            }
+            Material::Pixels(raster) => match plan.output {
+                OutputFormat::Jpeg => encode::jpeg::encode(raster, recipe, &plan.kept, &mut workspace.arena),
+                OutputFormat::Webp => encode::webp::encode(raster, recipe, &plan.kept),
+                OutputFormat::Png => encode::png::encode(raster.clone(), &plan.kept),
+                OutputFormat::Avif => Err(no_avif_encoder()),
+            }
+            .map(Some),
+        }
+    }
+
+    fn decoded(&self, wanted: Wanted, workspace: &mut Workspace) -> Result<Raster, Error> {
+        decode::decode(self.bytes, self.header, wanted, self.limits, &mut workspace.arena)
+    }
+
+    /// The long way: pixels, upright, in the size and colours that are asked for.
+    fn pixels(&self, workspace: &mut Workspace) -> Result<Raster, Error> {
+        let (plan, recipe, orientation) = (self.plan, self.recipe, self.header.orientation);
+        let to_jpeg = plan.output == OutputFormat::Jpeg;
+        let ycbcr = to_jpeg && plan.profile.is_none() && recipe.target_ssimulacra2.is_none();
+        let raster = self.decoded(Wanted { ycbcr }, workspace)?;
+        let raster = color::to_srgb(raster, plan.profile.as_ref());
+        let (width, height) = plan.size;
+        let (width, height) = if orientation.swaps_axes() { (height, width) } else { (width, height) };
+        let raster = resize::resized(raster, width, height, &mut workspace.resizer)?;
+        let raster = upright(raster, orientation);
+        Ok(if to_jpeg { color::flattened(raster, recipe.background) } else { raster })
     }
 }
 

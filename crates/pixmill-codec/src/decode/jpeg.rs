@@ -10,10 +10,16 @@ use crate::Error;
 use crate::container::Header;
 use crate::container::jpeg::{Encoding, Structure};
 use crate::error::corrupt;
+use crate::jpeg::{self, Arena, Asked};
 use crate::raster::{Layout, Raster};
 
 /// Decodes to grey, RGB, YCbCr if wanted, or CMYK.
-pub(super) fn decode(header: &Header, wanted: Wanted) -> Result<Raster, Error> {
+pub(super) fn decode(
+    bytes: &[u8],
+    header: &Header,
+    wanted: Wanted,
+    arena: &mut Arena,
+) -> Result<Raster, Error> {
     let Some(structure) = &header.jpeg else { return Err(corrupt("a JPEG without a picture")) };
     let (space, layout) = match structure.encoding {
         Encoding::Grey => (ColorSpace::Luma, Layout::Grey),
@@ -22,7 +28,9 @@ pub(super) fn decode(header: &Header, wanted: Wanted) -> Result<Raster, Error> {
         Encoding::Cmyk => (ColorSpace::CMYK, Layout::Cmyk),
         Encoding::Ycck => (ColorSpace::YCCK, Layout::Cmyk),
     };
-    let mut data = samples(structure, space, header)?;
+    let source = in_one_scan(bytes, structure, header, arena)?
+        .unwrap_or_else(|| structure.for_decoding(header.truncated));
+    let mut data = samples(&source, structure, space, header)?;
     match structure.encoding {
         Encoding::Cmyk => data.iter_mut().for_each(|sample| *sample = 255 - *sample),
         Encoding::Ycck => ycck_to_ink(&mut data),
@@ -31,9 +39,29 @@ pub(super) fn decode(header: &Header, wanted: Wanted) -> Result<Raster, Error> {
     Ok(Raster::new(header.width, header.height, layout, data))
 }
 
-fn samples(structure: &Structure, space: ColorSpace, header: &Header) -> Result<Vec<u8>, Error> {
+/// A sequential picture of several scans, written again in one, coefficients as they are: zune-jpeg 0.5 reads the rows of
+/// brightness wrongly where each component has a scan of its own and colour is smaller. `None` for other pictures.
+fn in_one_scan(
+    bytes: &[u8],
+    structure: &Structure,
+    header: &Header,
+    arena: &mut Arena,
+) -> Result<Option<Vec<u8>>, Error> {
+    let sequential = !structure.frame.progressive();
+    if !sequential || !header.staged || header.truncated || structure.encoding != Encoding::Ycbcr {
+        return Ok(None);
+    }
+    let as_it_is = Asked { quality: 100, progressive: false, segments: &[] };
+    Ok(jpeg::read(bytes, arena)?.and_then(|picture| picture.write_as_it_is(&as_it_is, arena)))
+}
+
+fn samples(
+    source: &[u8],
+    structure: &Structure,
+    space: ColorSpace,
+    header: &Header,
+) -> Result<Vec<u8>, Error> {
     let broken = |error: &dyn std::fmt::Debug| corrupt(format!("the JPEG can't be decoded: {error:?}"));
-    let source = structure.for_decoding(header.truncated);
     // Strict, so that codes that don't exist and data that end early are errors, not grey areas.
     let options = DecoderOptions::default()
         .set_strict_mode(!header.truncated)
@@ -41,7 +69,7 @@ fn samples(structure: &Structure, space: ColorSpace, header: &Header) -> Result<
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_max_scans(usize::MAX)
         .jpeg_set_out_colorspace(space);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&source), options);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source), options);
     decoder.decode_headers().map_err(|error| broken(&error))?;
     let wanted = header.width as usize * header.height as usize * space.num_components();
     if decoder.output_buffer_size() != Some(wanted) {

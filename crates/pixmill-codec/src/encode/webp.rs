@@ -10,13 +10,14 @@ use crate::{Error, Recipe};
 const MOST: u32 = 16_383;
 
 /// Encodes RGB or RGBA; grey is spread to RGB, which costs nothing in the file.
-pub(crate) fn encode(raster: Raster, recipe: &Recipe, kept: &Kept) -> Result<Vec<u8>, Error> {
+pub(crate) fn encode(raster: &Raster, recipe: &Recipe, kept: &Kept) -> Result<Vec<u8>, Error> {
     if raster.width > MOST || raster.height > MOST {
         return Err(unsupported(
             "a WebP can't be wider or higher than 16,383 pixels; ask for a smaller size",
         ));
     }
-    let raster = spread(raster);
+    let spread = (raster.layout.channels() < 3).then(|| raster.clone().spread());
+    let raster = spread.as_ref().unwrap_or(raster);
     let encoder = match raster.layout {
         Layout::Rgba => webp::Encoder::from_rgba(&raster.data, raster.width, raster.height),
         _ => webp::Encoder::from_rgb(&raster.data, raster.width, raster.height),
@@ -25,16 +26,4 @@ pub(crate) fn encode(raster: Raster, recipe: &Recipe, kept: &Kept) -> Result<Vec
         .encode_simple(false, f32::from(recipe.quality))
         .map_err(|error| unsupported(format!("can't be written as WebP: {error:?}")))?;
     if kept == &Kept::default() { Ok(encoded.to_vec()) } else { with_metadata(&encoded, kept) }
-}
-
-fn spread(raster: Raster) -> Raster {
-    let (layout, data): (_, Vec<u8>) = match raster.layout {
-        Layout::Grey => (Layout::Rgb, raster.data.iter().flat_map(|grey| [*grey; 3]).collect()),
-        Layout::GreyAlpha => {
-            let pixels = raster.data.as_chunks::<2>().0;
-            (Layout::Rgba, pixels.iter().flat_map(|[grey, alpha]| [*grey, *grey, *grey, *alpha]).collect())
-        }
-        _ => return raster,
-    };
-    Raster::new(raster.width, raster.height, layout, data)
 }

@@ -2,6 +2,8 @@
 //!
 //! Whatever is odd here makes the picture [`Refusal::OtherKind`]: another reader judges it.
 
+use std::ops::RangeInclusive;
+
 use super::huffman::Definition;
 use super::refusal::Refusal::{self, OtherKind};
 
@@ -21,6 +23,8 @@ pub(super) struct Frame {
     pub(super) width: u16,
     /// Pixels.
     pub(super) height: u16,
+    /// Coefficients come in stages (SOF2).
+    pub(super) progressive: bool,
     components: Vec<Component>,
 }
 
@@ -29,7 +33,63 @@ impl Frame {
     pub(super) fn component_count(&self) -> usize {
         self.components.len()
     }
+
+    /// Sampling factors of a component; a single one has one data unit in an MCU whatever it says (T.81, A.2.2).
+    pub(super) fn sampling(&self, component: usize) -> (u8, u8) {
+        if self.components.len() == 1 { (1, 1) } else { self.components[component].sampling }
+    }
+
+    /// The greatest sampling factors.
+    fn finest(&self) -> (u8, u8) {
+        let all = (0..self.components.len()).map(|component| self.sampling(component));
+        all.fold((1, 1), |most, (h, v)| (most.0.max(h), most.1.max(v)))
+    }
+
+    /// How many times fewer samples than pixels a component has, across and down.
+    pub(super) fn coarseness(&self, component: usize) -> (u8, u8) {
+        let (finest, own) = (self.finest(), self.sampling(component));
+        (finest.0 / own.0, finest.1 / own.1)
+    }
+
+    /// MCUs of a scan of all components, across and down.
+    pub(super) fn mcus(&self) -> (usize, usize) {
+        let (h, v) = self.finest();
+        let across = usize::from(self.width).div_ceil(8 * usize::from(h));
+        (across, usize::from(self.height).div_ceil(8 * usize::from(v)))
+    }
+
+    /// Data units that hold samples of the picture, across and down (T.81, A.1.1 and A.2.2).
+    pub(super) fn units(&self, component: usize) -> (usize, usize) {
+        let (finest, own) = (self.finest(), self.sampling(component));
+        let units = |pixels: u16, own: u8, finest: u8| {
+            (usize::from(pixels) * usize::from(own)).div_ceil(usize::from(finest)).div_ceil(8)
+        };
+        (units(self.width, own.0, finest.0), units(self.height, own.1, finest.1))
+    }
+
+    /// Grey, or colour at half the size both ways and the usual factors: what is requantised in one go.
+    pub(super) fn is_grey_or_quartered(&self) -> bool {
+        let sampling: Vec<_> = self.components.iter().map(|component| component.sampling).collect();
+        sampling.len() == 1 || sampling == [(2, 2), (1, 1), (1, 1)]
+    }
 }
+
+/// Whether components with these sampling factors are read: grey, and colour with as many samples as brightness has, or
+/// a half or a quarter of them across, or a half of them down.
+pub(crate) fn is_known_sampling(sampling: &[(u8, u8)]) -> bool {
+    match *sampling {
+        [(1..=4, 1..=4)] => true,
+        [(h @ 1..=4, v @ 1..=4), cb @ (1..=4, 1..=4), cr] => {
+            let whole = h % cb.0 == 0 && v % cb.1 == 0;
+            let units = h * v + 2 * cb.0 * cb.1;
+            cb == cr && whole && units <= 10 && matches!((h / cb.0, v / cb.1), (1 | 2 | 4, 1 | 2))
+        }
+        _ => false,
+    }
+}
+
+/// Data units in an MCU, across and down.
+pub(super) type Units = (usize, usize);
 
 /// A component's part in a scan (T.81, B.2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +100,23 @@ pub(super) struct Selection {
     ac: u8,
 }
 
+/// A scan header (T.81, B.2.3): which of whose coefficients come.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    pub(super) parts: Vec<Selection>,
+    /// Zigzag positions.
+    pub(super) band: RangeInclusive<usize>,
+    /// Bits of each coefficient that a scan before has left out; 0 when none has come before.
+    pub(super) high: u8,
+    /// Bits that are left to later scans.
+    pub(super) low: u8,
+}
+
 /// What comes next after some segments.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// A scan of these components, whose data begins at this offset.
-    Scan(Vec<Selection>, usize),
+    /// A scan, whose data begins at this offset.
+    Scan(Scan, usize),
     /// The end of the picture.
     End,
 }
@@ -90,7 +162,7 @@ impl Headers {
             let (body, next) = segment(bytes, behind).ok_or(OtherKind)?;
             at = next;
             match code {
-                0xC0 | 0xC1 => self.frame_header(body).ok_or(OtherKind)?,
+                0xC0..=0xC2 => self.frame_header(body, code == 0xC2).ok_or(OtherKind)?,
                 0xC4 => self.huffman_tables(body).ok_or(OtherKind)?,
                 0xDB => self.quantisation_tables(body).ok_or(OtherKind)?,
                 0xDD => self.restart_interval = u16::from_be_bytes(body.try_into().map_err(|_| OtherKind)?),
@@ -105,8 +177,8 @@ impl Headers {
         }
     }
 
-    /// SOF0 and SOF1 (T.81, B.2.2).
-    fn frame_header(&mut self, body: &[u8]) -> Option<()> {
+    /// SOF0, SOF1 and SOF2 (T.81, B.2.2).
+    fn frame_header(&mut self, body: &[u8], progressive: bool) -> Option<()> {
         let (&[precision, h1, h0, w1, w0, count], parts) = body.split_first_chunk()?;
         if self.frame.is_some() || precision != 8 || parts.len() != usize::from(count) * 3 {
             return None;
@@ -120,19 +192,15 @@ impl Headers {
             })
             .collect();
         let sampling: Vec<_> = components.iter().map(|component| component.sampling).collect();
-        let known = match sampling[..] {
-            [(1..=4, 1..=4)] => true,
-            [(2, 2), (1, 1), (1, 1)] => {
-                let [y, cb, cr] = [0, 1, 2].map(|at| components[at].id);
-                y != cb && y != cr && cb != cr
-            }
-            _ => false,
-        };
+        let mut ids: Vec<u8> = components.iter().map(|component| component.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let known = is_known_sampling(&sampling) && ids.len() == components.len();
         let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
         if !known || width == 0 || height == 0 {
             return None;
         }
-        self.frame = Some(Frame { width, height, components });
+        self.frame = Some(Frame { width, height, progressive, components });
         Some(())
     }
 
@@ -172,12 +240,13 @@ impl Headers {
         Some(())
     }
 
-    /// SOS (T.81, B.2.3).
-    fn scan_header(&self, body: &[u8]) -> Option<Vec<Selection>> {
+    /// SOS (T.81, B.2.3 and G.1.1.1.1).
+    fn scan_header(&self, body: &[u8]) -> Option<Scan> {
         let frame = self.frame.as_ref()?;
         let (&count, rest) = body.split_first()?;
         let (parts, rest) = rest.split_at_checked(usize::from(count) * 2)?;
-        if rest != [0, 63, 0] || !self.is_grey_or_ycbcr(frame) {
+        let &[first, last, approximation] = rest else { return None };
+        if !self.is_grey_or_ycbcr(frame) {
             return None;
         }
         let mut selections: Vec<Selection> = Vec::with_capacity(parts.len() / 2);
@@ -189,7 +258,16 @@ impl Headers {
             }
             selections.push(Selection { component, dc: part[1] >> 4, ac: part[1] & 15 });
         }
-        (!selections.is_empty()).then_some(selections)
+        let (high, low) = (approximation >> 4, approximation & 15);
+        let sound = match (frame.progressive, first, last) {
+            (false, ..) => (first, last, approximation) == (0, 63, 0),
+            (true, 0, 0) => true,
+            (true, 1..=63, 1..=63) => first <= last && selections.len() == 1,
+            _ => false,
+        };
+        let in_turn = low <= 13 && (high == 0 || high == low + 1);
+        let band = first.into()..=last.into();
+        (!selections.is_empty() && sound && in_turn).then_some(Scan { parts: selections, band, high, low })
     }
 
     /// Whether the three components are YCbCr, decided as libjpeg does.
@@ -208,23 +286,26 @@ impl Headers {
         self.quantisation.get(usize::from(place))?.as_ref()
     }
 
-    /// The tables of DC differences and AC coefficients that a scan's component is read with.
-    pub(super) fn codes(&self, selection: Selection) -> Option<(&Definition, &Definition)> {
+    /// The table of DC differences that a scan's component is read with.
+    pub(super) fn dc_codes(&self, selection: Selection) -> Option<&Definition> {
         let dc = self.dc.get(usize::from(selection.dc))?.as_ref()?;
-        let ac = self.ac.get(usize::from(selection.ac))?.as_ref()?;
-        dc.symbols().iter().all(|&size| size <= 15).then_some((dc, ac))
+        dc.symbols().iter().all(|&size| size <= 15).then_some(dc)
     }
 
-    /// How many data units the MCUs of a scan hold of each component, and how many MCUs there are (T.81, A.2).
-    pub(super) fn mcus(&self, scan: &[Selection]) -> Option<(Vec<usize>, u32)> {
+    /// The table of AC coefficients that a scan's component is read with.
+    pub(super) fn ac_codes(&self, selection: Selection) -> Option<&Definition> {
+        self.ac.get(usize::from(selection.ac))?.as_ref()
+    }
+
+    /// How many data units the MCUs of a scan hold of each component, across and down, and how many MCUs there are
+    /// (T.81, A.2).
+    pub(super) fn mcus(&self, parts: &[Selection]) -> Option<(Vec<Units>, (usize, usize))> {
         let frame = self.frame.as_ref()?;
-        let across = |pixels: u16, of: u32| u32::from(pixels).div_ceil(of);
-        let count = |of: u32| across(frame.width, of) * across(frame.height, of);
-        match (frame.components.len(), scan) {
-            (1, _) | (_, [Selection { component: 0, .. }]) => Some((vec![1], count(8))),
-            (_, [_]) => Some((vec![1], count(16))),
-            _ => Some((scan.iter().map(|part| if part.component == 0 { 4 } else { 1 }).collect(), count(16))),
+        if let [alone] = parts {
+            return Some((vec![(1, 1)], frame.units(alone.component)));
         }
+        let units = parts.iter().map(|part| frame.sampling(part.component));
+        Some((units.map(|(h, v)| (h.into(), v.into())).collect(), frame.mcus()))
     }
 }
 
@@ -275,11 +356,40 @@ mod tests {
     }
 
     #[test]
-    fn only_full_grey_and_halved_chroma_are_read() {
-        assert!(!is_read(&[frame([1, 2, 3], 0x11), scan(&[1, 2, 3])]));
-        assert!(!is_read(&[frame([1, 2, 3], 0x21), scan(&[1, 2, 3])]));
+    fn samplings_that_halve_or_quarter_colour_are_read() {
+        for luma in [0x11, 0x21, 0x12, 0x22, 0x41, 0x42] {
+            assert!(is_read(&[frame([1, 2, 3], luma), scan(&[1, 2, 3])]), "{luma:x}");
+        }
+        for luma in [0x31, 0x14, 0x44, 0x01, 0x25] {
+            assert!(!is_read(&[frame([1, 2, 3], luma), scan(&[1, 2, 3])]), "{luma:x}");
+        }
+        assert!(is_known_sampling(&[(2, 2), (1, 2), (1, 2)]));
+        assert!(!is_known_sampling(&[(2, 2), (1, 2), (2, 1)]));
+        assert!(!is_known_sampling(&[(1, 1), (2, 2), (2, 2)]));
         assert!(!is_read(&[frame([1, 2, 2], 0x22), scan(&[1, 2, 2])]));
         assert!(is_read(&[segment(0xC1, &[8, 0, 9, 0, 17, 1, 5, 0x22, 0]), scan(&[5])]));
+    }
+
+    #[test]
+    fn progressive_scans_have_one_band_of_one_component_or_dc_of_some() {
+        let progressive = || segment(0xC2, &[8, 0, 9, 0, 17, 3, 1, 0x22, 0, 2, 0x11, 0, 3, 0x11, 0]);
+        let scan = |ids: &[u8], rest: [u8; 3]| {
+            let parts: Vec<u8> = ids.iter().flat_map(|&id| [id, 0]).collect();
+            segment(0xDA, &[&[ids.len() as u8], &parts[..], &rest].concat())
+        };
+        for (ids, rest) in [(&[1, 2, 3][..], [0, 0, 1]), (&[2], [1, 63, 0x21]), (&[1, 3], [0, 0, 0x10])] {
+            assert!(is_read(&[progressive(), scan(ids, rest)]), "{rest:?}");
+        }
+        for (ids, rest) in [
+            (&[1, 2][..], [1, 5, 0]),
+            (&[1], [0, 5, 0]),
+            (&[1], [6, 5, 0]),
+            (&[1], [1, 64, 0]),
+            (&[1], [1, 63, 0x31]),
+            (&[1], [1, 63, 14]),
+        ] {
+            assert!(!is_read(&[progressive(), scan(ids, rest)]), "{rest:?}");
+        }
     }
 
     #[test]
@@ -298,7 +408,7 @@ mod tests {
         assert_eq!(read(&[vec![0xFF, 0xE1, 0, 1]]), Err(OtherKind));
         assert_eq!(read(&[vec![0xFF, 0xE1, 0xFF, 0xFF, 0]]), Err(OtherKind));
         assert_eq!(read(&[vec![0xFF, 0xDA]]), Err(OtherKind));
-        assert_eq!(read(&[segment(0xC2, &[8, 0, 9, 0, 17, 1, 5, 0x22, 0])]), Err(OtherKind));
+        assert_eq!(read(&[segment(0xC3, &[8, 0, 9, 0, 17, 1, 5, 0x22, 0])]), Err(OtherKind));
         assert_eq!(read(&[segment(0xC0, &[12, 0, 9, 0, 17, 1, 5, 0x22, 0])]), Err(OtherKind));
         assert_eq!(read(&[segment(0xC0, &[8, 0, 0, 0, 17, 1, 5, 0x22, 0])]), Err(OtherKind));
     }
@@ -309,10 +419,10 @@ mod tests {
         let bytes = [frame([1, 2, 3], 0x22), scan(&[1, 2, 3])].concat();
         let Ok(Next::Scan(all, _)) = headers.read(&bytes, 0) else { panic!("a scan") };
         // 17 × 9 pixels: 2 × 1 MCUs; alone, 3 × 2 units of brightness and 2 × 1 of colour.
-        assert_eq!(headers.mcus(&all), Some((vec![4, 1, 1], 2)));
-        assert_eq!(headers.mcus(&all[..1]), Some((vec![1], 6)));
-        assert_eq!(headers.mcus(&all[1..2]), Some((vec![1], 2)));
-        assert_eq!(headers.mcus(&all[1..]), Some((vec![1, 1], 2)));
+        assert_eq!(headers.mcus(&all.parts), Some((vec![(2, 2), (1, 1), (1, 1)], (2, 1))));
+        assert_eq!(headers.mcus(&all.parts[..1]), Some((vec![(1, 1)], (3, 2))));
+        assert_eq!(headers.mcus(&all.parts[1..2]), Some((vec![(1, 1)], (2, 1))));
+        assert_eq!(headers.mcus(&all.parts[1..]), Some((vec![(1, 1), (1, 1)], (2, 1))));
     }
 
     #[test]

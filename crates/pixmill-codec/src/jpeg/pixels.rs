@@ -1,9 +1,10 @@
 //! Pixels to a baseline JPEG, by libjpeg's steps and plain rounding, with codes made for the picture.
 
 use super::dct::Quantiser;
-use super::quantise::{Plane, standard_steps};
+use super::emit::Out;
+use super::quantise::standard_steps;
 pub(crate) use super::strip::Chroma;
-use super::token::{KINDS, Token};
+use super::token::Token;
 use super::write::{self, Picture, plane};
 use super::{Arena, Refusal};
 use crate::raster::{Layout, Raster};
@@ -61,63 +62,14 @@ fn tokenise(
                 let at = if component == 0 { left * edge } else { left * 8 };
                 let block = arena.strip.block(component, chroma, at + x * 8, y * 8);
                 let (coefficients, present) = quantisers[component].coefficients(block);
-                let plane = plane(component);
-                let mut out = Out {
-                    plane,
-                    counts: &mut arena.counts.0[plane as usize],
-                    room: &mut room[written..],
-                    written: 0,
-                };
-                out.block(&coefficients, present, &mut previous[component]);
+                let mut out = Out::new(plane(component), &mut arena.counts, &mut room[written..]);
+                out.unit(&coefficients, present, &mut previous[component]);
                 written += out.written;
             }
             arena.tokens.keep(written);
         }
     }
     arena.tokens.push(Token::end_of_scan(), usize::MAX).ok_or(Refusal::OtherKind)
-}
-
-/// Where a block's tokens go.
-struct Out<'a> {
-    plane: Plane,
-    counts: &'a mut [u32; KINDS],
-    room: &'a mut [Token],
-    written: usize,
-}
-
-impl Out<'_> {
-    fn block(&mut self, coefficients: &[i16; 64], present: u64, previous_dc: &mut i32) {
-        let dc = i32::from(coefficients[0]);
-        let (size, bits) = magnitude(dc - *previous_dc);
-        *previous_dc = dc;
-        self.put(Token::dc(self.plane, size, bits));
-        let (mut left, mut last) = (present & !1, 0);
-        while left != 0 {
-            let at = left.trailing_zeros();
-            let (size, bits) = magnitude(coefficients[at as usize & 63].into());
-            self.put(Token::ac(self.plane, at - last - 1, size, bits));
-            last = at;
-            left &= left - 1;
-        }
-        if last != 63 {
-            self.put(Token::end_of_block(self.plane));
-        }
-    }
-
-    #[inline(always)]
-    fn put(&mut self, token: Token) {
-        self.counts[token.kind() % KINDS] += 1;
-        self.room[self.written] = token;
-        self.written += 1;
-    }
-}
-
-/// Bits of a value's magnitude, and those bits: for a negative value their complement (T.81, F.1.2.1.1).
-#[inline(always)]
-fn magnitude(value: i32) -> (u32, u32) {
-    let size = 32 - value.unsigned_abs().leading_zeros();
-    let bits = (value + (value >> 31)) as u32 & ((1 << size) - 1);
-    (size, bits)
 }
 
 #[cfg(test)]

@@ -97,6 +97,12 @@ impl Change {
         };
         Change { ratio, rounding }
     }
+
+    /// The greatest magnitude that becomes zero.
+    fn greatest_dead(self) -> u16 {
+        let below_one = (1 << POINT) - 1 - self.rounding;
+        (below_one / self.ratio.max(1)).min(u16::MAX.into()) as u16
+    }
 }
 
 /// Takes a component's coefficients from the source's steps to the target's.
@@ -107,6 +113,8 @@ pub(super) struct Requantiser {
     pub(super) target: [u8; 64],
     /// AC coefficients of this many magnitude bits or fewer become zero wherever they stand.
     pub(super) dead_size: u8,
+    /// The greatest magnitude at each position that becomes zero.
+    dead: [u16; 64],
 }
 
 impl Requantiser {
@@ -123,13 +131,30 @@ impl Requantiser {
             changes[at] = Change::new(at, from.into(), to.into());
             target[at] = to as u8;
         }
-        let mut requantiser = Requantiser { changes, target, dead_size: 0 };
-        requantiser.dead_size = (1..=10).take_while(|&size| requantiser.drops_all(size)).last().unwrap_or(0);
-        Some(requantiser)
+        let dead = std::array::from_fn(|at| changes[at].greatest_dead());
+        let least = dead[1..].iter().copied().min().unwrap_or(0);
+        let dead_size = (least + 1).ilog2().min(10) as u8;
+        Some(Requantiser { changes, target, dead_size, dead })
     }
 
-    fn drops_all(&self, size: u8) -> bool {
-        (1..64).all(|at| self.ac(at, (1 << size) - 1) == 0)
+    /// A whole unit in zigzag order, and a bit for each coefficient that isn't zero.
+    #[inline(always)]
+    pub(super) fn unit(&self, unit: &[i16; 64]) -> ([i16; 64], u64) {
+        let live: [u8; 64] = std::array::from_fn(|at| u8::from(unit[at].unsigned_abs() > self.dead[at]));
+        // Eight bytes of 0 or 1 to eight bits, by a multiplication that moves each to its place.
+        let mask = live.as_chunks::<8>().0.iter().rev().fold(0_u64, |mask, &eight| {
+            mask << 8 | u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        });
+        let mut out = [0; 64];
+        out[0] = self.dc(unit[0].into()) as i16;
+        let mut left = mask & !1;
+        while left != 0 {
+            let at = left.trailing_zeros() as usize & 63;
+            let magnitude = self.ac(at, unit[at].unsigned_abs().into()) as i16;
+            out[at] = if unit[at] < 0 { -magnitude } else { magnitude };
+            left &= left - 1;
+        }
+        (out, mask & !1)
     }
 
     /// The new magnitude of an AC coefficient at a zigzag position; `magnitude` is below 2^15.

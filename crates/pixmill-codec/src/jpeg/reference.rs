@@ -6,17 +6,16 @@
 pub(super) struct Plane {
     /// In zigzag order.
     pub(super) steps: [u16; 64],
-    /// Data units in the order in which they come, each in zigzag order.
+    /// Data units that hold samples of the picture, row by row, each in zigzag order.
     pub(super) blocks: Vec<[i32; 64]>,
 }
 
-/// A JPEG's size in pixels, coefficients, and how many scans they came in.
+/// A JPEG's size in pixels, and its coefficients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Coefficients {
     pub(super) width: u16,
     pub(super) height: u16,
     pub(super) planes: Vec<Plane>,
-    pub(super) scans: usize,
 }
 
 #[derive(Clone, Default)]
@@ -112,7 +111,7 @@ pub(super) fn read(bytes: &[u8]) -> Coefficients {
     let (mut dc, mut ac): ([Table; 4], [Table; 4]) = Default::default();
     let (mut quantisation, mut interval, mut at) = ([[0; 64]; 4], 0_usize, 2);
     let mut components: Vec<Component> = Vec::new();
-    let mut picture = Coefficients { width: 0, height: 0, planes: Vec::new(), scans: 0 };
+    let mut picture = Coefficients { width: 0, height: 0, planes: Vec::new() };
     loop {
         assert_eq!(bytes[at], 0xFF, "a marker");
         while bytes[at + 1] == 0xFF {
@@ -142,7 +141,6 @@ pub(super) fn read(bytes: &[u8]) -> Coefficients {
                 }
             }
             0xDA => {
-                picture.scans += 1;
                 let parts: Vec<(usize, usize, usize)> = body[1..1 + 2 * usize::from(body[0])]
                     .chunks(2)
                     .map(|part| {
@@ -167,10 +165,21 @@ pub(super) fn read(bytes: &[u8]) -> Coefficients {
                         predictions = [0; 3];
                     }
                     for &(component, dc_at, ac_at) in &parts {
-                        let (h, v) = components[component].sampling;
-                        for _ in 0..if parts.len() == 1 { 1 } else { h * v } {
+                        let (across, down) = units(&picture, &components, component);
+                        let (h, v) = match (&parts[..], components[component].sampling) {
+                            ([_], _) => (1, 1),
+                            (_, (h, v)) => (usize::from(h), usize::from(v)),
+                        };
+                        let mcus_across = mcus_across(&picture, &components, &parts);
+                        for unit in 0..h * v {
                             let block = block(&mut bits, &dc[dc_at], &ac[ac_at], &mut predictions[component]);
-                            picture.planes[component].blocks.push(block);
+                            let x = mcu % mcus_across * h + unit % h;
+                            let y = mcu / mcus_across * v + unit / h;
+                            if x < across && y < down {
+                                let blocks = &mut picture.planes[component].blocks;
+                                blocks.resize(across * down, [0; 64]);
+                                blocks[y * across + x] = block;
+                            }
                         }
                     }
                 }
@@ -182,19 +191,33 @@ pub(super) fn read(bytes: &[u8]) -> Coefficients {
     }
 }
 
-fn mcus(picture: &Coefficients, components: &[Component], parts: &[(usize, usize, usize)]) -> usize {
+/// Data units that hold samples of the picture, across and down.
+fn units(picture: &Coefficients, components: &[Component], component: usize) -> (usize, usize) {
+    let (most, (h, v)) = (most(components), components[component].sampling);
+    let units = |pixels: u16, own: u8, most: usize| {
+        (usize::from(pixels) * usize::from(own)).div_ceil(most).div_ceil(8)
+    };
+    (units(picture.width, h, most.0), units(picture.height, v, most.1))
+}
+
+fn most(components: &[Component]) -> (usize, usize) {
     let most = |of: fn(&Component) -> u8| usize::from(components.iter().map(of).max().unwrap());
-    let (across, down) = (most(|component| component.sampling.0), most(|component| component.sampling.1));
-    let (width, height) = (usize::from(picture.width), usize::from(picture.height));
+    (most(|component| component.sampling.0), most(|component| component.sampling.1))
+}
+
+fn mcus_across(picture: &Coefficients, components: &[Component], parts: &[(usize, usize, usize)]) -> usize {
     match parts {
-        [(component, ..)] => {
-            let (h, v) = components[*component].sampling;
-            let (width, height) =
-                ((width * usize::from(h)).div_ceil(across), (height * usize::from(v)).div_ceil(down));
-            width.div_ceil(8) * height.div_ceil(8)
-        }
-        _ => width.div_ceil(8 * across) * height.div_ceil(8 * down),
+        [(component, ..)] => units(picture, components, *component).0,
+        _ => usize::from(picture.width).div_ceil(8 * most(components).0),
     }
+}
+
+fn mcus(picture: &Coefficients, components: &[Component], parts: &[(usize, usize, usize)]) -> usize {
+    let down = match parts {
+        [(component, ..)] => units(picture, components, *component).1,
+        _ => usize::from(picture.height).div_ceil(8 * most(components).1),
+    };
+    mcus_across(picture, components, parts) * down
 }
 
 fn block(bits: &mut Bits, dc: &Table, ac: &Table, prediction: &mut i32) -> [i32; 64] {

@@ -67,8 +67,8 @@ impl Token {
 
 /// Tokens in a chunk: 128 KiB of them.
 const CHUNK: usize = 1 << 15;
-/// Room that a writer of tokens may rely on: an MCU of 6 blocks, and a block's window beyond it.
-const ROOM: usize = 6 * 66 + BLOCK_ROOM;
+/// Room that a writer of tokens may rely on: an MCU of 10 blocks, the most there may be, and a block's window beyond it.
+const ROOM: usize = 10 * 66 + BLOCK_ROOM;
 /// Tokens that a block may be written into; it takes 65 at most.
 pub(super) const BLOCK_ROOM: usize = 128;
 /// Chunks that are kept for the next picture: 8 MiB.

@@ -47,7 +47,8 @@ pub(super) fn write(picture: &Picture, tokens: &Tokens, counts: &Counts) -> Vec<
         .sum();
     // One byte in 64 for stuffing; a picture that needs more makes the buffer grow.
     let mut out = Vec::with_capacity((bits / 8 + bits / 512) as usize + 2048);
-    headers(picture, &codes, &mut out);
+    start(picture, 0xC0, &mut out);
+    huffman_tables(&codes, &mut out);
     let mut scans = picture.scans.iter();
     let mut writer = BitWriter::new(out);
     let mut empty = begin_scan(scans.next(), &codes, &mut writer);
@@ -148,8 +149,8 @@ fn begin_scan(
     empty
 }
 
-/// Everything before the first scan.
-fn headers(picture: &Picture, codes: &[PlaneCodes], out: &mut Vec<u8>) {
+/// Everything before the Huffman tables. `frame_marker`: SOF0 for baseline, SOF2 for progressive.
+pub(super) fn start(picture: &Picture, frame_marker: u8, out: &mut Vec<u8>) {
     out.extend([0xFF, 0xD8]);
     segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0", out);
     picture.segments.iter().for_each(|(marker, body)| segment(*marker, body, out));
@@ -168,7 +169,10 @@ fn headers(picture: &Picture, codes: &[PlaneCodes], out: &mut Vec<u8>) {
         frame.extend([component as u8 + 1, sampling, place as u8]);
     }
     segment(0xDB, &quantisation, out);
-    segment(0xC0, &frame, out);
+    segment(frame_marker, &frame, out);
+}
+
+fn huffman_tables(codes: &[PlaneCodes], out: &mut Vec<u8>) {
     let mut huffman = Vec::new();
     for (place, codes) in (0..).zip(codes) {
         for (class, codes) in [(0x00, &codes.dc), (0x10, &codes.ac)] {
@@ -181,7 +185,7 @@ fn headers(picture: &Picture, codes: &[PlaneCodes], out: &mut Vec<u8>) {
 }
 
 /// A marker segment (T.81, B.1.1.4); all written here are shorter than 64 KiB.
-fn segment(marker: u8, body: &[u8], out: &mut Vec<u8>) {
+pub(super) fn segment(marker: u8, body: &[u8], out: &mut Vec<u8>) {
     out.extend([0xFF, marker]);
     out.extend((body.len() as u16 + 2).to_be_bytes());
     out.extend(body);
@@ -191,8 +195,8 @@ fn segment(marker: u8, body: &[u8], out: &mut Vec<u8>) {
 const LONGEST_PUT: u32 = 56;
 
 /// Writes bits with byte stuffing (T.81, F.1.2.3).
-struct BitWriter {
-    out: Vec<u8>,
+pub(super) struct BitWriter {
+    pub(super) out: Vec<u8>,
     /// Bits not written yet, at the bottom; what stands above them doesn't count.
     bits: u64,
     /// How many more bits fit, 1 to 64.
@@ -200,12 +204,12 @@ struct BitWriter {
 }
 
 impl BitWriter {
-    fn new(out: Vec<u8>) -> Self {
+    pub(super) fn new(out: Vec<u8>) -> Self {
         BitWriter { out, bits: 0, free: 64 }
     }
 
     #[inline(always)]
-    fn put(&mut self, bits: u64, length: u32) {
+    pub(super) fn put(&mut self, bits: u64, length: u32) {
         if length < self.free {
             self.bits = self.bits << length | bits;
             self.free -= length;
@@ -235,7 +239,7 @@ impl BitWriter {
     }
 
     /// Fills the last byte with ones.
-    fn pad(&mut self) {
+    pub(super) fn pad(&mut self) {
         let used = 64 - self.free;
         if used > 0 {
             let word = (self.bits << self.free) | ((1 << self.free) - 1);

@@ -1,7 +1,7 @@
 //! Section `recipe`: what to do to each picture.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use pixmill_codec::{Background, Format, KeepMetadata, Recipe};
+use pixmill_codec::{Background, Format, KeepMetadata, Recipe, Score};
 
 use super::bounds::{colour, whole};
 
@@ -16,6 +16,10 @@ pub(crate) struct RecipeFlags {
     /// Quality, 1 to 100; PNG is lossless whatever it says
     #[arg(long, value_name = "1..100", default_value_t = Recipe::default().quality, value_parser = whole::<u8>(1, 100))]
     quality: u8,
+
+    /// Take the lowest quality that reaches this SSIMULACRA2 score instead: 90 looks the same, 70 good
+    #[arg(long, value_name = "SCORE", value_parser = score)]
+    target_ssimulacra2: Option<Score>,
 
     /// Fit inside this width, in pixels; never enlarges
     #[arg(long, value_name = "PIXELS", value_parser = whole::<u32>(1, LONGEST_SIDE))]
@@ -47,6 +51,7 @@ impl RecipeFlags {
         Recipe {
             format: self.format,
             quality: self.quality,
+            target_ssimulacra2: self.target_ssimulacra2,
             max_width: self.max_width,
             max_height: self.max_height,
             background: self.background,
@@ -54,6 +59,11 @@ impl RecipeFlags {
             keep_metadata: self.keep_metadata,
         }
     }
+}
+
+fn score(text: &str) -> Result<Score, String> {
+    let score: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    Score::try_from(score).map_err(str::to_owned)
 }
 
 fn formats() -> impl TypedValueParser<Value = Format> {
