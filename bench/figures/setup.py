@@ -57,7 +57,18 @@ def shared_stack():
 
 def debian_packages():
     """Redis and nginx from the path, or from Debian where this user may install them."""
-    missing = [package for program, package in (("redis-server", "redis-server"), ("nginx", "nginx-light")) if not find(program)]
+    install([package for program, package in (("redis-server", "redis-server"), ("nginx", "nginx-light")) if not find(program)])
+
+
+def codec_packages():
+    """The tools that the codec is measured beside, the same way."""
+    tools = [package for program, package in (("djpeg", "libjpeg-turbo-progs"), ("jpegoptim", "jpegoptim")) if not find(program)]
+    header = [] if Path("/usr/include/jpeglib.h").exists() else ["libjpeg62-turbo-dev"]
+    install(tools + header)
+
+
+def install(missing):
+    """Debian packages that aren't there yet."""
     if not missing:
         return
     if os.geteuid() != 0 or not shutil.which("apt-get"):
