@@ -17,7 +17,8 @@ pub fn promises_hold(format: SourceFormat, bytes: &[u8]) {
         let limits = Limits { lenient, ..limits };
         let Ok(made) = recompress(bytes, &recipe, &limits, &mut workspace) else { continue };
         if made.format != OutputFormat::Avif {
-            let again = probe(&made.bytes, &Recipe::default(), &limits).expect("what was written can be read");
+            let again =
+                probe(&made.bytes, &Recipe::default(), &limits).expect("what was written can be read");
             assert_eq!((again.width, again.height), (made.width, made.height), "{recipe:?}");
         }
     }

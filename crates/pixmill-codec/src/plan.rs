@@ -137,3 +137,73 @@ fn kept(header: &Header, recipe: &Recipe) -> Kept {
         xmp: header.xmp.as_deref().filter(|_| all).map(<[u8]>::to_vec),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Score, container};
+
+    fn way(bytes: &[u8], recipe: &Recipe) -> Way {
+        plan(&container::read(bytes, &Limits::default()).unwrap(), recipe).unwrap().way
+    }
+
+    macro_rules! seed {
+        ($name:literal) => {
+            include_bytes!(concat!("../../../fuzz/seeds/jpeg/", $name, ".jpg")).as_slice()
+        };
+    }
+
+    #[test]
+    fn a_jpeg_takes_the_shortest_way_that_its_header_allows() {
+        let cases = [
+            (seed!("420"), Way::Stream),
+            (seed!("grey"), Way::Stream),
+            (seed!("restart"), Way::Stream),
+            (seed!("optimised"), Way::Stream),
+            (seed!("444"), Way::Coefficients),
+            (seed!("422"), Way::Coefficients),
+            (seed!("440"), Way::Coefficients),
+            (seed!("411"), Way::Coefficients),
+            (seed!("separate-scans"), Way::Coefficients),
+            (seed!("progressive-420"), Way::Coefficients),
+            (seed!("progressive-grey"), Way::Coefficients),
+            (seed!("rgb"), Way::Pixels),
+            (seed!("odd-sampling"), Way::Pixels),
+            (include_bytes!("../tests/fixtures/pil_sample_cmyk.jpg"), Way::Pixels),
+            (include_bytes!("../tests/fixtures/swapped.jpg"), Way::Pixels),
+            // To be turned by a quarter, its sides whole MCUs.
+            (include_bytes!("../tests/fixtures/gps-6.jpg"), Way::Coefficients),
+        ];
+        for (at, (bytes, wanted)) in cases.into_iter().enumerate() {
+            assert_eq!(way(bytes, &Recipe::default()), wanted, "case {at}");
+        }
+    }
+
+    #[test]
+    fn the_recipe_has_its_say() {
+        let plain = Recipe::default();
+        let score = Score::try_from(70.0).ok();
+        for (recipe, wanted) in [
+            (Recipe { quality: 95, ..plain }, Way::Stream),
+            (Recipe { keep_metadata: KeepMetadata::All, ..plain }, Way::Stream),
+            (Recipe { progressive: true, ..plain }, Way::Coefficients),
+            (Recipe { target_ssimulacra2: score, ..plain }, Way::Coefficients),
+            (Recipe { max_width: Some(20), ..plain }, Way::Pixels),
+            (Recipe { max_width: Some(2000), ..plain }, Way::Stream),
+            (Recipe { format: Format::Webp, ..plain }, Way::Pixels),
+        ] {
+            assert_eq!(way(seed!("420"), &recipe), wanted, "{recipe:?}");
+        }
+        assert_eq!(way(include_bytes!("../tests/fixtures/p3.png"), &plain), Way::Pixels);
+    }
+
+    #[test]
+    fn a_turn_is_exact_when_no_mirrored_side_ends_inside_an_mcu() {
+        let (size, mcu) = ((48, 27), (16, 16));
+        for (exif, exact) in
+            [(1, true), (2, true), (3, false), (4, false), (5, true), (6, false), (7, false), (8, true)]
+        {
+            assert_eq!(is_exact(Orientation::from_exif(exif), size, mcu), exact, "orientation {exif}");
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use pixmill_codec::{Limits, Recipe, probe};
 
+#[expect(unreachable_pub, reason = "for those who fuzz it is a crate of its own")]
 #[path = "../../../fuzz/src/lib.rs"]
 mod fuzzed;
 
