@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::Request;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
+use pixmill_engine::checkup::Verdict;
 use pixmill_engine::code::Code;
+use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::storage::Storage;
 use pixmill_testkit as testkit;
 use pixmill_testkit::services::s3::{BUCKET, S3};
@@ -142,9 +146,24 @@ async fn bucket_storages_conform() {
     }
 }
 
+/// Lets everybody read the server's bucket, as whoever shows pictures to the world does.
+async fn open_to_readers(server: &S3) {
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject",
+            "Resource":"arn:aws:s3:::{BUCKET}/*"}}]}}"#
+    );
+    let request = Request::put(format!("{}/{BUCKET}?policy", server.endpoint()))
+        .header(AUTHORIZATION, "AWS4-HMAC-SHA256 Credential=id/20260101/us-east-1/s3/aws4_request")
+        .body(Full::<Bytes>::from(policy))
+        .unwrap();
+    let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    assert!(client.request(request).await.unwrap().status().is_success());
+}
+
 #[tokio::test]
 async fn s3_storage_conforms_at_a_server_that_speaks_its_protocol() {
     let server = S3::start().await;
+    open_to_readers(&server).await;
     let address = format!("s3://{BUCKET}/pictures");
     testkit::storage::suite(|| bucket_at(&address, &server.endpoint()), read).await;
     let missing = bucket_at("s3://none/pictures", &server.endpoint());
@@ -185,4 +204,18 @@ async fn readers_may_be_sent_elsewhere() {
     assert_eq!(location, "https://cdn.example/a/processed_images/1.png");
     storage.remove(&[location]).await.unwrap();
     assert!(service.service().all().is_empty());
+}
+
+#[tokio::test]
+async fn a_bucket_that_readers_cannot_read_is_noticed() {
+    let server = S3::start().await;
+    let storage = bucket_at(&format!("s3://{BUCKET}"), &server.endpoint());
+    let look = async || {
+        let findings = storage.look(SystemClock.now()).await;
+        findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
+    };
+    assert_eq!(look().await, [("readers", Verdict::Doubtful), ("round trip", Verdict::Well)]);
+    open_to_readers(&server).await;
+    let well = [("clock", Verdict::Well), ("readers", Verdict::Well), ("round trip", Verdict::Well)];
+    assert_eq!(look().await, well);
 }

@@ -1,6 +1,7 @@
 //! What pixmill does, in words of its own: no vendor, no protocol, no clock but its ports'.
 
 pub mod catalogue;
+pub mod checkup;
 pub mod code;
 pub mod fault;
 pub mod model;

@@ -2,6 +2,7 @@
 
 mod check;
 mod completions;
+mod doctor;
 mod image;
 mod interrupt;
 pub(crate) mod run;
@@ -39,6 +40,7 @@ Examples:
   pixmill check shop.csv                  look before: rows, origins, broken links, time, bytes
   pixmill image photo.png photo.jpg       one picture
   pixmill serve                           work off requests until stopped
+  pixmill doctor                          would it work as it is configured?
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
 folder. The command line wins over the environment, the environment over the file.
@@ -53,6 +55,7 @@ enum Command {
     Webhook(webhook::WebhookArgs),
     Check(Box<check::CheckArgs>),
     Image(image::ImageArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     Completions(completions::CompletionsArgs),
 }
 
@@ -135,6 +138,7 @@ fn dispatch(command: Command) -> Result<End, Stop> {
         Command::Webhook(args) => webhook::run(args),
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
+        Command::Doctor(args) => doctor::run(*args),
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -1,6 +1,7 @@
 //! The only module that picks adapters.
 
 mod backends;
+mod doctor;
 mod run;
 mod serve;
 mod signing;
@@ -20,6 +21,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::{Files, Origin};
 use pixmill_engine::port::sandbox::Sandbox;
 
+pub(crate) use doctor::{Examined, examine};
 pub(crate) use run::run;
 pub(crate) use serve::serve;
 pub(crate) use webhook::try_out;

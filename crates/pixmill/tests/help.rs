@@ -30,6 +30,7 @@ fn help_teaches_each_command() {
         &["check", "--help"],
         &["image", "--help"],
         &["serve", "--help"],
+        &["doctor", "--help"],
         &["webhook", "--help"],
         &["webhook", "test", "--help"],
         &["completions", "--help"],

@@ -10,15 +10,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{TryStreamExt, stream};
+use http_body_util::Full;
+use hyper::Request;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use pixmill_engine::checkup::{self, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::storage::Storage;
 
 use self::address::Address;
 use self::fault::fault;
+use crate::net::backend::{self, Backend};
 
 /// Objects that are removed at a time.
 const REMOVALS: usize = 8;
@@ -26,6 +31,9 @@ const REMOVALS: usize = 8;
 /// Readers may keep an output for a day and must ask again then. Not `immutable`: a key may be written again, by a
 /// retry whose picture has changed at its origin.
 const CACHE_CONTROL: &str = "public, max-age=86400";
+
+/// What a look at how outputs are read is called.
+const READERS: &str = "readers";
 
 /// What stands in a URL's path as it is.
 const IN_A_PATH: &AsciiSet =
@@ -38,6 +46,7 @@ pub struct Bucket {
     prefix: String,
     /// Where readers find the bucket, without a slash at the end.
     public_url: String,
+    backend: Backend,
 }
 
 impl fmt::Debug for Bucket {
@@ -54,8 +63,9 @@ impl Bucket {
     /// # Errors
     /// `config.invalid`.
     pub fn open(address: &str, variables: &[(String, String)]) -> Result<Self, Fault> {
-        let Address { store, prefix, public_url } = address::open(address, variables)?;
-        Ok(Bucket { store, prefix, public_url })
+        let backend = Backend::new();
+        let Address { store, prefix, public_url } = address::open(address, variables, &backend)?;
+        Ok(Bucket { store, prefix, public_url, backend })
     }
 
     fn path(&self, key: &str) -> Result<Path, Fault> {
@@ -67,6 +77,26 @@ impl Bucket {
 
     fn location(&self, path: &Path) -> String {
         format!("{}/{}", self.public_url, utf8_percent_encode(path.as_ref(), IN_A_PATH))
+    }
+
+    /// What whoever is shown a location gets there, without credentials.
+    async fn read(&self, location: &str, now: Timestamp) -> Vec<Finding> {
+        let told = match Request::get(location).body(Full::default()) {
+            Ok(request) => self.backend.send(request).await.map_err(|fault| fault.message),
+            Err(error) => Err(format!("{location} is no URL: {error}")),
+        };
+        let told = match told {
+            Ok(response) if response.status().is_success() => {
+                let clock = backend::date(response.headers()).map(|theirs| checkup::clock(now, theirs));
+                let readable =
+                    Finding::well(READERS, format!("everybody can read outputs at {}", self.public_url));
+                return clock.into_iter().chain([readable]).collect();
+            }
+            Ok(response) => format!("{} answers {} to readers", self.public_url, response.status().as_u16()),
+            Err(told) => told,
+        };
+        let advice = "Let everybody read the bucket, or name what readers ask instead by ?public_url=.";
+        vec![Finding::doubtful(READERS, told, advice)]
     }
 
     async fn delete(&self, location: &str) -> Result<(), Fault> {
@@ -101,5 +131,9 @@ impl Storage for Bucket {
         locations
             .try_for_each_concurrent(REMOVALS, |location: String| async move { self.delete(&location).await })
             .await
+    }
+
+    async fn look(&self, now: Timestamp) -> Vec<Finding> {
+        checkup::round_trip(self, |location: String| async move { self.read(&location, now).await }).await
     }
 }

@@ -15,17 +15,19 @@ use bytes::Bytes;
 use futures::{TryStreamExt, stream};
 use http_body_util::Full;
 use hyper::Request;
-use hyper::header::{CONTENT_RANGE, CONTENT_TYPE};
+use hyper::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE};
 use percent_encoding::percent_decode_str;
+use pixmill_engine::checkup::{self, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::storage::Storage;
 use serde_json::Value;
 use uuid::Uuid;
 
 use self::account::Account;
 use self::form::{File, Form};
-use crate::net::backend::Backend;
+use crate::net::backend::{self, Backend};
 
 /// Larger outputs are sent in chunks of so many bytes. The vendor's own libraries do the same; chunks but the last
 /// must be larger than 5 MB.
@@ -33,6 +35,9 @@ const CHUNK: usize = 20_000_000;
 
 /// Outputs that are removed at a time.
 const REMOVALS: usize = 8;
+
+/// What a look at key and secret is called.
+const CREDENTIALS: &str = "credentials";
 
 /// Names the upload that a chunk belongs to.
 const UPLOAD_ID: &str = "x-unique-upload-id";
@@ -108,6 +113,27 @@ impl Cloudinary {
             })
     }
 
+    /// Whether key and secret are right, and whether the clocks agree: what is signed too early or late is refused.
+    async fn ping(&self, now: Timestamp) -> Result<Vec<Finding>, Fault> {
+        let (url, credentials) = self.account.ping();
+        let mut request = Request::get(url).body(Full::default()).map_err(|error| {
+            Fault::permanent(Code::ConfigInvalid, format!("upload_prefix is no URL: {error}"))
+        })?;
+        request.headers_mut().extend(credentials.map(|credentials| (AUTHORIZATION, credentials)));
+        let response = self.backend.send(request).await?;
+        let clock = backend::date(response.headers()).map(|theirs| checkup::clock(now, theirs));
+        let credentials = match answer::read(response) {
+            Ok(_) => Finding::well(CREDENTIALS, "cloud, key and secret are right"),
+            Err(fault) if fault.transient => return Err(fault),
+            Err(fault) => {
+                let advice =
+                    "Copy the address from Cloudinary's console again: cloudinary://KEY:SECRET@CLOUD.";
+                Finding::wrong(CREDENTIALS, fault.message, advice)
+            }
+        };
+        Ok(std::iter::once(credentials).chain(clock).collect())
+    }
+
     async fn destroy(&self, location: &str) -> Result<(), Fault> {
         let public_id = public_id(location).ok_or_else(|| {
             let message = format!("'{location}' is not the address of an image at Cloudinary");
@@ -141,6 +167,15 @@ impl Storage for Cloudinary {
                 |location: String| async move { self.destroy(&location).await },
             )
             .await
+    }
+
+    async fn look(&self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = match self.ping(now).await {
+            Ok(findings) => findings,
+            Err(fault) => return vec![Finding::fault(CREDENTIALS, &fault)],
+        };
+        findings.extend(checkup::round_trip(self, |_| async { Vec::new() }).await);
+        findings
     }
 }
 

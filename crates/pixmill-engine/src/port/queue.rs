@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::checkup::Finding;
 use crate::fault::Fault;
 use crate::model::image::Candidate;
 use crate::model::time::Timestamp;
@@ -31,4 +32,9 @@ pub trait Queue: Send + Sync {
 
     /// Says what became of a delivered job.
     async fn finish(&self, job: &Candidate, delivered: Delivered) -> Result<(), Fault>;
+
+    /// How it is, for whoever set it up. Leaves nothing behind.
+    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
+        Vec::new()
+    }
 }

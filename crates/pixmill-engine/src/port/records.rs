@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 
+use crate::checkup::Finding;
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Completion, Delivery, Next, Telling};
@@ -135,6 +136,11 @@ pub trait Report: Send + Sync {
 
     /// The completion events of a request, oldest first.
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault>;
+
+    /// How it is, for whoever set it up, beside what [`crate::checkup::records`] tries. Leaves nothing behind.
+    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// Which leases are void.

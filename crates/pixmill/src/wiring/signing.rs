@@ -23,14 +23,18 @@ const SECRET_BYTES: usize = 32;
 /// # Errors
 /// `config.invalid` when the folder's file holds something else, `disk.*` when it can't be read or made.
 pub(super) fn signer(set: Option<&Secrets>, data: &Path) -> Result<Signer, Fault> {
-    let file = data.join(FILE);
-    let kept = match set {
-        Some(secrets) => secrets.reveal().to_owned(),
-        None => kept(&file)?,
-    };
-    Signer::new(&kept).map_err(|allowed| {
+    Signer::new(&secret(set, data)?).map_err(|allowed| {
+        let file = data.join(FILE);
         Fault::permanent(Code::ConfigInvalid, format!("{} holds no secret: {allowed}", file.display()))
     })
+}
+
+/// The secrets that were set, or the one in the state folder, for whoever may see it.
+///
+/// # Errors
+/// `disk.*` when the folder's file can't be read or made.
+pub(super) fn secret(set: Option<&Secrets>, data: &Path) -> Result<String, Fault> {
+    set.map_or_else(|| kept(&data.join(FILE)), |secrets| Ok(secrets.reveal().to_owned()))
 }
 
 /// What the file holds; made when it is not there.

@@ -1,6 +1,7 @@
 //! Reading, for whoever wants to know.
 
 use async_trait::async_trait;
+use pixmill_engine::checkup::Finding;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
@@ -24,6 +25,10 @@ const REQUEST: &str =
 
 #[async_trait]
 impl Report for Sqlite {
+    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
+        vec![Finding::well("version", format!("SQLite {}", rusqlite::version()))]
+    }
+
     async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
         let id = id.clone();
         self.read(move |connection| {

@@ -24,13 +24,17 @@ pub(super) struct Address {
 }
 
 /// Reads `s3://BUCKET[/PREFIX][?public_url=URL]`, and `gs://` and `az://` alike.
-pub(super) fn open(address: &str, variables: &[(String, String)]) -> Result<Address, Fault> {
+pub(super) fn open(
+    address: &str,
+    variables: &[(String, String)],
+    backend: &Backend,
+) -> Result<Address, Fault> {
     let url = Url::parse(address).map_err(|error| invalid(&format!("is no URL ({error})")))?;
     let bucket = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| invalid("names no bucket"))?;
     let (store, public_url) = match url.scheme() {
-        "s3" => amazon(bucket, variables)?,
-        "gs" => google(bucket, variables)?,
-        "az" => azure(bucket, variables)?,
+        "s3" => amazon(bucket, variables, backend)?,
+        "gs" => google(bucket, variables, backend)?,
+        "az" => azure(bucket, variables, backend)?,
         other => return Err(invalid(&format!("begins with '{other}', not s3, gs or az"))),
     };
     let mut public_url = public_url;
@@ -48,14 +52,14 @@ pub(super) fn open(address: &str, variables: &[(String, String)]) -> Result<Addr
 
 type Opened = Result<(Arc<dyn ObjectStore>, String), Fault>;
 
-fn amazon(bucket: &str, variables: &[(String, String)]) -> Opened {
+fn amazon(bucket: &str, variables: &[(String, String)], backend: &Backend) -> Opened {
     let builder =
         set::<_, AmazonS3ConfigKey>(AmazonS3Builder::new(), "AWS_", variables, AmazonS3Builder::with_config)
             .with_bucket_name(bucket)
             .with_retry(once())
             // Not every store that speaks like S3 knows how to delete many at a time.
             .with_disable_bulk_delete(true)
-            .with_http_connector(Connector(Backend::new()));
+            .with_http_connector(Connector(backend.clone()));
     let told = |key| builder.get_config_value(&key).filter(|value| !value.is_empty());
     let endpoint = told(AmazonS3ConfigKey::S3Endpoint).or_else(|| told(AmazonS3ConfigKey::Endpoint));
     let of_bucket = told(AmazonS3ConfigKey::VirtualHostedStyleRequest).is_some_and(|value| value == "true");
@@ -70,25 +74,25 @@ fn amazon(bucket: &str, variables: &[(String, String)]) -> Opened {
     Ok((Arc::new(builder.build().map_err(unusable)?), public_url))
 }
 
-fn google(bucket: &str, variables: &[(String, String)]) -> Opened {
+fn google(bucket: &str, variables: &[(String, String)], backend: &Backend) -> Opened {
     let builder = GoogleCloudStorageBuilder::new();
     let builder =
         set::<_, GoogleConfigKey>(builder, "GOOGLE_", variables, GoogleCloudStorageBuilder::with_config)
             .with_bucket_name(bucket)
             .with_retry(once())
-            .with_http_connector(Connector(Backend::new()));
+            .with_http_connector(Connector(backend.clone()));
     let endpoint = builder.get_config_value(&GoogleConfigKey::BaseUrl);
     let endpoint = endpoint.unwrap_or_else(|| "https://storage.googleapis.com".to_owned());
     let public_url = format!("{}/{bucket}", endpoint.trim_end_matches('/'));
     Ok((Arc::new(builder.build().map_err(unusable)?), public_url))
 }
 
-fn azure(container: &str, variables: &[(String, String)]) -> Opened {
+fn azure(container: &str, variables: &[(String, String)], backend: &Backend) -> Opened {
     let builder = MicrosoftAzureBuilder::new();
     let builder = set::<_, AzureConfigKey>(builder, "AZURE_", variables, MicrosoftAzureBuilder::with_config)
         .with_container_name(container)
         .with_retry(once())
-        .with_http_connector(Connector(Backend::new()));
+        .with_http_connector(Connector(backend.clone()));
     let account = builder.get_config_value(&AzureConfigKey::AccountName).unwrap_or_default();
     let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
     let endpoint = endpoint.unwrap_or_else(|| format!("https://{account}.blob.core.windows.net"));
@@ -142,7 +146,7 @@ mod tests {
     fn opened(address: &str, more: &[(&str, &str)]) -> Result<Address, Fault> {
         let variables =
             KEYS.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        open(address, &variables.collect::<Vec<_>>())
+        open(address, &variables.collect::<Vec<_>>(), &Backend::new())
     }
 
     fn public_url(address: &str, more: &[(&str, &str)]) -> String {

@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Write};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use hyper::header::HeaderValue;
 use percent_encoding::percent_decode_str;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
@@ -67,6 +70,14 @@ impl Account {
     /// Where `action` is asked for.
     pub(super) fn url(&self, action: &str) -> String {
         format!("{}/v1_1/{}/image/{action}", self.upload_prefix, self.cloud)
+    }
+
+    /// Where the admin API is asked for nothing, and with what (RFC 7617).
+    pub(super) fn ping(&self) -> (String, Option<HeaderValue>) {
+        let credentials = BASE64_STANDARD.encode(format!("{}:{}", self.key, self.secret));
+        let mut credentials = HeaderValue::from_str(&format!("Basic {credentials}")).ok();
+        credentials.iter_mut().for_each(|value| value.set_sensitive(true));
+        (format!("{}/v1_1/{}/ping", self.upload_prefix, self.cloud), credentials)
     }
 
     /// The fields, which must be sorted by name and hold no `&`, with the time (seconds since 1970), the key and the

@@ -38,13 +38,11 @@ pub(super) fn read(response: Response<Bytes>) -> Result<Value, Fault> {
     Err(match status {
         // 420: too many uploads at once, as Cloudinary says it.
         408 | 420 | 425 | 429 | 500.. => {
-            let message = format!("Cloudinary is not ready for the output ({status}{reason})");
+            let message = format!("Cloudinary is not ready ({status}{reason})");
             Fault::transient(Code::StoreUnavailable, message)
                 .after(wait(response.headers(), SystemTime::now()))
         }
-        _ => {
-            Fault::permanent(Code::StoreRejected, format!("Cloudinary refused the output ({status}{reason})"))
-        }
+        _ => Fault::permanent(Code::StoreRejected, format!("Cloudinary refused ({status}{reason})")),
     })
 }
 

@@ -1,0 +1,117 @@
+//! `pixmill doctor`: whether a server would work as it is configured, and what to do where not.
+
+use pixmill_engine::checkup::{Finding, Verdict};
+use serde_json::{Value, json};
+
+use super::serve::ServeArgs;
+use super::{End, Stop, interrupt};
+use crate::display;
+use crate::wiring::{self, Examined};
+
+/// Look at the backends of a server, and say what to do
+#[derive(Debug, clap::Args)]
+#[command(
+    about = "Look at the backends that 'serve' would stand on, and say what to do",
+    after_help = AFTER_HELP
+)]
+pub(super) struct DoctorArgs {
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    server: ServeArgs,
+}
+
+const AFTER_HELP: &str = "\
+Takes the options of 'serve' and asks each backend that they name: whether it can be reached and may
+be written to, by storing something small that is removed again, and whether it is set up as it should be.
+
+Examples:
+  pixmill doctor
+  pixmill doctor --json | jq '.parts[].findings[] | select(.verdict == \"wrong\")'
+
+Exit codes: 0 all is well, 1 something is wrong, 2 bad usage or configuration.";
+
+/// Examines and tells.
+pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
+    let json = args.json;
+    let options = args.server.resolve()?;
+    let runtime = super::runtime()?;
+    interrupt::end_at_once(&runtime);
+    let parts = runtime.block_on(wiring::examine(&options));
+    let worst = parts.iter().flat_map(|part| &part.findings).map(|finding| finding.verdict).max();
+    let worst = worst.unwrap_or(Verdict::Well);
+    if json {
+        display::print_json(&as_json(&parts, worst));
+    } else {
+        display::print(&text(&parts, worst));
+    }
+    Ok(if worst == Verdict::Wrong { End::Refused } else { End::Done })
+}
+
+fn as_json(parts: &[Examined], worst: Verdict) -> Value {
+    let finding = |finding: &Finding| {
+        json!({
+            "about": finding.about,
+            "verdict": finding.verdict.as_str(),
+            "told": finding.told,
+            "advice": finding.advice,
+        })
+    };
+    let part = |part: &Examined| {
+        json!({
+            "part": part.part,
+            "backend": part.backend,
+            "findings": part.findings.iter().map(finding).collect::<Vec<_>>(),
+        })
+    };
+    json!({ "verdict": worst.as_str(), "parts": parts.iter().map(part).collect::<Vec<_>>() })
+}
+
+fn text(parts: &[Examined], worst: Verdict) -> String {
+    let mut text = String::new();
+    for part in parts {
+        text.push_str(format!("{:<9} {}", part.part, part.backend).trim_end());
+        text.push('\n');
+        for finding in &part.findings {
+            text.push_str(&format!(
+                "  {:<8}{:<12}{}\n",
+                finding.verdict.as_str(),
+                finding.about,
+                finding.told
+            ));
+            if !finding.advice.is_empty() {
+                text.push_str(&format!("{:22}{}\n", "", finding.advice));
+            }
+        }
+    }
+    text.push_str(match worst {
+        Verdict::Well => "\nAll is well.\n",
+        Verdict::Doubtful => "\nIt works, but see the warnings.\n",
+        Verdict::Wrong => "\nSomething is wrong.\n",
+    });
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_see_what_to_do_below_what_was_found() {
+        let findings = vec![
+            Finding::well("clock", "agrees with this machine's"),
+            Finding::wrong("round trip", "the user may not write", "Give it the role readWrite."),
+        ];
+        let parts = [Examined { part: "records", backend: "mongodb://***@db/shop".to_owned(), findings }];
+        assert_eq!(
+            text(&parts, Verdict::Wrong),
+            "records   mongodb://***@db/shop\n  \
+             ok      clock       agrees with this machine's\n  \
+             wrong   round trip  the user may not write\n                      \
+             Give it the role readWrite.\n\n\
+             Something is wrong.\n"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! `pixmill doctor` on the real binary: what is well, what is wrong, and what to do.
+
+use std::process::{Command, Output};
+
+use pixmill_testkit::storage::cloudinary::Cloudinary;
+use pixmill_testkit::storage::standin::Trouble;
+use serde_json::Value;
+
+/// Runs it in an empty folder.
+fn doctor(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_pixmill"))
+        .arg("doctor")
+        .args(arguments)
+        .current_dir(folder.path())
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap()
+}
+
+/// Verdict and words of a finding, by part and what it is about.
+fn finding(output: &Output, part: &str, about: &str) -> (String, String) {
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let parts = told["parts"].as_array().unwrap();
+    let part = parts.iter().find(|one| one["part"] == part).unwrap();
+    let found = part["findings"].as_array().unwrap().iter().find(|one| one["about"] == about);
+    let found = found.unwrap_or_else(|| panic!("nothing about {about}: {part}"));
+    let text = |name: &str| found[name].as_str().unwrap().to_owned();
+    assert_eq!(text("verdict") == "ok", text("advice").is_empty(), "whoever complains says what to do");
+    (text("verdict"), text("told"))
+}
+
+#[test]
+fn embedded_defaults_are_well() {
+    let output = doctor(&["--json"], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for part in ["records", "storage"] {
+        assert_eq!(finding(&output, part, "round trip").0, "ok");
+    }
+    assert!(finding(&output, "webhook", "secret").1.starts_with("whsec_"));
+    let said = doctor(&[], &[]);
+    assert!(String::from_utf8_lossy(&said.stdout).ends_with("All is well.\n"));
+}
+
+#[test]
+fn a_secret_that_was_set_is_not_shown() {
+    let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    let output = doctor(&["--json"], &[("PIXMILL_WEBHOOK_SECRET", secret)]);
+    assert_eq!(finding(&output, "webhook", "secret").0, "ok");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains(secret));
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, b"").unwrap();
+    let output = doctor(&["--json", "--storage", &format!("file:{}/images", file.display())], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(finding(&output, "storage", "reachable").0, "wrong");
+    assert_eq!(finding(&output, "records", "round trip").0, "ok", "the others are looked at all the same");
+}
+
+#[test]
+fn cloudinary_is_asked_and_left_as_it_was() {
+    let service = Cloudinary::start().unwrap();
+    let ask = || doctor(&["--json"], &[("CLOUDINARY_URL", &service.address())]);
+    let output = ask();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    for about in ["credentials", "clock", "round trip"] {
+        assert_eq!(finding(&output, "storage", about).0, "ok");
+    }
+    assert!(service.service().assets().is_empty());
+
+    service.misbehave(|number| (number == 1).then_some(Trouble::Refused(403, vec![])));
+    let output = ask();
+    assert_eq!(
+        (output.status.code(), finding(&output, "storage", "round trip").0.as_str()),
+        (Some(0), "warning")
+    );
+
+    service.misbehave(|_| Some(Trouble::Refused(500, vec![])));
+    assert_eq!(ask().status.code(), Some(1));
+}
+
+#[test]
+fn wrong_credentials_are_named_and_secrets_are_not() {
+    let service = Cloudinary::start().unwrap();
+    let address = service.address().replace(Cloudinary::SECRET, "hush-hush");
+    let output = doctor(&["--json"], &[("CLOUDINARY_URL", &address)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(finding(&output, "storage", "credentials").0, "wrong");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!said.contains("hush-hush"), "{said}");
+}
+
+#[test]
+fn nobody_at_the_address_is_wrong() {
+    let address = {
+        let service = Cloudinary::start().unwrap();
+        service.address()
+    };
+    let output = doctor(&["--json"], &[("CLOUDINARY_URL", &address)]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(finding(&output, "storage", "credentials").0, "wrong");
+}
