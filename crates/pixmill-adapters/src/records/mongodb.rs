@@ -7,6 +7,7 @@
 //! upkeep finishes it.
 
 mod backlog;
+mod checkup;
 mod claim;
 mod command;
 mod completion;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use mongodb::bson::{self, Bson, Document, doc};
 use pixmill_engine::catalogue::record;
+use pixmill_engine::checkup::Finding;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
@@ -29,6 +30,11 @@ const HEADER: [&str; 3] = ["S. No.", "Product Name", "Input Image Urls"];
 
 #[async_trait]
 impl Report for Mongodb {
+    async fn look(&self, now: Timestamp) -> Vec<Finding> {
+        let looked = self.shared.look(now).await;
+        looked.unwrap_or_else(|fault| vec![Finding::fault("reachable", &fault)])
+    }
+
     async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
         let fields = doc! { "events": 0 };
         let found = by_id(&self.shared.requests(), id.as_str(), fields).await?;

@@ -7,6 +7,7 @@ use mongodb::bson::{Document, doc};
 use pixmill_engine::fault::Fault;
 
 use super::command::{self, Again};
+use super::fault::fault;
 
 /// Catalogues.
 pub(super) const REQUESTS: &str = "requests";
@@ -106,4 +107,19 @@ pub(super) async fn prepare(database: &Database) -> Result<(), Fault> {
         })?;
     }
     Ok(())
+}
+
+/// The names of indexes that are not there.
+///
+/// # Errors
+/// `backend.unavailable`.
+pub(super) async fn missing(database: &Database) -> Result<Vec<String>, Fault> {
+    let mut missing = Vec::new();
+    for (collection, indexes) in indexes() {
+        let there = database.collection::<Document>(collection).list_index_names().await;
+        let there = there.map_err(|error| fault(&error))?;
+        let wanted = indexes.iter().filter_map(|index| index.get_str("name").ok());
+        missing.extend(wanted.filter(|name| !there.iter().any(|there| there == name)).map(str::to_owned));
+    }
+    Ok(missing)
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
+use pixmill_engine::checkup::{self, Verdict};
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{ImageStatus, Outcome, Output, Settlement};
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::records::{Backlog, Outbox, Settle, Upkeep};
 use pixmill_testkit as testkit;
 use pixmill_testkit::records::RecordsForTests;
@@ -24,6 +26,7 @@ use super::command::{Reading, find};
 use super::document::{image_status, slot, slot_fields};
 use super::id::matching;
 use super::{Mongodb, Settings};
+use crate::clock::SystemClock;
 
 /// When tests begin.
 const START: Timestamp = Timestamp(1_700_000_000_000);
@@ -130,4 +133,17 @@ async fn counters_are_written_for_others_to_read() {
     assert_eq!(told.get_i64("processedImages").unwrap(), 3);
     assert_eq!(told.get_i64("failedImages").unwrap(), 1);
     assert_eq!(told.get_array("events").unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_without_an_index_is_noticed() {
+    let records = empty().await;
+    let look = async || {
+        let findings = checkup::records(&*records, SystemClock.now()).await;
+        findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
+    };
+    let well = ["version", "clock", "indexes", "round trip"].map(|about| (about, Verdict::Well));
+    assert_eq!(look().await, well);
+    records.shared.images().drop_index("pixmill_backlog").await.unwrap();
+    assert_eq!(look().await[2], ("indexes", Verdict::Wrong));
 }
