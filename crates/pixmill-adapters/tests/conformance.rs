@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::storage::Storage;
 use pixmill_testkit as testkit;
 use pixmill_testkit::storage::Stored;
 
 #[tokio::test]
 async fn database_queue_conforms() {
-    testkit::queue::suite(|| Arc::new(DatabaseQueue::new(100))).await;
+    testkit::queue::suite(async || Arc::new(DatabaseQueue::new(100)) as Arc<dyn Queue>).await;
 }
 
 #[tokio::test]

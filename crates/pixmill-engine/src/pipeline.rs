@@ -124,6 +124,15 @@ impl Pipeline {
         Pipeline { ports, settings, watcher }
     }
 
+    /// Keeps a shared queue topped up from records until `stop` is cancelled, and works on nothing: whoever takes from the
+    /// queue does.
+    ///
+    /// # Errors
+    /// `backend.unavailable` where waiting does not help.
+    pub async fn feed(&self, stop: CancellationToken) -> Result<(), Fault> {
+        dispatch::feed(self.ports.clone(), stop).await
+    }
+
     /// Works until the scope has ended or `stop` is cancelled; what was under way then is finished or handed back.
     ///
     /// # Errors

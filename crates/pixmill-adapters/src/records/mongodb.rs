@@ -18,6 +18,7 @@ mod gather;
 mod head;
 mod id;
 mod intake;
+mod lead;
 mod outbox;
 mod report;
 mod schema;

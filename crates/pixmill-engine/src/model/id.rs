@@ -1,4 +1,4 @@
-//! Names of requests and images. Opaque to the engine: records decide what they look like.
+//! Names of requests, images and jobs. Opaque to the engine: records and queue decide what they look like.
 
 use std::fmt;
 use std::sync::Arc;
@@ -43,6 +43,10 @@ id!(
 id!(
     /// An image of a request.
     ImageId
+);
+id!(
+    /// A job in a queue: the queue decides what it looks like.
+    JobId
 );
 
 impl RequestId {

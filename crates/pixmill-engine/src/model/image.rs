@@ -71,6 +71,27 @@ pub struct Candidate {
     pub input: String,
     /// Its last attempt ended in a crash: to be tried alone in its process.
     pub suspect: bool,
+    /// Which round of its request, from 1.
+    pub round: u32,
+    /// Attempts so far in this round.
+    pub attempts: u32,
+}
+
+/// How an image stands that a job names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no such image, or its request is not accepted yet.
+    Unknown,
+    /// It may be claimed from this time on.
+    Claimable(Candidate, Timestamp),
+    /// It is being worked on, or it ends with an equal input that it follows.
+    Held,
+    /// It is stored.
+    Completed(Output),
+    /// It failed.
+    Failed(Failure),
+    /// Its request was cancelled.
+    Cancelled,
 }
 
 /// An image that a worker has claimed.

@@ -3,6 +3,9 @@
 mod breaker;
 mod feed;
 mod lanes;
+mod lead;
+mod outage;
+mod verdict;
 mod worker;
 
 use std::collections::HashMap;
@@ -11,21 +14,21 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
-use super::Scope;
+use super::{Ports, Scope};
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::model::id::ImageId;
-use crate::model::image::{Candidate, Claim};
+use crate::model::id::{ImageId, JobId};
+use crate::model::image::Claim;
 use crate::model::lease::{Lease, Token};
 use crate::model::time::Timestamp;
-use crate::port::queue::Delivered;
+use crate::port::queue::{Delivered, Job};
 use feed::Feed;
 use lanes::{Asked, LaneName, Lanes, Started};
+use outage::Outage;
+use verdict::{Verdict, verdict};
 pub(super) use worker::Worker;
-
-/// Images that wait in lanes, out of the queue's window, for their origin's turn.
-const PARKED: usize = 2_000;
 
 /// Of an origin that is stuck, how many stay parked when others need the room, and when the rest come back.
 const STUCK_KEPT: usize = 64;
@@ -39,6 +42,9 @@ const CLAIM_WAIT: Duration = Duration::from_millis(5);
 /// How long nothing can happen at most.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
+/// How long records may be out of reach before the work is given up.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(600);
+
 /// What a worker's task tells while it works on an image.
 enum Signal {
     /// What of a claim was won.
@@ -46,7 +52,7 @@ enum Signal {
     /// Its origin has been asked; the connection is free.
     Asked { lane: LaneName, asked: Asked },
     /// It is over with.
-    Left { job: Candidate, delivered: Delivered, asked: bool },
+    Left { job: JobId, image: ImageId, delivered: Delivered, asked: bool },
 }
 
 /// Works until the scope has ended or the worker is stopped, then waits for what is under way.
@@ -57,11 +63,36 @@ pub(super) async fn run(worker: Arc<Worker>, scope: Scope) -> Result<(), Fault> 
     let mut dispatch = Dispatch::new(worker, scope);
     let worked = dispatch.work().await;
     dispatch.worker.stop.cancel();
-    let drained = dispatch.drain().await;
+    let queue = dispatch.worker.ports.queue.clone();
+    let (drained, ()) = tokio::join!(dispatch.drain(), queue.close());
     match dispatch.worker.fatal() {
         Some(fault) => Err(fault),
         None => worked.and(drained),
     }
+}
+
+/// How often a window is looked at that others work off.
+const FEED_EVERY: Duration = Duration::from_millis(250);
+
+/// Keeps a shared queue topped up for others until told to stop.
+///
+/// # Errors
+/// Faults of records and queue that waiting does not mend.
+pub(super) async fn feed(ports: Ports, stop: CancellationToken) -> Result<(), Fault> {
+    let mut feed = Feed::new(ports.clone(), Scope::All);
+    let mut outage = Outage::none(None);
+    while !stop.is_cancelled() {
+        let now = ports.clock.now();
+        if outage.may_try(now) {
+            let fed = feed.top_up(now).await;
+            outage.tried(fed, now)?;
+        }
+        tokio::select! {
+            () = ports.clock.sleep(FEED_EVERY) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+    feed.close().await
 }
 
 /// A task that panicked took its image's place with it; the image is a suspect next time.
@@ -73,6 +104,8 @@ struct Dispatch {
     worker: Arc<Worker>,
     feed: Feed,
     lanes: Lanes,
+    /// Jobs whose images records must be asked about.
+    unsure: Vec<Job>,
     /// Images whose origin is being asked, or will be once they are claimed.
     fetching: usize,
     /// Images that have been fetched and not settled yet.
@@ -81,6 +114,9 @@ struct Dispatch {
     renew_at: Timestamp,
     /// Until then a claim waits for more images.
     claim_at: Option<Timestamp>,
+    /// Of the queue, or of records while it is topped up from them.
+    feed_outage: Outage,
+    records_outage: Outage,
     tasks: JoinSet<()>,
     signals: mpsc::UnboundedSender<Signal>,
     signalled: mpsc::UnboundedReceiver<Signal>,
@@ -94,11 +130,14 @@ impl Dispatch {
         Dispatch {
             feed: Feed::new(worker.ports.clone(), scope),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
+            unsure: Vec::new(),
             fetching: 0,
             beyond: 0,
             held: HashMap::new(),
             renew_at: now + settings.lease / 3,
             claim_at: None,
+            feed_outage: Outage::none(None),
+            records_outage: Outage::none(Some(LONGEST_OUTAGE)),
             tasks: JoinSet::new(),
             signals,
             signalled,
@@ -108,23 +147,25 @@ impl Dispatch {
 
     async fn work(&mut self) -> Result<(), Fault> {
         let stop = self.worker.stop.clone();
+        let queue = self.worker.ports.queue.clone();
         while !stop.is_cancelled() {
             while let Some(ended) = self.tasks.try_join_next() {
                 ended.map_err(|broken| broken_off(&broken))?;
             }
             let now = self.worker.ports.clock.now();
-            self.renew(now).await?;
-            self.feed.top_up(now).await?;
-            self.park(now).await?;
+            self.tend(now).await?;
+            self.make_room(now).await?;
             self.start(now);
             if self.is_idle() && self.feed.is_over().await? {
                 return Ok(());
             }
             let pause = self.pause(now);
+            let takes = self.room_to_park() > 0;
             tokio::select! {
                 // A task ends after its last signal, and the end of the last one may be the end of all.
                 Some(ended) = self.tasks.join_next() => ended.map_err(|broken| broken_off(&broken))?,
-                signal = self.signalled.recv() => self.hear(signal).await?,
+                signal = self.signalled.recv() => self.hear(signal)?,
+                () = queue.arrival(), if takes => {}
                 () = self.worker.ports.clock.sleep(pause) => {}
                 () = stop.cancelled() => {}
             }
@@ -132,47 +173,76 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Waits for what is under way, which has been told to stop; what is being claimed is handed back.
+    /// What needs records and queue: tops up, takes, renews. Where one can't be reached, the others go on.
+    async fn tend(&mut self, now: Timestamp) -> Result<(), Fault> {
+        if self.feed_outage.may_try(now) {
+            let fed = self.feed.top_up(now).await;
+            self.feed_outage.tried(fed, now)?;
+        }
+        self.take();
+        if self.records_outage.may_try(now) {
+            let asked = match self.renew(now).await {
+                Ok(()) => self.ask(now).await,
+                Err(fault) => Err(fault),
+            };
+            self.records_outage.tried(asked, now)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is under way, which has been told to stop; what is parked or being claimed is handed back.
     async fn drain(&mut self) -> Result<(), Fault> {
+        let queue = self.worker.ports.queue.clone();
+        for job in self.lanes.take_all().into_iter().chain(self.unsure.drain(..)) {
+            queue.finish(&job.id, Delivered::Returned);
+        }
         let mut drained = Ok(());
         while self.tasks.join_next().await.is_some() {
             while let Ok(signal) = self.signalled.try_recv() {
-                drained = drained.and(self.hear(Some(signal)).await);
+                drained = drained.and(self.hear(Some(signal)));
             }
         }
-        drained
+        for job in self.lanes.take_all().into_iter().chain(self.unsure.drain(..)) {
+            queue.finish(&job.id, Delivered::Returned);
+        }
+        drained.and(self.feed.close().await)
     }
 
     fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.lanes.parked() == 0
+        self.tasks.is_empty() && self.lanes.parked() == 0 && self.unsure.is_empty()
     }
 
     /// How long nothing can start unless a task signals.
     fn pause(&self, now: Timestamp) -> Duration {
-        let changes =
-            [self.lanes.next_change(now), self.feed.next_due(now), self.claim_at, Some(self.renew_at)];
+        let changes = [
+            self.lanes.next_change(now),
+            self.feed.next_due(now),
+            self.claim_at,
+            Some(self.renew_at),
+            self.feed_outage.next_try(),
+            self.records_outage.next_try(),
+        ];
         let next = changes.into_iter().flatten().min().map_or(HEARTBEAT, |at| at.since(now));
         next.clamp(Duration::from_millis(1), HEARTBEAT)
     }
 
     /// Handles a signal and all that came with it.
-    async fn hear(&mut self, first: Option<Signal>) -> Result<(), Fault> {
+    fn hear(&mut self, first: Option<Signal>) -> Result<(), Fault> {
         let now = self.worker.ports.clock.now();
         let mut next = first;
         while let Some(signal) = next {
             match signal {
-                Signal::Claimed { started, claims } => self.begin(started, claims?, now).await?,
+                Signal::Claimed { started, claims } => self.claimed(started, claims, now)?,
                 Signal::Asked { lane, asked } => {
                     self.fetching -= 1;
                     self.beyond += 1;
                     self.lanes.asked(&lane, &asked, now);
                 }
-                Signal::Left { job, delivered, asked } => {
+                Signal::Left { job, image, delivered, asked } => {
                     *(if asked { &mut self.beyond } else { &mut self.fetching }) -= 1;
-                    self.held.remove(&job.image);
+                    self.held.remove(&image);
                     self.lanes.left();
-                    self.feed.left(&delivered, now);
-                    self.worker.ports.queue.finish(&job, delivered).await?;
+                    self.finish(&job, delivered, now);
                 }
             }
             next = self.signalled.try_recv().ok();
@@ -180,25 +250,60 @@ impl Dispatch {
         Ok(())
     }
 
-    /// Moves images from the queue into their origins' lanes; makes room when stuck origins fill them.
-    async fn park(&mut self, now: Timestamp) -> Result<(), Fault> {
-        let room = PARKED.saturating_sub(self.lanes.parked());
-        for job in self.worker.ports.queue.take(room).await? {
-            self.lanes.park(job);
-        }
-        if self.lanes.parked() >= PARKED {
-            let stuck = self.lanes.take_stuck(now, STUCK_KEPT);
-            let images: Vec<_> = stuck.iter().map(|job| job.image.clone()).collect();
-            if !images.is_empty() {
-                self.worker.ports.records.defer(&images, now + STUCK_BACK).await?;
+    fn finish(&mut self, job: &JobId, delivered: Delivered, now: Timestamp) {
+        self.feed.left(&delivered, now);
+        self.worker.ports.queue.finish(job, delivered);
+    }
+
+    /// How many more jobs this process may hold.
+    fn room_to_park(&self) -> usize {
+        let held = self.lanes.parked() + self.lanes.under_way() + self.unsure.len();
+        self.worker.ports.queue.hold().saturating_sub(held)
+    }
+
+    /// Moves jobs from the queue into their origins' lanes.
+    fn take(&mut self) {
+        for mut job in self.worker.ports.queue.take(self.room_to_park()) {
+            match job.candidate.take() {
+                Some(candidate) => self.lanes.park(job, &candidate),
+                None => self.unsure.push(job),
             }
-            let later = Delivered::Later(now + STUCK_BACK);
-            for job in &stuck {
-                self.feed.left(&later, now);
-                self.worker.ports.queue.finish(job, later.clone()).await?;
+        }
+    }
+
+    /// Asks records about jobs that can't be parked as they are.
+    async fn ask(&mut self, now: Timestamp) -> Result<(), Fault> {
+        if self.unsure.is_empty() {
+            return Ok(());
+        }
+        let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
+        let standings = self.worker.ports.records.standings(&images).await?;
+        for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {
+            match verdict(&job, standing, now) {
+                Verdict::Start(candidate) => self.lanes.park(job, &candidate),
+                Verdict::Finish(delivered) => self.finish(&job.id, delivered, now),
             }
         }
         Ok(())
+    }
+
+    /// Puts images of stuck origins off when they leave no room for others.
+    async fn make_room(&mut self, now: Timestamp) -> Result<(), Fault> {
+        if self.room_to_park() > 0 || !self.records_outage.may_try(now) {
+            return Ok(());
+        }
+        let stuck = self.lanes.take_stuck(now, STUCK_KEPT);
+        if stuck.is_empty() {
+            return Ok(());
+        }
+        let (back, images) =
+            (now + STUCK_BACK, stuck.iter().map(|job| job.image.clone()).collect::<Vec<_>>());
+        let deferred = self.worker.ports.records.defer(&images, back).await;
+        let delivered = if deferred.is_ok() { Delivered::PutOff(back) } else { Delivered::Returned };
+        for job in &stuck {
+            self.finish(&job.id, delivered.clone(), now);
+        }
+        self.records_outage.tried(deferred, now)
     }
 
     /// How many images may start: a connection must be free, and those fetched before must not pile up.
@@ -219,6 +324,9 @@ impl Dispatch {
     /// Has what can start claimed. Claims are not waited for here: those that are made while one is being written are
     /// written together.
     fn start(&mut self, now: Timestamp) {
+        if !self.records_outage.may_try(now) {
+            return;
+        }
         let room = self.room(now);
         let started = self.lanes.start(now, room);
         if started.is_empty() {
@@ -229,24 +337,29 @@ impl Dispatch {
         let lease = Lease::lasting(self.worker.settings.lease, now);
         let (records, signals) = (self.worker.ports.records.clone(), self.signals.clone());
         self.tasks.spawn(async move {
-            let images: Vec<_> = started.iter().map(|one| one.parked.candidate.image.clone()).collect();
+            let images: Vec<_> = started.iter().map(|one| one.job.image.clone()).collect();
             let claims = records.claim(&images, lease, now).await;
             fail::fail_point!("after_claim");
             let _ = signals.send(Signal::Claimed { started, claims });
         });
     }
 
-    /// Begins work on what was claimed.
-    async fn begin(
+    /// Begins work on what was claimed. The rest somebody else has claimed or ended in the meantime, or records can't be
+    /// reached.
+    fn claimed(
         &mut self,
         started: Vec<Started>,
-        claims: Vec<Claim>,
+        claims: Result<Vec<Claim>, Fault>,
         now: Timestamp,
     ) -> Result<(), Fault> {
+        let (claims, tried) = match claims {
+            Ok(claims) => (claims, Ok(())),
+            Err(fault) => (Vec::new(), Err(fault)),
+        };
         let mut claims: HashMap<_, _> =
             claims.into_iter().map(|claim| (claim.image.clone(), claim)).collect();
         for one in started {
-            match claims.remove(&one.parked.candidate.image) {
+            match claims.remove(&one.job.image) {
                 Some(claim) => {
                     self.held.insert(claim.image.clone(), claim.token);
                     let (worker, signals) = (self.worker.clone(), self.signals.clone());
@@ -254,29 +367,25 @@ impl Dispatch {
                 }
                 None => {
                     self.fetching -= 1;
-                    self.pass_over(one, now).await?;
+                    if one.given_up.is_none() {
+                        self.lanes.asked(&one.lane, &Asked::Skipped, now);
+                    }
+                    self.lanes.left();
+                    self.unsure.push(one.job);
                 }
             }
         }
-        Ok(())
-    }
-
-    /// An image that somebody else has claimed or ended in the meantime.
-    async fn pass_over(&mut self, one: Started, now: Timestamp) -> Result<(), Fault> {
-        if one.given_up.is_none() {
-            self.lanes.asked(&one.lane, &Asked::Skipped, now);
-        }
-        self.lanes.left();
-        self.worker.ports.queue.finish(&one.parked.candidate, Delivered::Ended).await
+        self.records_outage.tried(tried, now)
     }
 
     async fn renew(&mut self, now: Timestamp) -> Result<(), Fault> {
         if now < self.renew_at {
             return Ok(());
         }
-        let lease = self.worker.settings.lease;
-        self.renew_at = now + lease / 3;
         let held: Vec<_> = self.held.iter().map(|(image, token)| (image.clone(), *token)).collect();
-        self.worker.ports.records.renew(&held, now + lease).await
+        let lease = self.worker.settings.lease;
+        self.worker.ports.records.renew(&held, now + lease).await?;
+        self.renew_at = now + lease / 3;
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::model::image::{Failure, Outcome, Settlement};
 use crate::model::time::Timestamp;
 use crate::port::clock::Clock;
+use crate::port::queue::Backoff;
 use crate::port::records::Records;
 
 /// Most ends in one write.
@@ -109,23 +110,40 @@ impl Writing {
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
+/// The longest wait that a producer's own backoff may ask for.
+const LONGEST_OF_OTHERS: Duration = Duration::from_secs(86_400);
+
+/// How often, and after how long, an image is tried again.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) attempts: u32,
+    /// A producer's own word on its job; `None` is pixmill's.
+    pub(super) backoff: Option<Backoff>,
+    pub(super) longest_retry_after: Duration,
+}
+
 /// What a fault makes of an image: another attempt later, or its end with the fault's code.
-pub(super) fn after_fault(
-    fault: Fault,
-    attempt: u32,
-    attempts: u32,
-    longest_retry_after: Duration,
-    now: Timestamp,
-) -> Outcome {
-    if !fault.transient || attempt >= attempts {
+pub(super) fn after_fault(fault: Fault, attempt: u32, patience: Patience, now: Timestamp) -> Outcome {
+    if !fault.transient || attempt >= patience.attempts {
         return Outcome::Failed(Failure::from(fault));
     }
-    let wait = backoff(attempt).max(fault.retry_after.unwrap_or_default().min(longest_retry_after));
-    Outcome::Retry(now + wait)
+    let asked = fault.retry_after.unwrap_or_default().min(patience.longest_retry_after);
+    Outcome::Retry(now + wait(patience.backoff, attempt).max(asked))
+}
+
+fn wait(backoff: Option<Backoff>, attempt: u32) -> Duration {
+    match backoff {
+        None => jittered(attempt),
+        Some(Backoff::Fixed(wait)) => wait.min(LONGEST_OF_OTHERS),
+        Some(Backoff::Exponential(first)) => {
+            let times = 1u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
+            first.saturating_mul(times).min(LONGEST_OF_OTHERS)
+        }
+    }
 }
 
 /// Exponential backoff with jitter, so that images that failed together do not come back together.
-fn backoff(attempt: u32) -> Duration {
+fn jittered(attempt: u32) -> Duration {
     use backon::BackoffBuilder;
     let waits = backon::ExponentialBuilder::new()
         .with_min_delay(FIRST_BACKOFF)
@@ -144,6 +162,10 @@ mod tests {
     const NOW: Timestamp = Timestamp(0);
     const CAP: Duration = Duration::from_secs(60);
 
+    fn of(attempts: u32) -> Patience {
+        Patience { attempts, backoff: None, longest_retry_after: CAP }
+    }
+
     fn busy(retry_after: Option<u64>) -> Fault {
         Fault::transient(Code::FetchStatus, "503").after(retry_after.map(Duration::from_secs))
     }
@@ -159,29 +181,42 @@ mod tests {
     fn permanent_faults_end_at_once() {
         let gone = Fault::permanent(Code::FetchStatus, "404");
         assert!(
-            matches!(after_fault(gone, 1, 5, CAP, NOW), Outcome::Failed(f) if f.code == Code::FetchStatus)
+            matches!(after_fault(gone, 1, of(5), NOW), Outcome::Failed(f) if f.code == Code::FetchStatus)
         );
     }
 
     #[test]
     fn transient_faults_are_tried_again_until_the_attempts_are_used_up() {
-        assert!(matches!(after_fault(busy(None), 4, 5, CAP, NOW), Outcome::Retry(_)));
-        assert!(matches!(after_fault(busy(None), 5, 5, CAP, NOW), Outcome::Failed(_)));
+        assert!(matches!(after_fault(busy(None), 4, of(5), NOW), Outcome::Retry(_)));
+        assert!(matches!(after_fault(busy(None), 5, of(5), NOW), Outcome::Failed(_)));
     }
 
     #[test]
     fn waits_grow_and_stay_bounded() {
         for attempt in 1..6 {
-            let wait = wait(after_fault(busy(None), attempt, 99, CAP, NOW));
+            let wait = wait(after_fault(busy(None), attempt, of(99), NOW));
             let base = FIRST_BACKOFF * 2u32.pow(attempt - 1);
             assert!(wait >= base && wait <= base * 2, "{attempt}: {wait:?}");
         }
-        assert!(wait(after_fault(busy(None), 900, 1000, CAP, NOW)) <= LONGEST_BACKOFF * 2);
+        assert!(wait(after_fault(busy(None), 900, of(1000), NOW)) <= LONGEST_BACKOFF * 2);
     }
 
     #[test]
     fn retry_after_is_honoured_up_to_its_cap() {
-        assert!(wait(after_fault(busy(Some(30)), 1, 5, CAP, NOW)) >= Duration::from_secs(30));
-        assert!(wait(after_fault(busy(Some(9999)), 1, 5, CAP, NOW)) <= CAP);
+        assert!(wait(after_fault(busy(Some(30)), 1, of(5), NOW)) >= Duration::from_secs(30));
+        assert!(wait(after_fault(busy(Some(9999)), 1, of(5), NOW)) <= CAP);
+    }
+
+    #[test]
+    fn a_producers_own_backoff_is_kept() {
+        let exponential = Some(Backoff::Exponential(Duration::from_millis(200)));
+        let fixed = Some(Backoff::Fixed(Duration::from_secs(3)));
+        let of = |backoff| Patience { backoff, ..of(1_000) };
+        for (attempt, millis) in [(1, 200), (2, 400), (3, 800)] {
+            assert_eq!(wait(after_fault(busy(None), attempt, of(exponential), NOW)).as_millis(), millis);
+            assert_eq!(wait(after_fault(busy(None), attempt, of(fixed), NOW)), Duration::from_secs(3));
+        }
+        assert_eq!(wait(after_fault(busy(None), 99, of(exponential), NOW)), LONGEST_OF_OTHERS);
+        assert_eq!(wait(after_fault(busy(Some(30)), 1, of(fixed), NOW)), Duration::from_secs(30));
     }
 }

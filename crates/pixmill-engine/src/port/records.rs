@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Completion, Delivery, Next, Telling};
 use crate::model::id::{ImageId, RequestId};
-use crate::model::image::{Candidate, Claim, Settlement};
+use crate::model::image::{Candidate, Claim, Settlement, Standing};
 use crate::model::lease::{Lease, Token};
 use crate::model::request::{NewRequest, Progress, Request};
 use crate::model::row::{NewRow, ResultRow, RowError};
@@ -73,6 +73,13 @@ pub trait Backlog: Send + Sync {
         now: Timestamp,
         most: usize,
     ) -> Result<(Vec<Candidate>, Option<Timestamp>), Fault>;
+
+    /// How images stand that jobs name, one answer each, in order.
+    async fn standings(&self, images: &[ImageId]) -> Result<Vec<Standing>, Fault>;
+
+    /// Takes or renews the right to feed a shared queue, which one process has at a time; false while another token's
+    /// lease holds. A lease that has run out at `now` gives the right back.
+    async fn lead(&self, lease: Lease, now: Timestamp) -> Result<bool, Fault>;
 
     /// Claims those of the images that are still pending and whose request is open: sets the lease, counts the
     /// attempt, all in one durable write. The rest are left out of the answer.

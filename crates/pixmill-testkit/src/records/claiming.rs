@@ -1,5 +1,6 @@
 //! Promises of the backlog.
 
+use pixmill_engine::model::image::{Candidate, Standing};
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::port::records::Void;
 
@@ -22,6 +23,10 @@ where
     what_is_put_off_waits_without_an_attempt(make().await).await;
     what_is_due_is_told_by_request(make().await).await;
     a_renewed_lease_holds(make().await).await;
+    a_candidate_tells_its_round_and_attempts(make().await).await;
+    how_images_stand_is_told_in_order(make().await).await;
+    images_that_nobody_may_see_are_unknown(make().await).await;
+    one_process_leads_until_its_lease_runs_out(make().await).await;
 }
 
 async fn a_claim_takes_only_pending_images_and_counts_the_attempt(records: Arc<dyn RecordsForTests>) {
@@ -221,4 +226,77 @@ async fn a_renewed_lease_holds(records: Arc<dyn RecordsForTests>) {
     let won = settle(&records, claims.iter().map(completed), later).await.won;
     assert_eq!(won, [true, false]);
     audit(&records, &id).await;
+}
+
+async fn a_candidate_tells_its_round_and_attempts(records: Arc<dyn RecordsForTests>) {
+    let told = |candidate: &Candidate| (candidate.round, candidate.attempts);
+    let id = take_in_distinct(&records, 1).await;
+    assert_eq!(told(&records.fresh(&id, None, 1).await.unwrap()[0]), (1, 0));
+    let claims = claim_fresh(&records, &id, START).await;
+    settle(&records, [settlement(&claims[0], Outcome::Retry(START))], START).await;
+    assert_eq!(told(&records.due(None, START, 1).await.unwrap().0[0]), (1, 1));
+    let claims = claim_due(&records, &id, START).await;
+    settle(&records, [failed(&claims[0])], START).await;
+    records.retry(&id, START).await.unwrap();
+    assert_eq!(told(&records.due(Some(&id), START, 1).await.unwrap().0[0]), (2, 0));
+}
+
+async fn how_images_stand_is_told_in_order(records: Arc<dyn RecordsForTests>) {
+    let id = take_in_distinct(&records, 6).await;
+    let images = fresh(&records, &id).await;
+    let claims = records.claim(&images[..4], Lease::from(START), START).await.unwrap();
+    let failure = Failure { code: Code::FetchStatus, message: "the server answered 404".into() };
+    let settlements =
+        [completed(&claims[0]), failed(&claims[1]), settlement(&claims[2], Outcome::Retry(at(500)))];
+    settle(&records, settlements, START).await;
+    let mut asked: Vec<_> = images.iter().rev().cloned().collect();
+    asked.push(ImageId::from("no image"));
+    let told = records.standings(&asked).await.unwrap();
+    let candidate = |number: usize, attempts| Candidate {
+        image: images[number].clone(),
+        request: id.clone(),
+        input: url(number),
+        suspect: false,
+        round: 1,
+        attempts,
+    };
+    let Standing::Claimable(fresh, from) = &told[0] else { panic!("{:?}", told[0]) };
+    assert_eq!((fresh, *from <= START), (&candidate(5, 0), true));
+    assert_eq!(told[2], Standing::Held);
+    assert_eq!(told[3], Standing::Claimable(candidate(2, 1), at(500)));
+    assert_eq!(told[4..6], [Standing::Failed(failure), Standing::Completed(output(&claims[0]))]);
+    assert_eq!(told[6], Standing::Unknown);
+    records.cancel_halfway(&id).await;
+    let told = records.standings(&images).await.unwrap();
+    assert_eq!(told[0], Standing::Completed(output(&claims[0])));
+    assert_eq!(
+        told[2..],
+        [Standing::Cancelled, Standing::Cancelled, Standing::Cancelled, Standing::Cancelled]
+    );
+}
+
+async fn images_that_nobody_may_see_are_unknown(records: Arc<dyn RecordsForTests>) {
+    let known = take_in_inputs(&records, &[&["http://h/a.jpg", "http://h/a.jpg"]]).await;
+    let lead = fresh(&records, &known).await.remove(0);
+    assert!(matches!(records.standings(&[lead]).await.unwrap()[..], [Standing::Claimable(..)]));
+    let new = new_request();
+    records.begin(new.clone(), START).await.unwrap();
+    let strange = [ImageId::from(""), ImageId::from(new.id.as_str()), ImageId::from(known.as_str())];
+    assert_eq!(records.standings(&strange).await.unwrap(), [const { Standing::Unknown }; 3]);
+    assert_eq!(records.standings(&[]).await.unwrap(), []);
+}
+
+async fn one_process_leads_until_its_lease_runs_out(records: Arc<dyn RecordsForTests>) {
+    let (first, second) = (Lease::from(START), Lease::from(START));
+    let lead = async |lease: Lease, now| records.lead(lease, now).await.unwrap();
+    assert!(lead(first, START).await);
+    assert!(!lead(second, at(1)).await);
+    let renewed = Lease { until: first.until + LEASE, ..first };
+    assert!(lead(renewed, at(20_000)).await);
+    assert!(!lead(Lease { until: first.until + LEASE, ..second }, first.until).await);
+    let taken = Lease { until: renewed.until + LEASE, ..second };
+    assert!(lead(taken, renewed.until).await, "what ran out can be taken");
+    assert!(!lead(Lease { until: taken.until, ..first }, renewed.until).await);
+    assert!(lead(Lease { until: renewed.until, ..second }, renewed.until).await, "it is given back");
+    assert!(lead(Lease { until: taken.until, ..first }, renewed.until).await);
 }

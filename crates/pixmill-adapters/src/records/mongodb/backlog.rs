@@ -1,17 +1,22 @@
 //! What is to be done: reading it and holding it.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::{Candidate, Claim, ImageStatus};
+use pixmill_engine::model::image::{Candidate, Claim, ImageStatus, Standing};
 use pixmill_engine::model::lease::{Lease, Token};
+use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Backlog;
 
 use super::claim::Asked;
 use super::command::{self, Again, Reading, find};
-use super::document::{candidate, candidate_fields, date, moment, no_output, open, pending};
+use super::document::{
+    candidate, candidate_fields, date, moment, no_output, open, pending, request_id, slot, slot_fields,
+};
 use super::head::Head;
 use super::id::{matching, object_id};
 use super::{Mongodb, Shared, head, schema};
@@ -43,7 +48,8 @@ impl Backlog for Mongodb {
             query.insert("_id", doc! { "$gt": after_id(after) });
         }
         let reading = Reading { fields: candidate_fields(), order: doc! { "_id": 1 }, most };
-        Ok(candidates(&find(&self.shared.images(), query, reading).await?))
+        let found = find(&self.shared.images(), query, reading).await?;
+        Ok(found.iter().filter_map(|document| candidate(document, head.round)).collect())
     }
 
     async fn due(
@@ -75,7 +81,27 @@ impl Backlog for Mongodb {
         let due = find(&self.shared.images(), waiting(doc! { "$lte": date(now) }), reading).await?;
         let reading = Reading { fields: doc! { "due": 1 }, order, most: 1 };
         let next = find(&self.shared.images(), waiting(doc! { "$gt": date(now) }), reading).await?;
-        Ok((candidates(&due), next.first().and_then(|document| moment(document, "due"))))
+        let rounds: HashMap<_, _> = heads.iter().map(|head| (&head.request, head.round)).collect();
+        let due = due.iter().filter_map(|document| candidate(document, *rounds.get(&request_id(document)?)?));
+        Ok((due.collect(), next.first().and_then(|document| moment(document, "due"))))
+    }
+
+    async fn standings(&self, images: &[ImageId]) -> Result<Vec<Standing>, Fault> {
+        let mut fields = candidate_fields();
+        fields.extend(slot_fields());
+        fields.extend(doc! { "due": 1, "sameAs": 1, "lease": 1 });
+        let documents = self.shared.images_by_id(images, fields).await?;
+        let requests: Vec<_> = documents.values().filter_map(request_id).collect();
+        let heads = self.shared.heads(&requests).await?;
+        let standings = images.iter().map(|image| {
+            let document = documents.get(image)?;
+            standing(document, heads.get(&request_id(document)?)?)
+        });
+        Ok(standings.map(|standing| standing.unwrap_or(Standing::Unknown)).collect())
+    }
+
+    async fn lead(&self, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
+        self.shared.lead(lease, now).await
     }
 
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault> {
@@ -86,10 +112,10 @@ impl Backlog for Mongodb {
         let shared = &self.shared;
         let fields = doc! { "requestId": 1 };
         let documents = shared.images_by_id(images, fields).await?;
-        let requests: Vec<_> = documents.values().filter_map(super::document::request_id).collect();
+        let requests: Vec<_> = documents.values().filter_map(request_id).collect();
         let heads = shared.heads(&requests).await?;
         let is_open = |document: &&Document| {
-            let request = super::document::request_id(document);
+            let request = request_id(document);
             request.and_then(|request| heads.get(&request)).is_some_and(|head| head.status.is_open())
         };
         let statements = documents.values().filter(is_open).filter_map(|document| {
@@ -129,6 +155,25 @@ impl Shared {
     }
 }
 
+/// How an image stands; none where nobody may see it.
+fn standing(document: &Document, head: &Head) -> Option<Standing> {
+    if head.status == RequestStatus::Receiving {
+        return None;
+    }
+    let slot = slot(document, head.status);
+    let is = |name: &str| document.get(name).is_some_and(|value| *value != Bson::Null);
+    Some(match (slot.status, slot.output, slot.failure) {
+        (_, Some(output), _) => Standing::Completed(output),
+        (_, _, Some(failure)) => Standing::Failed(failure),
+        (ImageStatus::Cancelled, ..) => Standing::Cancelled,
+        // Without a lease it was left so by another kind of worker.
+        _ if is("lease") || is("sameAs") => Standing::Held,
+        _ => {
+            Standing::Claimable(candidate(document, head.round)?, moment(document, "due").unwrap_or_default())
+        }
+    })
+}
+
 /// What images may name their request by, for any of these.
 pub(super) fn any_of(heads: &[Head]) -> Vec<Bson> {
     let ids = heads.iter().flat_map(|head| {
@@ -140,8 +185,4 @@ pub(super) fn any_of(heads: &[Head]) -> Vec<Bson> {
 
 fn after_id(image: &ImageId) -> Bson {
     object_id(image.as_str()).map_or_else(|| image.as_str().into(), Bson::from)
-}
-
-fn candidates(documents: &[Document]) -> Vec<Candidate> {
-    documents.iter().filter_map(candidate).collect()
 }

@@ -19,7 +19,7 @@ pub(super) const IMAGES: &str = "images";
 pub(super) const ROW_ERRORS: &str = "row_errors";
 /// Tries at telling webhooks.
 pub(super) const DELIVERIES: &str = "deliveries";
-/// One document: what pixmill must remember of the database itself.
+/// What pixmill must remember of the database itself, a document each.
 pub(super) const STATE: &str = "pixmill";
 
 /// Who made a document: only pixmill's own are ever deleted.

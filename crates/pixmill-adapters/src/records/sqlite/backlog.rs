@@ -3,23 +3,26 @@
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::{Candidate, Claim, ImageStatus};
+use pixmill_engine::model::image::{Candidate, Claim, ImageStatus, Standing};
 use pixmill_engine::model::lease::{Lease, Token};
+use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Backlog;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
 use super::fault::Broken;
-use super::id::{Finder, MOST, image_id, key, owner, parts, uuid_in};
+use super::id::{Finder, MOST, Owner, image_id, key, owner, parts, uuid_in};
+use super::report::slot_in;
 use super::tally::Tallies;
 use super::writer::Transaction;
 
-const FRESH: &str = "SELECT id, input, suspect FROM images
+const FRESH: &str = "SELECT id, input, suspect, attempts FROM images
   WHERE id > ?1 AND id < ?2 AND status = 0 AND due IS NULL AND same_as IS NULL
   ORDER BY id LIMIT ?3";
 
-const DUE: &str = "SELECT images.id, images.input, images.suspect, requests.id
+const DUE: &str =
+    "SELECT images.id, images.input, images.suspect, images.attempts, requests.id, requests.round
   FROM images INDEXED BY images_due JOIN requests ON requests.num = images.id >> 32
   WHERE due <= ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
   ORDER BY due, images.id LIMIT ?4";
@@ -28,6 +31,15 @@ const NEXT_DUE: &str = "SELECT due
   FROM images INDEXED BY images_due JOIN requests ON requests.num = images.id >> 32
   WHERE due > ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
   ORDER BY due LIMIT 1";
+
+const STANDING: &str = "SELECT status, output, bytes_before, bytes_after, code, message,
+    due, same_as, input, suspect, attempts
+  FROM images WHERE id = ?1";
+
+/// Takes the one row when it is free or ours.
+const LEAD: &str = "INSERT INTO feeder (one, token, until) VALUES (1, ?1, ?2)
+  ON CONFLICT (one) DO UPDATE SET token = excluded.token, until = excluded.until
+  WHERE token = excluded.token OR until <= ?3";
 
 const CLAIM: &str = "UPDATE images
   SET status = 1, attempts = attempts + 1, lease = ?2, lease_until = ?3, due = NULL
@@ -65,6 +77,19 @@ impl Backlog for Sqlite {
     ) -> Result<(Vec<Candidate>, Option<Timestamp>), Fault> {
         let request = request.cloned();
         self.read(move |connection| due(connection, request.as_ref(), now, most)).await
+    }
+
+    async fn standings(&self, images: &[ImageId]) -> Result<Vec<Standing>, Fault> {
+        let images = images.to_vec();
+        self.read(move |connection| standings(connection, images)).await
+    }
+
+    async fn lead(&self, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
+        self.write(move |transaction| {
+            let mut lead = transaction.connection.prepare_cached(LEAD)?;
+            Ok(lead.execute(params![lease.token.0, lease.until.0, now.0])? == 1)
+        })
+        .await
     }
 
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault> {
@@ -133,6 +158,8 @@ fn fresh(
             request: request.clone(),
             input: row.get(1)?,
             suspect: row.get(2)?,
+            round: owner.round,
+            attempts: row.get(3)?,
         })
     })?;
     Ok(candidates.collect::<Result<_, _>>()?)
@@ -153,12 +180,14 @@ fn due(
     };
     let mut due = connection.prepare_cached(DUE)?;
     let candidates = due.query_map(params![now.0, first, last, most as i64], |row| {
-        let request = uuid_in(row, 3)?;
+        let request = uuid_in(row, 4)?;
         Ok(Candidate {
             image: image_id(request, parts(row.get(0)?).1),
             request: RequestId::from(request.to_string()),
             input: row.get(1)?,
             suspect: row.get(2)?,
+            round: row.get(5)?,
+            attempts: row.get(3)?,
         })
     })?;
     let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
@@ -167,6 +196,44 @@ fn due(
         .query_row(params![now.0, first, last], |row| Ok(Timestamp(row.get(0)?)))
         .optional()?;
     Ok((candidates, next))
+}
+
+fn standings(connection: &Connection, images: Vec<ImageId>) -> Result<Vec<Standing>, Broken> {
+    let mut finder = Finder::new(connection);
+    let mut statement = connection.prepare_cached(STANDING)?;
+    let mut standings = Vec::with_capacity(images.len());
+    for image in images {
+        let standing = match finder.find(&image)? {
+            Some((owner, id)) if owner.status != RequestStatus::Receiving => {
+                statement.query_row([id], |row| standing(row, image, owner)).optional()?
+            }
+            _ => None,
+        };
+        standings.push(standing.unwrap_or(Standing::Unknown));
+    }
+    Ok(standings)
+}
+
+fn standing(row: &Row<'_>, image: ImageId, owner: Owner) -> rusqlite::Result<Standing> {
+    let slot = slot_in(row, owner.status)?;
+    let follows = row.get::<_, Option<i64>>(7)?.is_some();
+    Ok(match (slot.status, slot.output, slot.failure) {
+        (_, Some(output), _) => Standing::Completed(output),
+        (_, _, Some(failure)) => Standing::Failed(failure),
+        (ImageStatus::Pending, ..) if !follows => {
+            let candidate = Candidate {
+                image,
+                request: RequestId::from(owner.uuid.to_string()),
+                input: row.get(8)?,
+                suspect: row.get(9)?,
+                round: owner.round,
+                attempts: row.get(10)?,
+            };
+            Standing::Claimable(candidate, Timestamp(row.get::<_, Option<i64>>(6)?.unwrap_or_default()))
+        }
+        (ImageStatus::Cancelled, ..) => Standing::Cancelled,
+        _ => Standing::Held,
+    })
 }
 
 fn claim(
@@ -224,7 +291,7 @@ mod tests {
     fn an_image_costs_the_same_among_a_million() {
         let folder = tempfile::tempdir().unwrap();
         let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap();
-        for statement in [FRESH, DUE, NEXT_DUE, CLAIM].into_iter().chain(settle::STATEMENTS) {
+        for statement in [FRESH, DUE, NEXT_DUE, STANDING, CLAIM].into_iter().chain(settle::STATEMENTS) {
             let plan = plan(&connection, statement);
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{statement}: {plan}");
         }

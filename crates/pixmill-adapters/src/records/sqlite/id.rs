@@ -51,15 +51,22 @@ pub(super) struct Owner {
     pub(super) num: i64,
     pub(super) uuid: Uuid,
     pub(super) status: RequestStatus,
+    pub(super) round: u32,
 }
 
-const OWNER: &str = "SELECT num, id, status FROM requests WHERE id BETWEEN ?1 AND ?2 AND status <> 'dropped'";
+const OWNER: &str =
+    "SELECT num, id, status, round FROM requests WHERE id BETWEEN ?1 AND ?2 AND status <> 'dropped'";
 
 fn read_owner(connection: &Connection, first: &str, last: &str) -> rusqlite::Result<Option<Owner>> {
     connection
         .prepare_cached(OWNER)?
         .query_row([first, last], |row| {
-            Ok(Owner { num: row.get(0)?, uuid: uuid_in(row, 1)?, status: status_in(row, 2)? })
+            Ok(Owner {
+                num: row.get(0)?,
+                uuid: uuid_in(row, 1)?,
+                status: status_in(row, 2)?,
+                round: row.get(3)?,
+            })
         })
         .optional()
 }

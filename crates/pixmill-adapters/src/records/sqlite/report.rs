@@ -179,7 +179,8 @@ fn rows(connection: &Connection, id: &RequestId, first: u64, most: usize) -> Res
     Ok(found.into_iter().map(|(row, _)| row).collect())
 }
 
-fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Result<Slot> {
+/// How an image stands, by its columns `status, output, bytes_before, bytes_after, code, message`, which come first.
+pub(super) fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Result<Slot> {
     let status: i64 = image.get(0)?;
     let status = ImageStatus::ALL
         .into_iter()

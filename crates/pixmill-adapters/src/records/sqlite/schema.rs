@@ -14,7 +14,15 @@ use super::fault::{fault, file_fault};
 
 /// Every change of the schema, oldest first. What is published is never edited.
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
-const STEPS: &[M<'static>] = &[M::up(include_str!("schema.sql")), M::up(include_str!("outbox.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("schema.sql")), M::up(include_str!("outbox.sql")), M::up(FEEDER)];
+
+/// The one right to feed a shared queue: whose it is, and until when.
+const FEEDER: &str = "CREATE TABLE feeder (
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  token INTEGER NOT NULL,
+  until INTEGER NOT NULL
+) STRICT";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Ports, Scope};
+use super::lead::Lead;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
 use crate::model::time::Timestamp;
@@ -15,8 +16,17 @@ const READ: usize = 1_000;
 const DUE_EVERY: Duration = Duration::from_millis(250);
 const REQUESTS_EVERY: Duration = Duration::from_secs(1);
 
+/// How often, while all that is due is in the window already.
+const DUE_KNOWN_EVERY: Duration = Duration::from_secs(1);
+
 /// How often records are asked at least: upkeep and other processes put images back too.
 const DUE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
+
+/// A shared queue may lose jobs, or end them without an end in records; and a request may grow. So what was fed once is
+/// fed again after a while: soon where that added anything, then less and less often, but often where the window is empty.
+const AGAIN_FIRST: Duration = Duration::from_secs(1);
+const AGAIN_EMPTY: Duration = Duration::from_secs(4);
+const AGAIN_LAST: Duration = Duration::from_secs(64);
 
 struct Cursor {
     request: RequestId,
@@ -24,31 +34,47 @@ struct Cursor {
     exhausted: bool,
 }
 
-/// The feeder. Fresh images are read once, in order; whatever is put back returns through what is due.
+impl Cursor {
+    fn new(request: RequestId) -> Self {
+        Cursor { request, after: None, exhausted: false }
+    }
+}
+
+/// The feeder. Fresh images are read in order; whatever is put back returns through what is due.
 pub(super) struct Feed {
     ports: Ports,
     scope: Scope,
+    lead: Lead,
+    leads: bool,
     cursors: Vec<Cursor>,
     turn: usize,
     requests_at: Timestamp,
     due_at: Timestamp,
+    /// The window, as far as it is known: the most room there ever was.
+    window: usize,
+    fed_at: Timestamp,
+    again_after: Duration,
 }
 
 impl Feed {
     pub(super) fn new(ports: Ports, scope: Scope) -> Self {
         let cursors = match &scope {
-            Scope::Request(request) => {
-                vec![Cursor { request: request.clone(), after: None, exhausted: false }]
-            }
+            Scope::Request(request) => vec![Cursor::new(request.clone())],
             Scope::All => Vec::new(),
         };
+        let now = ports.clock.now();
         Feed {
+            lead: Lead::new(ports.queue.is_shared(), now),
+            leads: false,
             ports,
             scope,
             cursors,
             turn: 0,
             requests_at: Timestamp::default(),
             due_at: Timestamp::default(),
+            window: 0,
+            fed_at: now,
+            again_after: AGAIN_FIRST,
         }
     }
 
@@ -60,36 +86,69 @@ impl Feed {
     /// An image left; it may be due again at a time.
     pub(super) fn left(&mut self, delivered: &Delivered, now: Timestamp) {
         let due = match delivered {
-            Delivered::Later(at) => *at,
+            Delivered::Retried { at, .. } | Delivered::PutOff(at) => *at,
             Delivered::Returned => now,
-            Delivered::Ended => return,
+            Delivered::Completed(_) | Delivered::Failed(_) => return,
         };
         self.due_at = self.due_at.min(due);
     }
 
-    /// Fills the window.
+    /// Fills the window, if it is this process that feeds it.
     pub(super) async fn top_up(&mut self, now: Timestamp) -> Result<(), Fault> {
+        let led = std::mem::take(&mut self.leads);
+        if !self.lead.is_ours(&*self.ports.records, now).await? {
+            return Ok(());
+        }
+        if !led {
+            // Whoever fed before knew how far it had come; the queue passes over what it holds.
+            self.start_over();
+        }
+        self.leads = true;
         self.find_requests(now).await?;
         let room = self.ports.queue.room().await?;
-        if room < READ {
+        self.window = self.window.max(room);
+        if room == 0 || room < READ.min(self.window / 2) {
             return Ok(());
         }
         if self.due_at <= now {
             self.add_due(now).await?;
         }
-        self.add_fresh(room).await
+        self.feed_again(room, now);
+        self.add_fresh(room, now).await
+    }
+
+    /// Lets another process feed.
+    pub(super) async fn close(&mut self) -> Result<(), Fault> {
+        self.lead.give_back(&*self.ports.records, self.ports.clock.now()).await
+    }
+
+    fn start_over(&mut self) {
+        for cursor in &mut self.cursors {
+            *cursor = Cursor::new(cursor.request.clone());
+        }
+    }
+
+    /// Starts over when it is time to look for what has been lost.
+    fn feed_again(&mut self, room: usize, now: Timestamp) {
+        let longest = if room >= self.window { AGAIN_EMPTY } else { AGAIN_LAST };
+        let time = now >= self.fed_at + self.again_after.min(longest);
+        if self.scope == Scope::All && time && self.cursors.iter().all(|cursor| cursor.exhausted) {
+            self.start_over();
+            self.fed_at = now;
+            self.again_after = (self.again_after * 2).min(AGAIN_LAST);
+        }
     }
 
     async fn find_requests(&mut self, now: Timestamp) -> Result<(), Fault> {
         if self.scope != Scope::All || now < self.requests_at {
             return Ok(());
         }
-        self.requests_at = now + REQUESTS_EVERY;
         let open = self.ports.records.open_requests().await?;
+        self.requests_at = now + REQUESTS_EVERY;
         self.cursors.retain(|cursor| open.contains(&cursor.request));
         for request in open {
             if !self.cursors.iter().any(|cursor| cursor.request == request) {
-                self.cursors.push(Cursor { request, after: None, exhausted: false });
+                self.cursors.push(Cursor::new(request));
             }
         }
         Ok(())
@@ -101,33 +160,49 @@ impl Feed {
             Scope::All => None,
         };
         let (due, next) = self.ports.records.due(request, now, READ).await?;
-        let again = now + if due.is_empty() { DUE_AT_LEAST_EVERY } else { DUE_EVERY };
-        self.due_at = next.map_or(again, |next| next.min(again));
-        self.ports.queue.add(due).await
+        let any = !due.is_empty();
+        let new = self.ports.queue.add(due).await? > 0;
+        let pause = match (any, new) {
+            (false, _) => DUE_AT_LEAST_EVERY,
+            (true, false) => DUE_KNOWN_EVERY,
+            (true, true) => DUE_EVERY,
+        };
+        self.due_at = next.map_or(now + pause, |next| next.min(now + pause));
+        Ok(())
     }
 
-    /// Requests take turns, so that one with a million images does not starve one with ten.
-    async fn add_fresh(&mut self, room: usize) -> Result<(), Fault> {
+    /// Requests take turns, image by image, so that one with a million images does not starve one with ten.
+    async fn add_fresh(&mut self, room: usize, now: Timestamp) -> Result<(), Fault> {
         let waiting = self.cursors.iter().filter(|cursor| !cursor.exhausted).count();
         if waiting == 0 {
             return Ok(());
         }
         let share = (room / waiting).clamp(1, READ);
-        let mut left = room;
+        let (mut left, mut read, mut moved) = (room, Vec::new(), Vec::new());
         for _ in 0..self.cursors.len() {
             self.turn = (self.turn + 1) % self.cursors.len();
-            let cursor = &mut self.cursors[self.turn];
+            let cursor = &self.cursors[self.turn];
             if cursor.exhausted || left == 0 {
                 continue;
             }
             let most = share.min(left);
             let fresh = self.ports.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
-            cursor.exhausted = fresh.len() < most;
-            if let Some(last) = fresh.last() {
-                cursor.after = Some(last.image.clone());
-            }
             left -= fresh.len();
-            self.ports.queue.add(fresh).await?;
+            let after = fresh.last().map(|last| last.image.clone()).or_else(|| cursor.after.clone());
+            moved.push((self.turn, after, fresh.len() < most));
+            read.push(fresh.into_iter());
+        }
+        let mut fresh = in_turn(read).peekable();
+        while fresh.peek().is_some() {
+            if self.ports.queue.add(fresh.by_ref().take(READ).collect()).await? > 0 {
+                self.fed_at = now;
+                self.again_after = AGAIN_FIRST;
+            }
+        }
+        // Only now are they fed: a fault before leaves the cursors where they were.
+        for (turn, after, exhausted) in moved {
+            self.cursors[turn].after = after;
+            self.cursors[turn].exhausted = exhausted;
         }
         Ok(())
     }
@@ -140,5 +215,34 @@ impl Feed {
         }
         let found = self.ports.records.request(request).await?;
         Ok(found.is_none_or(|request| !request.status.is_open()))
+    }
+}
+
+/// The first of each, then the second of each, and so on.
+fn in_turn<T>(mut rows: Vec<impl Iterator<Item = T>>) -> impl Iterator<Item = T> {
+    let mut turn = 0;
+    std::iter::from_fn(move || {
+        while !rows.is_empty() {
+            turn %= rows.len();
+            match rows[turn].next() {
+                Some(next) => {
+                    turn += 1;
+                    return Some(next);
+                }
+                None => drop(rows.remove(turn)),
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_take_turns() {
+        let rows = vec!["abc".chars(), "".chars(), "1".chars(), "xy".chars()];
+        assert_eq!(in_turn(rows).collect::<String>(), "a1xbyc");
     }
 }

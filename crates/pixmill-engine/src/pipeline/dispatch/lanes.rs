@@ -11,21 +11,15 @@ use crate::fault::Fault;
 use crate::model::image::Candidate;
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
+use crate::port::queue::Job;
 
 /// Names a lane: scheme, host and port.
 pub(super) type LaneName = Arc<str>;
 
-/// An image in a lane.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Parked {
-    pub(super) candidate: Candidate,
-    pub(super) source: Result<Source, Fault>,
-}
-
 /// An image that may start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Started {
-    pub(super) parked: Parked,
+    pub(super) job: Job,
     pub(super) lane: LaneName,
     /// Its origin has been given up: end it with this, ask nobody.
     pub(super) given_up: Option<Fault>,
@@ -44,7 +38,7 @@ pub(super) enum Asked {
 
 #[derive(Debug)]
 struct Lane {
-    waiting: VecDeque<Parked>,
+    waiting: VecDeque<Job>,
     under_way: usize,
     /// Narrowed by 429 and 503, widened again by answers.
     width: usize,
@@ -60,7 +54,7 @@ pub(super) struct Lanes {
     /// Lanes in which images wait, in turn.
     ring: VecDeque<LaneName>,
     /// Images whose last attempt ended in a crash: each is tried alone.
-    suspects: VecDeque<Parked>,
+    suspects: VecDeque<Job>,
     /// A suspect is under way.
     alone: bool,
     parked: usize,
@@ -90,19 +84,22 @@ impl Lanes {
         self.parked
     }
 
-    /// Adds an image at the end of its lane.
-    pub(super) fn park(&mut self, candidate: Candidate) {
-        let source = Source::parse(&candidate.input);
-        let name = source.as_ref().map_or_else(|_| "invalid:".to_owned(), Source::origin);
-        let suspect = candidate.suspect;
-        let parked = Parked { candidate, source };
+    /// Images that were started and have not left.
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// Adds a job's image at the end of its lane.
+    pub(super) fn park(&mut self, job: Job, candidate: &Candidate) {
         self.parked += 1;
-        if suspect {
-            self.suspects.push_back(parked);
+        if candidate.suspect {
+            self.suspects.push_back(job);
             return;
         }
+        let source = Source::parse(&candidate.input);
+        let name = source.map_or_else(|_| "invalid:".to_owned(), |source| source.origin());
         let lane = self.lane(name.into());
-        self.lanes.get_mut(&lane).expect("just made").waiting.push_back(parked);
+        self.lanes.get_mut(&lane).expect("just made").waiting.push_back(job);
     }
 
     /// The lane of that name, made and put into the ring when nothing waited in it.
@@ -133,14 +130,14 @@ impl Lanes {
             let name = self.ring.pop_front().expect("the ring is longer than the lanes passed over");
             let lane = self.lanes.get_mut(&name).expect("a lane in the ring exists");
             match lane.next(now, self.patient) {
-                Some((parked, given_up)) => {
+                Some((job, given_up)) => {
                     idle = 0;
                     self.parked -= 1;
                     self.under_way += 1;
                     if !lane.waiting.is_empty() {
                         self.ring.push_back(name.clone());
                     }
-                    started.push(Started { parked, lane: name, given_up });
+                    started.push(Started { job, lane: name, given_up });
                 }
                 None => {
                     idle += 1;
@@ -155,11 +152,11 @@ impl Lanes {
         if self.under_way > 0 {
             return Vec::new();
         }
-        let Some(parked) = self.suspects.pop_front() else { return Vec::new() };
+        let Some(job) = self.suspects.pop_front() else { return Vec::new() };
         self.parked -= 1;
         self.under_way += 1;
         self.alone = true;
-        vec![Started { parked, lane: "suspect:".into(), given_up: None }]
+        vec![Started { job, lane: "suspect:".into(), given_up: None }]
     }
 
     /// Asking its origin is over; the image itself may go on. Not to be called for images that were given up.
@@ -203,23 +200,31 @@ impl Lanes {
 
     /// Takes images out of lanes that are stuck (left alone, or asked to wait), all but `keep` of each, and fewer where
     /// there are many.
-    pub(super) fn take_stuck(&mut self, now: Timestamp, keep: usize) -> Vec<Candidate> {
+    pub(super) fn take_stuck(&mut self, now: Timestamp, keep: usize) -> Vec<Job> {
         let keep = keep.min(self.parked / (2 * self.lanes.len().max(1))).max(1);
         let mut taken = Vec::new();
         for lane in self.lanes.values_mut() {
             let waits = lane.breaker.is_open() || lane.not_before > now;
             if waits && lane.waiting.len() > keep {
-                taken.extend(lane.waiting.drain(keep..).map(|parked| parked.candidate));
+                taken.extend(lane.waiting.drain(keep..));
             }
         }
         self.parked -= taken.len();
         taken
     }
+
+    /// Takes all that wait.
+    pub(super) fn take_all(&mut self) -> Vec<Job> {
+        self.parked = 0;
+        self.ring.clear();
+        let waiting = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..));
+        waiting.chain(self.suspects.drain(..)).collect()
+    }
 }
 
 impl Lane {
     /// The next image that may start, if one may.
-    fn next(&mut self, now: Timestamp, patient: bool) -> Option<(Parked, Option<Fault>)> {
+    fn next(&mut self, now: Timestamp, patient: bool) -> Option<(Job, Option<Fault>)> {
         let verdict = self.breaker.verdict(now, patient);
         let given_up = match verdict {
             Verdict::GiveUp(fault) => Some(fault),
@@ -233,9 +238,9 @@ impl Lane {
                 None
             }
         };
-        let parked = self.waiting.pop_front()?;
+        let job = self.waiting.pop_front()?;
         self.under_way += usize::from(given_up.is_none());
-        Some((parked, given_up))
+        Some((job, given_up))
     }
 
     /// When it wakes by itself: not when it waits for its own images.
@@ -252,22 +257,27 @@ impl Lane {
 mod tests {
     use super::*;
     use crate::code::Code;
+    use crate::model::id::{ImageId, RequestId};
 
     const NOW: Timestamp = Timestamp(1_000_000);
 
-    fn candidate(number: usize, host: &str) -> Candidate {
-        Candidate {
-            image: format!("image-{host}-{number}").as_str().into(),
-            request: "request".into(),
-            input: format!("http://{host}/{number}.jpg"),
-            suspect: false,
-        }
+    fn park(lanes: &mut Lanes, number: usize, host: &str, suspect: bool) {
+        let (image, request) = (ImageId::from(format!("image-{host}-{number}")), RequestId::from("request"));
+        let job = Job {
+            id: image.as_str().into(),
+            image: image.clone(),
+            request: request.clone(),
+            candidate: None,
+            retries: None,
+        };
+        let input = format!("http://{host}/{number}.jpg");
+        lanes.park(job, &Candidate { image, request, input, suspect, round: 1, attempts: 0 });
     }
 
     fn lanes(hosts: &[(&str, usize)]) -> Lanes {
         let mut lanes = Lanes::new(8, true, Duration::from_secs(60));
         for (host, count) in hosts {
-            (0..*count).for_each(|number| lanes.park(candidate(number, host)));
+            (0..*count).for_each(|number| park(&mut lanes, number, host, false));
         }
         lanes
     }
@@ -328,12 +338,12 @@ mod tests {
     #[test]
     fn a_suspect_is_tried_alone() {
         let mut lanes = lanes(&[("a", 2)]);
-        lanes.park(Candidate { suspect: true, ..candidate(9, "b") });
+        park(&mut lanes, 9, "b", true);
         assert_eq!(lanes.start(NOW, 64).len(), 1);
         assert!(lanes.start(NOW, 64).is_empty(), "nothing starts beside a suspect");
         lanes.left();
         assert_eq!(lanes.start(NOW, 64).len(), 2);
-        lanes.park(Candidate { suspect: true, ..candidate(9, "b") });
+        park(&mut lanes, 9, "b", true);
         assert!(lanes.start(NOW, 64).is_empty(), "a suspect waits until nothing is under way");
     }
 
@@ -354,5 +364,13 @@ mod tests {
         let taken = lanes.take_stuck(NOW, 10);
         assert_eq!(taken.len(), 22);
         assert_eq!(lanes.parked(), 10 + 32);
+    }
+
+    #[test]
+    fn all_that_waits_can_be_taken_out() {
+        let mut lanes = lanes(&[("a", 9), ("b", 2)]);
+        park(&mut lanes, 9, "b", true);
+        assert_eq!(lanes.take_all().len(), 12);
+        assert!(lanes.parked() == 0 && lanes.start(NOW, 64).is_empty());
     }
 }

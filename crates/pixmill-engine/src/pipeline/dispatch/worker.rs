@@ -12,15 +12,16 @@ use super::super::budget::Budget;
 use super::super::fetch::{Fetch, Fetched};
 use super::super::recompress::Recompress;
 use super::super::save::Save;
-use super::super::settle::{Settler, after_fault};
+use super::super::settle::{Patience, Settler, after_fault};
 use super::super::{Ended, Ports, Scope, Settings, Watcher};
 use super::Signal;
 use super::lanes::{Asked, Started};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
-use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Output, Settlement};
+use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
 use crate::model::source::Source;
+use crate::model::time::Timestamp;
 use crate::port::queue::Delivered;
 
 /// Requests whose recipes are remembered.
@@ -43,6 +44,8 @@ pub(in super::super) struct Worker {
 /// How work on an image came to its end here.
 enum End {
     Outcome(Outcome),
+    /// To be tried again at this time, because of this.
+    Retry(Timestamp, Fault),
     /// Not the image's fault: hand it back and stop.
     Fatal(Fault),
 }
@@ -79,27 +82,27 @@ impl Worker {
     /// Works on one image until it is settled.
     pub(super) async fn work(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
         let before = self.ports.clock.now();
+        // What records hold is worked on, whatever the job says.
+        let source = Source::parse(&claim.input);
         let asked = started.given_up.is_none();
-        let fetched = match (&started.given_up, &started.parked.source) {
+        let fetched = match (&started.given_up, &source) {
             (Some(fault), _) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
             (None, Err(fault)) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
             (None, Ok(source)) => self.fetched(source, &claim, &started, &signals).await,
         };
         let fetching = self.ports.clock.now().since(before);
-        if asked && started.parked.source.is_err() {
+        if asked && source.is_err() {
             let _ = signals.send(Signal::Asked { lane: started.lane.clone(), asked: Asked::Skipped });
         }
-        let end = match (fetched, &started.parked.source) {
-            (Ok(fetched), Ok(source)) => self.finished(&claim, source, fetched).await,
+        let end = match (fetched, &source) {
+            (Ok(fetched), Ok(source)) => self.finished(&claim, source, fetched, &started).await,
             (Err(end), _) => end,
             (Ok(_), Err(fault)) => End::Outcome(Outcome::Failed(Failure::from(fault.clone()))),
         };
-        let outcome = match end {
-            End::Outcome(outcome) => outcome,
-            End::Fatal(fault) => self.stop_for(fault),
-        };
-        let delivered = self.settled(&claim, outcome, &started, fetching).await;
-        let _ = signals.send(Signal::Left { job: started.parked.candidate, delivered, asked });
+        let origin = source.map_or_else(|_| String::new(), |source| source.origin());
+        let delivered = self.settled(&claim, end, origin, fetching).await;
+        let (job, image) = (started.job.id, started.job.image);
+        let _ = signals.send(Signal::Left { job, image, delivered, asked });
     }
 
     /// Fetches, and frees the connection.
@@ -124,12 +127,12 @@ impl Worker {
         let _ = signals.send(Signal::Asked { lane: started.lane.clone(), asked });
         match fetched {
             None => Err(End::Outcome(Outcome::GivenBack)),
-            Some(fetched) => fetched.map_err(|fault| self.after(fault, claim)),
+            Some(fetched) => fetched.map_err(|fault| self.after(fault, claim, started)),
         }
     }
 
     /// Recompresses and saves what was fetched.
-    async fn finished(&self, claim: &Claim, source: &Source, fetched: Fetched) -> End {
+    async fn finished(&self, claim: &Claim, source: &Source, fetched: Fetched, started: &Started) -> End {
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => return End::Outcome(Outcome::GivenBack),
@@ -142,7 +145,7 @@ impl Worker {
         fail::fail_point!("after_save");
         match saved {
             Ok(output) => End::Outcome(Outcome::Completed(output)),
-            Err(fault) => self.after(fault, claim),
+            Err(fault) => self.after(fault, claim, started),
         }
     }
 
@@ -171,16 +174,18 @@ impl Worker {
     }
 
     /// What a fault makes of the image, or of the whole pipeline.
-    fn after(&self, fault: Fault, claim: &Claim) -> End {
-        match fault.code {
-            Code::DiskFull | Code::DiskReadOnly | Code::BackendUnavailable => End::Fatal(fault),
-            _ => End::Outcome(after_fault(
-                fault,
-                claim.attempt,
-                self.settings.attempts,
-                self.settings.longest_retry_after,
-                self.ports.clock.now(),
-            )),
+    fn after(&self, fault: Fault, claim: &Claim, started: &Started) -> End {
+        if matches!(fault.code, Code::DiskFull | Code::DiskReadOnly | Code::BackendUnavailable) {
+            return End::Fatal(fault);
+        }
+        let patience = Patience {
+            attempts: started.job.retries.map_or(self.settings.attempts, |retries| retries.attempts),
+            backoff: started.job.retries.and_then(|retries| retries.backoff),
+            longest_retry_after: self.settings.longest_retry_after,
+        };
+        match after_fault(fault.clone(), claim.attempt, patience, self.ports.clock.now()) {
+            Outcome::Retry(at) => End::Retry(at, fault),
+            outcome => End::Outcome(outcome),
         }
     }
 
@@ -191,39 +196,47 @@ impl Worker {
     }
 
     /// Has the end written, shows it if it won, and says what the queue need know.
-    async fn settled(
-        &self,
-        claim: &Claim,
-        outcome: Outcome,
-        started: &Started,
-        fetching: Duration,
-    ) -> Delivered {
+    async fn settled(&self, claim: &Claim, end: End, origin: String, fetching: Duration) -> Delivered {
         fail::fail_point!("before_settle");
-        let settlement =
-            Settlement { image: claim.image.clone(), token: claim.token, outcome: outcome.clone() };
+        let (outcome, delivered) = match end {
+            End::Outcome(Outcome::Completed(output)) => {
+                (Outcome::Completed(output.clone()), Delivered::Completed(output))
+            }
+            End::Outcome(Outcome::Failed(failure)) => {
+                (Outcome::Failed(failure.clone()), Delivered::Failed(failure))
+            }
+            End::Outcome(outcome) => (outcome, Delivered::Returned),
+            End::Retry(at, fault) => (Outcome::Retry(at), Delivered::Retried { at, fault }),
+            End::Fatal(fault) => (self.stop_for(fault), Delivered::Returned),
+        };
+        let settlement = Settlement { image: claim.image.clone(), token: claim.token, outcome };
         let won = self.settler.settle(settlement).await;
         fail::fail_point!("after_settle");
-        let (delivered, status, output, code) = match outcome {
-            Outcome::Retry(at) => return Delivered::Later(at),
-            Outcome::GivenBack => return Delivered::Returned,
-            Outcome::Completed(output) => (Delivered::Ended, ImageStatus::Completed, Some(output), None),
-            Outcome::Failed(failure) => (Delivered::Ended, ImageStatus::Failed, None, Some(failure.code)),
-        };
         if won != Some(true) {
             // Its lease was taken away meanwhile, so records may have put it back.
             return Delivered::Returned;
         }
+        self.show(claim, &delivered, origin, fetching);
+        delivered
+    }
+
+    /// Shows an end to whoever watches.
+    fn show(&self, claim: &Claim, delivered: &Delivered, origin: String, fetching: Duration) {
+        let (status, output, code) = match delivered {
+            Delivered::Completed(output) => (ImageStatus::Completed, Some(output), None),
+            Delivered::Failed(failure) => (ImageStatus::Failed, None, Some(failure.code)),
+            _ => return,
+        };
         self.watcher.ended(Ended {
             row: claim.row,
             position: claim.position,
-            origin: started.parked.source.as_ref().map_or_else(|_| String::new(), Source::origin),
+            origin,
             status,
             code,
-            bytes_before: output.as_ref().map_or(0, |output: &Output| output.bytes_before),
-            bytes_after: output.as_ref().map_or(0, |output| output.bytes_after),
+            bytes_before: output.map_or(0, |output| output.bytes_before),
+            bytes_after: output.map_or(0, |output| output.bytes_after),
             attempt: claim.attempt,
             fetching,
         });
-        delivered
     }
 }

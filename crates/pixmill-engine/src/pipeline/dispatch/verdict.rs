@@ -1,0 +1,96 @@
+//! What is done with a job whose image records had to be asked about.
+
+use std::time::Duration;
+
+use crate::code::Code;
+use crate::model::image::{Candidate, Failure, Standing};
+use crate::model::time::Timestamp;
+use crate::port::queue::{Delivered, Job};
+
+/// When a job is looked at again whose image somebody else works on.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// What is done with a job.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its image may be claimed.
+    Start(Candidate),
+    /// There is nothing to do for it now.
+    Finish(Delivered),
+}
+
+/// Judges a job by how its image stands.
+pub(super) fn verdict(job: &Job, standing: Standing, now: Timestamp) -> Verdict {
+    let failed = |code, message: String| Verdict::Finish(Delivered::Failed(Failure { code, message }));
+    match standing {
+        Standing::Claimable(candidate, _) if candidate.request != job.request => failed(
+            Code::JobUnknown,
+            format!("image {} does not belong to request {}, which the job names", job.image, job.request),
+        ),
+        Standing::Claimable(candidate, from) if from <= now => Verdict::Start(candidate),
+        Standing::Claimable(_, from) => Verdict::Finish(Delivered::PutOff(from)),
+        Standing::Held => Verdict::Finish(Delivered::PutOff(now + LOOK_AGAIN)),
+        Standing::Completed(output) => Verdict::Finish(Delivered::Completed(output)),
+        Standing::Failed(failure) => Verdict::Finish(Delivered::Failed(failure)),
+        Standing::Cancelled => {
+            failed(Code::RequestCancelled, format!("request {} was cancelled", job.request))
+        }
+        Standing::Unknown => failed(
+            Code::JobUnknown,
+            format!("there is no image {} of request {} in records", job.image, job.request),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn job(request: &str) -> Job {
+        Job { id: "7".into(), image: "image".into(), request: request.into(), candidate: None, retries: None }
+    }
+
+    fn candidate() -> Candidate {
+        Candidate {
+            image: "image".into(),
+            request: "request".into(),
+            input: "http://a/1.jpg".into(),
+            suspect: false,
+            round: 1,
+            attempts: 1,
+        }
+    }
+
+    fn code(verdict: Verdict) -> Option<Code> {
+        match verdict {
+            Verdict::Finish(Delivered::Failed(failure)) => Some(failure.code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn an_image_starts_when_its_time_has_come() {
+        let claimable = |from| Standing::Claimable(candidate(), from);
+        assert_eq!(verdict(&job("request"), claimable(NOW), NOW), Verdict::Start(candidate()));
+        let later = NOW + Duration::from_secs(3);
+        let put_off = Verdict::Finish(Delivered::PutOff(later));
+        assert_eq!(verdict(&job("request"), claimable(later), NOW), put_off);
+    }
+
+    #[test]
+    fn jobs_that_records_do_not_know_fail() {
+        assert_eq!(code(verdict(&job("request"), Standing::Unknown, NOW)), Some(Code::JobUnknown));
+        let strange = verdict(&job("another"), Standing::Claimable(candidate(), NOW), NOW);
+        assert_eq!(code(strange), Some(Code::JobUnknown));
+    }
+
+    #[test]
+    fn an_image_that_ended_ends_its_job_alike() {
+        let gone = Failure { code: Code::FetchStatus, message: "404".into() };
+        let failed = verdict(&job("request"), Standing::Failed(gone.clone()), NOW);
+        assert_eq!(failed, Verdict::Finish(Delivered::Failed(gone)));
+        assert_eq!(code(verdict(&job("request"), Standing::Cancelled, NOW)), Some(Code::RequestCancelled));
+    }
+}
