@@ -1,3 +1,4 @@
-//! Queues.
+//! Queues: a window in memory over records, or BullMQ on Redis.
 
+pub mod bullmq;
 pub mod database;

@@ -13,7 +13,7 @@ const OLDEST: u32 = 5;
 
 impl Shared {
     /// Version, clock and indexes.
-    pub(super) async fn look(&self, now: Timestamp) -> Result<Vec<Finding>, Fault> {
+    pub(super) async fn findings(&self, now: Timestamp) -> Result<Vec<Finding>, Fault> {
         let ask =
             async |command: Document| self.database.run_command(command).await.map_err(|error| fault(&error));
         let mut findings = vec![version(&ask(doc! { "buildInfo": 1 }).await?)];

@@ -31,7 +31,7 @@ const HEADER: [&str; 3] = ["S. No.", "Product Name", "Input Image Urls"];
 #[async_trait]
 impl Report for Mongodb {
     async fn look(&self, now: Timestamp) -> Vec<Finding> {
-        let looked = self.shared.look(now).await;
+        let looked = self.shared.findings(now).await;
         looked.unwrap_or_else(|fault| vec![Finding::fault("reachable", &fault)])
     }
 

@@ -1,0 +1,219 @@
+//! What our jobs look like in BullMQ, and what is read from jobs that anybody added.
+
+use std::time::Duration;
+
+use bullmq::types::{BackoffStrategy, KeepJobs, RemoveOnFinish};
+use bullmq::{BulkJob, JobOptions};
+use pixmill_engine::code::Code;
+use pixmill_engine::model::id::{ImageId, RequestId};
+use pixmill_engine::model::image::{Candidate, Failure};
+use pixmill_engine::port::queue::{Backoff, Job, Retries};
+use serde_json::{Value, json};
+
+/// The name of our jobs; that of others is not looked at.
+const NAME: &str = "process-image";
+
+/// How many of our ended jobs are kept, by their end, and for how long, in seconds.
+const KEPT: usize = 1_000;
+const KEPT_SECONDS: u64 = 86_400;
+
+/// The longest id that is believed to be one, bytes.
+const LONGEST_ID: usize = 256;
+
+/// Jobs of earlier attempts that are looked for: they live on where an attempt was put off.
+const EARLIER: u32 = 8;
+
+/// The id of the job of an attempt, from 1. Feeding an attempt twice adds one job. BullMQ forbids colons.
+fn id(image: &ImageId, round: u32, attempt: u32) -> String {
+    format!("{}-{round}-{attempt}", image.as_str().replace(':', "%3A"))
+}
+
+/// The id of the job for a candidate's next attempt.
+pub(super) fn next_id(candidate: &Candidate) -> String {
+    id(&candidate.image, candidate.round, candidate.attempts + 1)
+}
+
+/// The ids under which a candidate may still have a job, the next attempt's first.
+pub(super) fn ids(candidate: &Candidate) -> Vec<String> {
+    let next = candidate.attempts + 1;
+    let attempts = (next.saturating_sub(EARLIER).max(1)..=next).rev();
+    attempts.map(|attempt| id(&candidate.image, candidate.round, attempt)).collect()
+}
+
+/// Whether this is the id of one of our jobs for the image, and for which round and attempt.
+fn ours(id_of_job: &str, image: &ImageId) -> Option<(u32, u32)> {
+    let mut parts = id_of_job.rsplitn(3, '-');
+    let (attempt, round) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    (id(image, round, attempt) == id_of_job).then_some((round, attempt))
+}
+
+/// A job of ours for a candidate's next attempt.
+pub(super) fn bulk_job(candidate: &Candidate) -> BulkJob {
+    let keep =
+        || RemoveOnFinish::Options(KeepJobs { age: Some(KEPT_SECONDS), count: Some(KEPT), limit: None });
+    let data = json!({
+        "requestId": candidate.request.as_str(),
+        "imageId": candidate.image.as_str(),
+        "inputUrl": candidate.input,
+    });
+    let options = JobOptions {
+        job_id: Some(next_id(candidate)),
+        remove_on_complete: Some(keep()),
+        remove_on_fail: Some(keep()),
+        ..JobOptions::default()
+    };
+    BulkJob::with_options(NAME, data, options)
+}
+
+/// Reads a job that was taken.
+///
+/// # Errors
+/// `job.invalid`, which names the field.
+pub(super) fn read(job: &bullmq::Job) -> Result<Job, Failure> {
+    let field = |name: &str| match job.data().get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        Some(Value::String(_)) => Err(invalid(format!("{name} in the job's data is empty"))),
+        Some(other) => Err(invalid(format!("{name} in the job's data is {}, not a text", kind(other)))),
+        None if job.data().is_object() => Err(invalid(format!("{name} is missing in the job's data"))),
+        None => Err(invalid(format!("the job's data is {}, not an object", kind(job.data())))),
+    };
+    let (request, image, input) = (field("requestId")?, field("imageId")?, field("inputUrl")?);
+    for (name, id) in [("requestId", request), ("imageId", image)] {
+        if id.len() > LONGEST_ID {
+            return Err(invalid(format!("{name} in the job's data is longer than {LONGEST_ID} bytes")));
+        }
+    }
+    let (image, request) = (ImageId::from(image), RequestId::from(request));
+    let ours = ours(job.id(), &image);
+    // Only a first attempt that was never delivered before is as it was when it was fed.
+    let fresh = |&(_, attempt): &(u32, u32)| attempt == 1 && job.attempts_started() <= 1;
+    Ok(Job {
+        id: job.id().into(),
+        candidate: ours.filter(fresh).map(|(round, _)| Candidate {
+            image: image.clone(),
+            request: request.clone(),
+            input: input.to_owned(),
+            suspect: false,
+            round,
+            attempts: 0,
+        }),
+        retries: if ours.is_none() { retries(job.opts()) } else { None },
+        image,
+        request,
+    })
+}
+
+/// Whether pixmill added a job that was read.
+pub(super) fn is_ours(job: &Job) -> bool {
+    ours(job.id.as_str(), &job.image).is_some()
+}
+
+fn retries(options: &JobOptions) -> Option<Retries> {
+    let attempts = options.attempts.filter(|attempts| *attempts > 0)?;
+    let backoff = match &options.backoff {
+        Some(BackoffStrategy::Fixed(delay)) => Some(Backoff::Fixed(Duration::from_millis(*delay))),
+        Some(BackoffStrategy::Exponential(delay)) => {
+            Some(Backoff::Exponential(Duration::from_millis(*delay)))
+        }
+        // A strategy that its producer's own workers know.
+        Some(BackoffStrategy::Custom(_)) => None,
+        None => Some(Backoff::Fixed(Duration::ZERO)),
+    };
+    Some(Retries { attempts, backoff })
+}
+
+fn invalid(message: String) -> Failure {
+    Failure { code: Code::JobInvalid, message }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn job(id: &str, data: &str, options: &str) -> bullmq::Job {
+        let fields = [("name", NAME), ("data", data), ("opts", options), ("ats", "1")];
+        let fields: HashMap<_, _> =
+            fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        bullmq::Job::from_redis_hash(id, &fields).unwrap()
+    }
+
+    const DATA: &str = r#"{"requestId":"r","imageId":"i-1","inputUrl":"http://a/1.jpg"}"#;
+
+    #[test]
+    fn our_jobs_are_known_by_their_ids() {
+        let fresh = read(&job("i-1-2-1", DATA, "{}")).unwrap();
+        let candidate = fresh.candidate.as_ref().unwrap();
+        assert_eq!((candidate.round, candidate.attempts, candidate.input.as_str()), (2, 0, "http://a/1.jpg"));
+        assert!(is_ours(&fresh));
+        let again = read(&job("i-1-2-3", DATA, "{}")).unwrap();
+        assert!(is_ours(&again) && again.candidate.is_none());
+        for id in ["7", "i-1", "i-1-2", "i-2-1-1", "x-i-1-1-1", "i-1-1-01", "i-1--1"] {
+            let foreign = read(&job(id, DATA, "{}")).unwrap();
+            assert!(!is_ours(&foreign) && foreign.candidate.is_none(), "{id}");
+        }
+    }
+
+    #[test]
+    fn an_id_with_a_colon_is_allowed() {
+        let candidate = Candidate {
+            image: "a:b".into(),
+            request: "r".into(),
+            input: "http://a/1.jpg".into(),
+            suspect: false,
+            round: 1,
+            attempts: 11,
+        };
+        assert_eq!(next_id(&candidate), "a%3Ab-1-12");
+        let ids = ids(&candidate);
+        assert_eq!((ids.len(), ids[0].as_str(), ids[8].as_str()), (9, "a%3Ab-1-12", "a%3Ab-1-4"));
+        let data = r#"{"requestId":"r","imageId":"a:b","inputUrl":"http://a/1.jpg"}"#;
+        assert!(is_ours(&read(&job("a%3Ab-1-12", data, "{}")).unwrap()));
+    }
+
+    #[test]
+    fn odd_jobs_are_refused_with_the_field() {
+        for (data, named) in [
+            ("{}", "requestId"),
+            ("", "null"),
+            ("[1]", "a list"),
+            (r#"{"requestId":"r","imageId":7,"inputUrl":"u"}"#, "imageId"),
+            (r#"{"requestId":"r","imageId":"","inputUrl":"u"}"#, "imageId"),
+            (r#"{"requestId":"r","imageId":"i"}"#, "inputUrl"),
+        ] {
+            let failure = read(&job("7", data, "{}")).unwrap_err();
+            assert_eq!(failure.code, Code::JobInvalid);
+            assert!(failure.message.contains(named), "{data}: {}", failure.message);
+        }
+        let long = format!(r#"{{"requestId":"r","imageId":"{}","inputUrl":"u"}}"#, "i".repeat(257));
+        assert!(read(&job("7", &long, "{}")).is_err());
+    }
+
+    #[test]
+    fn a_producers_word_on_retries_is_read() {
+        let read = |id, options| read(&job(id, DATA, options)).unwrap().retries;
+        assert_eq!(read("7", "{}"), None);
+        assert_eq!(read("7", r#"{"attempts":0}"#), None);
+        let exponential =
+            read("7", r#"{"attempts":3,"backoff":{"type":"exponential","delay":200}}"#).unwrap();
+        assert_eq!(exponential.attempts, 3);
+        assert_eq!(exponential.backoff, Some(Backoff::Exponential(Duration::from_millis(200))));
+        let at_once = read("7", r#"{"attempts":2}"#).unwrap();
+        assert_eq!(at_once.backoff, Some(Backoff::Fixed(Duration::ZERO)));
+        let custom = read("7", r#"{"attempts":2,"backoff":{"type":"own"}}"#).unwrap();
+        assert_eq!(custom.backoff, None);
+        assert_eq!(read("i-1-1-1", r#"{"attempts":3}"#), None, "ours are records' business");
+    }
+}

@@ -1,0 +1,283 @@
+//! Queue `redis://` on a Redis of its own: what it promises beside the suite of its port.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bullmq::types::{BackoffStrategy, JobProgress};
+use bullmq::{BulkJob, JobOptions, QueueOptions};
+use pixmill_adapters::queue::bullmq::{BullQueue, Settings, inspect};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::image::{Candidate, Failure, Output};
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::queue::{Backoff, Delivered, Queue, Retries};
+use pixmill_testkit::queue::{await_room, candidates, suite, take};
+use pixmill_testkit::services::redis::{Persistence, Redis};
+use serde_json::{Value, json};
+
+/// A queue that works with little.
+fn settings(redis: &Redis, name: &str) -> Settings {
+    Settings { name: name.into(), window: 100, hold: 100, ..Settings::new(redis.url()) }
+}
+
+/// Runs a command, such as `INFO`.
+async fn command<T: redis::FromRedisValue>(redis: &Redis, database: u8, words: &[&str]) -> T {
+    let client = redis::Client::open(format!("{}/{database}", redis.url())).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
+}
+
+async fn open(settings: Settings) -> Arc<dyn Queue> {
+    Arc::new(BullQueue::connect(settings).await.unwrap())
+}
+
+/// The same queue, as another program sees it.
+async fn seen(settings: &Settings) -> bullmq::Queue {
+    let mut options = QueueOptions::default();
+    options.connection.url = settings.url.clone();
+    bullmq::Queue::with_options(&settings.name, options).await.unwrap()
+}
+
+fn from_now(wait: Duration) -> Timestamp {
+    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + wait;
+    Timestamp(i64::try_from(at.as_millis()).unwrap())
+}
+
+async fn within_reason<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
+    let until = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = condition().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < until, "{what} did not come about");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn output() -> Output {
+    Output { location: "https://cdn.example/1.jpg".into(), bytes_before: 1000, bytes_after: 300 }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_conforms() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let number = AtomicUsize::new(0);
+    suite(async || {
+        open(settings(&redis, &format!("queue-{}", number.fetch_add(1, Ordering::Relaxed)))).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_are_shown_with_reason_value_progress_and_log() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = settings(&redis, "ends");
+    let (queue, seen) = (open(settings.clone()).await, seen(&settings).await);
+    queue.add(candidates(0..2)).await.unwrap();
+    let jobs = take(&queue, 2).await;
+    queue.finish(&jobs[0].id, Delivered::Completed(output()));
+    let gone = Failure { code: Code::FetchStatus, message: "the server answered 404".into() };
+    queue.finish(&jobs[1].id, Delivered::Failed(gone));
+    await_room(&queue, 100).await;
+
+    let job = seen.get_job(jobs[0].id.as_str()).await.unwrap().unwrap();
+    assert_eq!(job.id(), format!("{}-1-1", jobs[0].image));
+    assert_eq!(job.name(), "process-image");
+    let fed = &candidates(0..1)[0];
+    assert_eq!(
+        job.data(),
+        &json!({"requestId": fed.request.as_str(), "imageId": fed.image.as_str(), "inputUrl": fed.input})
+    );
+    let value: Value = serde_json::from_str(job.returnvalue()).unwrap();
+    assert_eq!(value, json!({"secure_url": "https://cdn.example/1.jpg", "bytes": 300}));
+    assert!(matches!(job.progress(), JobProgress::Number(100.0)), "{:?}", job.progress());
+    assert_eq!(seen.get_job_logs(job.id(), 0, -1, true).await.unwrap().0.len(), 1);
+
+    let job = seen.get_job(jobs[1].id.as_str()).await.unwrap().unwrap();
+    assert!(job.is_failed().await.unwrap());
+    assert_eq!(job.failed_reason(), "fetch.status: the server answered 404");
+    assert_eq!(job.attempts_made(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transient_fault_delays_the_job_until_its_time() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = settings(&redis, "delayed");
+    let (queue, seen) = (open(settings.clone()).await, seen(&settings).await);
+    queue.add(candidates(0..1)).await.unwrap();
+    let job = take(&queue, 1).await.remove(0);
+    let fault = Fault::transient(Code::FetchStatus, "the server answered 503");
+    queue.finish(&job.id, Delivered::Retried { at: from_now(Duration::from_secs(3600)), fault });
+    let shown = async || seen.get_delayed(0, 9).await.unwrap().into_iter().next();
+    let shown = within_reason("a delayed job", shown).await;
+    assert_eq!(shown.id(), job.id.as_str());
+    assert!((3_500_000..=3_600_000).contains(&shown.delay()), "{}", shown.delay());
+    // Records feed the next attempt when its time has come there; the job lives on, so nothing is added.
+    let again = Candidate { attempts: 1, ..candidates(0..1).remove(0) };
+    assert_eq!(queue.add(vec![again]).await.unwrap(), 0);
+    assert_eq!(seen.get_job_counts().await.unwrap().delayed, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_ended_jobs_are_kept_to_the_last_thousand() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = Settings { window: 2_000, ..settings(&redis, "kept") };
+    let (queue, seen) = (open(settings.clone()).await, seen(&settings).await);
+    queue.add(candidates(0..1_100)).await.unwrap();
+    for _ in 0..11 {
+        for job in take(&queue, 100).await {
+            queue.finish(&job.id, Delivered::Completed(output()));
+        }
+    }
+    within_reason("all ended", async || (seen.get_active_count().await.unwrap() == 0).then_some(())).await;
+    assert_eq!(seen.get_completed_count().await.unwrap(), 1_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_job_comes_with_its_producers_word_on_retries() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = settings(&redis, "foreign");
+    let (queue, seen) = (open(settings.clone()).await, seen(&settings).await);
+    let data = json!({"requestId": "r", "imageId": "0123456789abcdef01234567", "inputUrl": "http://a/1.jpg"});
+    let options = JobOptions {
+        attempts: Some(3),
+        backoff: Some(BackoffStrategy::Exponential(200)),
+        priority: Some(5),
+        ..JobOptions::default()
+    };
+    seen.add("whatever", data).options(options).await.unwrap();
+    let job = take(&queue, 1).await.remove(0);
+    assert_eq!(job.image.as_str(), "0123456789abcdef01234567");
+    assert_eq!(job.candidate, None, "records must be asked");
+    let backoff = Some(Backoff::Exponential(Duration::from_millis(200)));
+    assert_eq!(job.retries, Some(Retries { attempts: 3, backoff }));
+    queue.finish(&job.id, Delivered::PutOff(from_now(Duration::from_secs(60))));
+    let delayed = async || (seen.get_delayed_count().await.unwrap() == 1).then_some(());
+    within_reason("somebody else's job is delayed, not removed", delayed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_jobs_fail_at_once_and_disturb_nobody() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = settings(&redis, "odd");
+    let (queue, seen) = (open(settings.clone()).await, seen(&settings).await);
+    let odd = [
+        json!({}),
+        json!(null),
+        json!([1, 2]),
+        json!("text"),
+        json!({"requestId": "r", "imageId": 7, "inputUrl": "u"}),
+        json!({"requestId": "r", "imageId": "i"}),
+        json!({"requestId": "", "imageId": "i", "inputUrl": "u"}),
+    ];
+    let retried = JobOptions { attempts: Some(5), ..JobOptions::default() };
+    let jobs = odd.iter().map(|data| BulkJob::with_options("odd", data, retried.clone())).collect();
+    seen.add_bulk(jobs).await.unwrap();
+    queue.add(candidates(0..1)).await.unwrap();
+    assert_eq!(take(&queue, 1).await[0].image, candidates(0..1)[0].image);
+    let all = async || (seen.get_failed_count().await.unwrap() == odd.len() as u64).then_some(());
+    within_reason("all odd jobs have failed", all).await;
+    for job in seen.get_failed(0, 99).await.unwrap() {
+        assert!(job.failed_reason().starts_with("job.invalid: "), "{}", job.failed_reason());
+    }
+}
+
+#[test]
+fn jobs_of_a_dead_worker_are_recovered() {
+    let lives = tokio::runtime::Runtime::new().unwrap();
+    let redis = lives.block_on(Redis::start(Persistence::None, &[]));
+    let settings = Settings { lock: Duration::from_secs(1), ..settings(&redis, "dead") };
+    let dies = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let queue = dies.block_on(open(settings.clone()));
+    dies.block_on(async {
+        queue.add(candidates(0..5)).await.unwrap();
+        take(&queue, 5).await;
+    });
+    // Nothing of it runs any more: its locks are not extended.
+    dies.shutdown_background();
+    drop(queue);
+    lives.block_on(async {
+        let queue = open(settings).await;
+        let jobs = take(&queue, 5).await;
+        assert!(
+            jobs.iter().all(|job| job.candidate.is_none()),
+            "what was delivered before must be asked about"
+        );
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_job_stays_locked() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = Settings { lock: Duration::from_millis(600), ..settings(&redis, "held") };
+    let (first, second) = (open(settings.clone()).await, open(settings).await);
+    first.add(candidates(0..1)).await.unwrap();
+    let held = within_reason("a job", async || {
+        let taken = first.take(1);
+        (!taken.is_empty() || !second.take(1).is_empty()).then_some(taken)
+    })
+    .await;
+    let (_, other) = if held.is_empty() { (&second, &first) } else { (&first, &second) };
+    for _ in 0..200 {
+        assert!(other.take(1).is_empty(), "another worker was given the job");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_is_not_asked_while_nothing_changes() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let queue = open(settings(&redis, "quiet")).await;
+    await_room(&queue, 100).await;
+    command::<()>(&redis, 0, &["CONFIG", "RESETSTAT"]).await;
+    for _ in 0..10_000 {
+        queue.room().await.unwrap();
+        assert!(queue.take(100).is_empty());
+    }
+    let stats: String = command(&redis, 0, &["INFO", "commandstats"]).await;
+    let calls = |command: &str| {
+        let line =
+            stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or_default();
+        line.split(['=', ',']).nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(0)
+    };
+    assert!(calls("llen") <= 3 * 40, "{stats}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_server_is_told() {
+    let redis =
+        Redis::start(Persistence::None, &["--requirepass", "right", "--maxmemory-policy", "allkeys-lru"])
+            .await;
+    let with = |userinfo: &str, rest: &str| {
+        Settings::new(redis.url().replace("redis://", &format!("redis://{userinfo}")) + rest)
+    };
+    for userinfo in ["", ":wrong@", "nobody:right@"] {
+        let fault = inspect(&with(userinfo, "")).await.unwrap_err();
+        assert_eq!((fault.code, fault.transient), (Code::BackendUnavailable, false), "{fault}");
+        assert!(fault.message.contains("password"), "{fault}");
+        assert!(!fault.message.contains("right") && !fault.message.contains("wrong@"), "{fault}");
+    }
+    let server = inspect(&with(":right@", "/3")).await.unwrap();
+    assert_eq!(server.maxmemory_policy, "allkeys-lru");
+    assert!(server.version.starts_with(|digit: char| digit.is_ascii_digit()), "{}", server.version);
+
+    let nobody = inspect(&Settings::new("redis://127.0.0.1:1")).await.unwrap_err();
+    assert_eq!((nobody.code, nobody.transient), (Code::BackendUnavailable, true), "{nobody}");
+    assert!(nobody.message.contains("127.0.0.1:1"), "{nobody}");
+    let wrong = BullQueue::connect(Settings { prefix: "a:b".into(), ..with(":right@", "") }).await;
+    assert_eq!(wrong.err().map(|fault| fault.code), Some(Code::ConfigInvalid));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn database_and_prefix_are_kept() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings =
+        Settings { prefix: "mine".into(), url: redis.url() + "/3", ..settings(&redis, "numbered") };
+    let queue = open(settings).await;
+    queue.add(candidates(0..1)).await.unwrap();
+    take(&queue, 1).await;
+    let keys: Vec<String> = command(&redis, 3, &["KEYS", "*"]).await;
+    assert!(keys.len() > 1 && keys.iter().all(|key| key.starts_with("mine:numbered:")), "{keys:?}");
+    assert_eq!(command::<u64>(&redis, 0, &["DBSIZE"]).await, 0);
+}
