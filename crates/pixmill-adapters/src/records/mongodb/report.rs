@@ -142,7 +142,7 @@ impl Shared {
             digest: string(document, "digest").to_owned(),
             rows: whole(document, "rows").unwrap_or_default(),
             row_errors: whole(document, "rowErrors").unwrap_or_default(),
-            created: created.unwrap_or(Timestamp::default()),
+            created: created.unwrap_or_default(),
             completed: completed.filter(|_| head.status == RequestStatus::Completed || !is_own(document)),
             id: head.request,
         })

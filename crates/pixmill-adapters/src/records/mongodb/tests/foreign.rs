@@ -90,7 +90,7 @@ async fn text_ids_that_read_like_object_ids_stay_text() {
     let document = doc! { "_id": &image, "requestId": &request, "inputUrl": "http://h/a.jpg" };
     records.shared.images().insert_one(document).await.unwrap();
     let image = ImageId::from(image);
-    let claims = records.claim(&[image.clone()], Lease::from(START), START).await.unwrap();
+    let claims = records.claim(std::slice::from_ref(&image), Lease::from(START), START).await.unwrap();
     let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2 };
     let (token, outcome) = (claims[0].token, Outcome::Completed(output));
     let settled = records.settle(vec![Settlement { image, token, outcome }], START).await.unwrap();
