@@ -14,6 +14,7 @@ use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed, Workspace};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::request::{NewRequest, Progress, RequestStatus};
 use pixmill_engine::model::row::{NewImage, NewRow};
 use pixmill_engine::model::source::Fingerprint;
@@ -104,6 +105,7 @@ impl World {
             recipe: Recipe::default(),
             header: "Input Image Urls".into(),
             catalogue: "catalogue.csv".into(),
+            webhook: None,
         };
         records.begin(new, now).await.unwrap();
         let row = |number: u64| {
@@ -139,6 +141,7 @@ impl World {
             timeout: Duration::from_secs(30),
             attempts: 5,
             longest_retry_after: Duration::from_secs(60),
+            lease: LEASE,
         };
         Pipeline::new(ports, settings, self.ends.clone())
     }
