@@ -8,7 +8,7 @@ use super::{End, Stop, interrupt};
 use crate::display;
 use crate::wiring::{self, Examined};
 
-/// Look at the backends of a server, and say what to do
+/// What doctor is told.
 #[derive(Debug, clap::Args)]
 #[command(
     about = "Look at the backends that 'serve' would stand on, and say what to do",
