@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use ring::digest::{self, Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
-use url::Url;
+use url::{ParseError, Url};
 
 /// Where the vendor is asked, unless the address says otherwise.
 const UPLOAD_PREFIX: &str = "https://api.cloudinary.com";
@@ -36,7 +36,11 @@ impl Account {
     /// # Errors
     /// `config.invalid`, without the secret.
     pub(super) fn parse(address: &str) -> Result<Self, Fault> {
-        let url = Url::parse(address).map_err(|_| invalid("is no URL"))?;
+        let url = Url::parse(address).map_err(|error| match error {
+            // Who is there but no host.
+            ParseError::EmptyHost => invalid("names no cloud"),
+            _ => invalid("is no URL"),
+        })?;
         if url.scheme() != "cloudinary" {
             return Err(invalid("begins with another scheme"));
         }
