@@ -79,10 +79,13 @@ impl Fleet<'_> {
     }
 }
 
+/// What is wrong with results, given how each image must end.
+type Check = dyn Fn(&[ResultRow], &[Vec<Expected>]) -> Vec<String>;
+
 /// What a loop plays on, and how its outputs are held against what they should be.
 struct Stage {
     server: Server,
-    check: Box<dyn Fn(&[ResultRow], &[Vec<Expected>]) -> Vec<String>>,
+    check: Box<Check>,
 }
 
 impl Stage {
