@@ -50,6 +50,21 @@ fn assert_is(stored: Option<Stored>, bytes: &[u8]) {
     assert!(stored.media_type.is_none_or(|kind| kind == PNG), "it is shown as something else");
 }
 
+/// Most tries at storing an output, as the pipeline has attempts: a service that is asked for much at once may say that
+/// it is overrun.
+const TRIES: u32 = 20;
+
+/// Stores an output, again after a transient fault.
+async fn put(storage: &dyn Storage, key: &str, bytes: &[u8]) -> String {
+    for _ in 1..TRIES {
+        match storage.put(key, PNG, bytes.to_vec()).await {
+            Err(fault) if fault.transient => tokio::task::yield_now().await,
+            stored => return stored.unwrap(),
+        }
+    }
+    storage.put(key, PNG, bytes.to_vec()).await.unwrap()
+}
+
 async fn an_output_is_readable_once_stored<R, F>(storage: Arc<dyn Storage>, read: &R)
 where
     R: Fn(String) -> F,
@@ -101,7 +116,7 @@ where
         tokio::spawn(async move {
             let key = format!("processed_images/{:06}/{number:06}-01.png", number / 10);
             let bytes = picture(&number.to_string(), 0);
-            (storage.put(&key, PNG, bytes.clone()).await.unwrap(), bytes)
+            (put(&*storage, &key, &bytes).await, bytes)
         })
     });
     for put in puts.collect::<Vec<_>>() {
@@ -118,9 +133,7 @@ where
     let versions: Vec<_> = (0..8).map(|number| picture(&number.to_string(), 100_000)).collect();
     let puts = versions.iter().cloned().map(|bytes| {
         let storage = storage.clone();
-        tokio::spawn(
-            async move { storage.put("processed_images/000005-01-a.png", PNG, bytes).await.unwrap() },
-        )
+        tokio::spawn(async move { put(&*storage, "processed_images/000005-01-a.png", &bytes).await })
     });
     for put in puts.collect::<Vec<_>>() {
         let stored = read(put.await.unwrap()).await.expect("it can be read");
