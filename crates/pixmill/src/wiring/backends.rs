@@ -10,10 +10,11 @@ use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
-use pixmill_engine::port::records::{Outbox, Records};
+use pixmill_engine::port::records::{Ledger, Outbox, Records};
 use pixmill_engine::port::storage::Storage;
 
 use crate::command::serve::ServeOptions;
@@ -22,7 +23,7 @@ use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
 
-/// Where the truth lives, and the events in it.
+/// Where the truth lives.
 ///
 /// # Errors
 /// `backend.unavailable` (transient while it may come back), `config.invalid`, `disk.*`.
@@ -38,6 +39,20 @@ pub(super) async fn records(options: &ServeOptions) -> Result<(Arc<dyn Records>,
             let mongodb = Arc::new(mongodb);
             Ok((mongodb.clone(), mongodb))
         }
+    }
+}
+
+/// The records, for all that the API asks of them.
+///
+/// # Errors
+/// Those of [`records`]; `config.invalid` for records that can't answer it all.
+pub(super) fn ledger(choice: &RecordsChoice) -> Result<Arc<dyn Ledger>, Fault> {
+    match choice {
+        RecordsChoice::Sqlite(file) => Ok(Arc::new(Sqlite::open(file)?)),
+        RecordsChoice::Mongodb(address) => Err(Fault::permanent(
+            Code::ConfigInvalid,
+            format!("the HTTP API and its keys do not stand on {address} yet: use sqlite:PATH, or --role worker"),
+        )),
     }
 }
 
