@@ -125,10 +125,10 @@ async fn play(seed: u64, Stage { server, check }: &Stage) -> Vec<String> {
     for worker in fleet.workers.iter().flatten() {
         worker.signal("TERM");
     }
-    let ends: Vec<_> = fleet.workers.into_iter().flatten().map(Process::exit_code).collect();
+    let stopped: Vec<_> = fleet.workers.into_iter().flatten().map(Process::stopped).collect();
     let mut wrong = check(&server.results(&request).await, &expected);
-    if ends.iter().any(|end| *end != Some(0)) {
-        wrong.push(format!("workers ended with {ends:?}"));
+    if stopped != [true; WORKERS] {
+        wrong.push(format!("of the workers, {stopped:?} stopped cleanly"));
     }
     let events = server.records.completions(&request).await.expect("records can be read");
     if events.len() != 1 {

@@ -1,5 +1,7 @@
 //! What crash loops share: all that a seed decides.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::path::Path;
 
 use pixmill_testkit::checker::Expected;

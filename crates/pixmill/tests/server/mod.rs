@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::Cursor;
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -33,6 +34,9 @@ const ECOSYSTEM: [&str; 8] = [
     "PORT",
     "RUST_LOG",
 ];
+
+/// Its number, the same on every Unix.
+const SIGTERM: i32 = 15;
 
 /// The state of a server.
 pub(crate) struct Server {
@@ -167,6 +171,13 @@ impl Process {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.0.id().to_string()]).status();
         assert!(sent.expect("kill runs").success(), "{name}");
+    }
+
+    /// Waits for the end of a process that was sent SIGTERM: whether it stopped cleanly, or had not begun to listen for
+    /// signals.
+    pub(crate) fn stopped(mut self) -> bool {
+        let status = self.0.wait().expect("pixmill ends");
+        status.code() == Some(0) || status.signal() == Some(SIGTERM)
     }
 
     /// Waits for its end and gives its exit code.
