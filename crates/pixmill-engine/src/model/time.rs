@@ -6,8 +6,8 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use time::format_description::well_known::Iso8601;
 use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
+use time::format_description::well_known::{Iso8601, Rfc3339};
 
 /// With milliseconds, always three digits of them.
 const WRITTEN: EncodedConfig =
@@ -21,6 +21,14 @@ impl Timestamp {
     /// How long after `earlier` this is; nothing when it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// From RFC 3339, or from a day alone, which means its beginning in UTC.
+    pub fn parse(text: &str) -> Option<Timestamp> {
+        let day_alone = format!("{text}T00:00:00Z");
+        let time =
+            OffsetDateTime::parse(text, &Rfc3339).or_else(|_| OffsetDateTime::parse(&day_alone, &Rfc3339));
+        i64::try_from(time.ok()?.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
     }
 }
 
@@ -55,5 +63,14 @@ mod tests {
     fn moments_are_written_with_milliseconds() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_700_000_000_120).to_string(), "2023-11-14T22:13:20.120Z");
+    }
+
+    #[test]
+    fn moments_and_days_are_read() {
+        assert_eq!(Timestamp::parse("2023-11-14T23:13:20.1209+01:00"), Some(Timestamp(1_700_000_000_120)));
+        assert_eq!(Timestamp::parse("1970-01-02"), Some(Timestamp(86_400_000)));
+        for wrong in ["", "yesterday", "2023-13-01", "2023-11-14 22:13"] {
+            assert_eq!(Timestamp::parse(wrong), None, "{wrong}");
+        }
     }
 }

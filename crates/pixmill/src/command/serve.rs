@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use pixmill_codec::Recipe;
 use pixmill_engine::model::lease::LEASE;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::pipeline::Settings;
 use url::Url;
 
@@ -13,6 +15,7 @@ use crate::config::limits::LimitFlags;
 use crate::config::listen::ListenFlags;
 use crate::config::network::NetworkFlags;
 use crate::config::queue::{QueueChoice, QueueFlags};
+use crate::config::recipe::RecipeFlags;
 use crate::config::records::{RecordsChoice, RecordsFlags};
 use crate::config::run::EngineFlags;
 use crate::config::serve::{Role, ServeFlags};
@@ -47,6 +50,9 @@ pub(super) struct ServeArgs {
     listen: ListenFlags,
 
     #[command(flatten)]
+    recipe: RecipeFlags,
+
+    #[command(flatten)]
     network: NetworkFlags,
 
     #[command(flatten)]
@@ -77,8 +83,16 @@ pub(crate) struct ServeOptions {
     pub(crate) role: Role,
     /// Where the truth lives.
     pub(crate) records: RecordsChoice,
+    /// Takes over foreign requests that changed since then.
+    pub(crate) adopt_since: Option<Timestamp>,
+    /// The recipe of requests that name none.
+    pub(crate) recipe: Recipe,
     /// What delivers images.
     pub(crate) queue: QueueChoice,
+    /// BullMQ's name of the queue.
+    pub(crate) queue_name: String,
+    /// What BullMQ's keys begin with.
+    pub(crate) queue_prefix: String,
     /// Where outputs live.
     pub(crate) storage: StorageChoice,
     /// The state folder.
@@ -106,7 +120,11 @@ impl ServeArgs {
         Ok(ServeOptions {
             role: self.serve.role,
             records: self.records.choice(&data),
+            adopt_since: self.records.adopt_since,
+            recipe: self.recipe.recipe(),
             queue: self.queue.queue,
+            queue_name: self.queue.queue_name,
+            queue_prefix: self.queue.queue_prefix,
             storage: self.storage.choice(&data),
             webhook_url: self.webhook.webhook_url,
             webhook_secret: self.webhook.signing.webhook_secret,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use pixmill_engine::model::time::Timestamp;
+
 use super::secret::Address;
 
 /// The records of a server.
@@ -12,6 +14,10 @@ pub(crate) struct RecordsFlags {
     /// sqlite:PATH, or mongodb://…/NAME or mongodb+srv://…/NAME [also read: MONGODB_URI, MONGO_URI, MONGO_URL] [default: sqlite:DATA/pixmill.db]
     #[arg(long, value_name = "URL", value_parser = records)]
     database: Option<RecordsChoice>,
+
+    /// In MongoDB, take over requests of other programs that changed since then, though they stood still for a day when pixmill first started
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub(crate) adopt_since: Option<Timestamp>,
 }
 
 /// Which records.
@@ -49,6 +55,12 @@ fn records(text: &str) -> Result<RecordsChoice, String> {
         }
         _ => Err("allowed are sqlite:PATH, mongodb://HOST/NAME and mongodb+srv://HOST/NAME".to_owned()),
     }
+}
+
+fn moment(text: &str) -> Result<Timestamp, String> {
+    Timestamp::parse(text).ok_or_else(|| {
+        "allowed are times such as 2026-01-31T12:00:00Z, and days such as 2026-01-31".to_owned()
+    })
 }
 
 #[cfg(test)]

@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use pixmill_adapters::clock::SystemClock;
+use pixmill_adapters::queue::bullmq::{self, BullQueue};
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
+use pixmill_adapters::records::mongodb::{self, Mongodb};
 use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::{Outbox, Records};
 use pixmill_engine::port::storage::Storage;
@@ -22,25 +25,48 @@ use crate::config::storage::StorageChoice;
 /// Where the truth lives, and the events in it.
 ///
 /// # Errors
-/// `backend.unavailable` (transient while it may come back), `disk.*`.
-pub(super) async fn records(choice: &RecordsChoice) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
-    match choice {
+/// `backend.unavailable` (transient while it may come back), `config.invalid`, `disk.*`.
+pub(super) async fn records(options: &ServeOptions) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
+    match &options.records {
         RecordsChoice::Sqlite(file) => {
             let sqlite = Arc::new(Sqlite::open(file)?);
             Ok((sqlite.clone(), sqlite))
         }
-        RecordsChoice::Mongodb(address) => Err(not_supported("database", address)),
+        RecordsChoice::Mongodb(address) => {
+            let settings = mongodb::Settings { recipe: options.recipe, adopt_since: options.adopt_since };
+            let mongodb = Mongodb::connect(address.reveal(), settings, SystemClock.now()).await?;
+            let mongodb = Arc::new(mongodb);
+            Ok((mongodb.clone(), mongodb))
+        }
     }
+}
+
+/// What a queue is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// To work its jobs off.
+    Working,
+    /// To look at it: every job is left to others.
+    Looking,
 }
 
 /// What delivers images.
 ///
 /// # Errors
-/// `backend.unavailable`.
-pub(super) async fn queue(options: &ServeOptions) -> Result<Arc<dyn Queue>, Fault> {
+/// `backend.unavailable` (transient while it may come back), `config.invalid`.
+pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc<dyn Queue>, Fault> {
     match &options.queue {
         QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
-        QueueChoice::Redis(address) => Err(not_supported("queue", address)),
+        QueueChoice::Redis(address) => {
+            let usual = bullmq::Settings::new(address.reveal());
+            let settings = bullmq::Settings {
+                name: options.queue_name.clone(),
+                prefix: options.queue_prefix.clone(),
+                hold: if wanted_for == Use::Working { usual.hold } else { 0 },
+                ..usual
+            };
+            Ok(Arc::new(BullQueue::connect(settings).await?))
+        }
     }
 }
 
@@ -56,8 +82,4 @@ pub(super) fn storage(choice: &StorageChoice) -> Result<Arc<dyn Storage>, Fault>
             Ok(Arc::new(Bucket::open(address.reveal(), &environment::of_clouds())?))
         }
     }
-}
-
-fn not_supported(what: &str, address: &impl std::fmt::Display) -> Fault {
-    Fault::permanent(Code::ConfigInvalid, format!("the {what} {address} is not supported by this build"))
 }

@@ -24,11 +24,11 @@ pub(crate) struct Examined {
 /// Looks at every part, one after the other, whatever is wrong with those before.
 pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
     let now = SystemClock.now();
-    let records = match backends::records(&options.records).await {
+    let records = match backends::records(options).await {
         Ok((records, _)) => checkup::records(&*records, now).await,
         Err(fault) => unreachable_because(&fault),
     };
-    let queue = match backends::queue(options).await {
+    let queue = match backends::queue(options, backends::Use::Looking).await {
         Ok(queue) => queue.look(now).await,
         Err(fault) => unreachable_because(&fault),
     };

@@ -41,10 +41,10 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
 #[async_trait]
 impl Footing for ServeOptions {
     async fn open(&self) -> Result<(Ports, Webhook), Fault> {
-        let (records, outbox) = backends::records(&self.records).await?;
+        let (records, outbox) = backends::records(self).await?;
         let ports = Ports {
             records,
-            queue: backends::queue(self).await?,
+            queue: backends::queue(self, backends::Use::Working).await?,
             storage: backends::storage(&self.storage)?,
             sandbox: sandbox(self.concurrency)?,
             origin: origin(&self.allow, self.settings.connections),
