@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bullmq::types::{BackoffStrategy, JobProgress};
 use bullmq::{BulkJob, JobOptions, QueueOptions};
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings, inspect};
+use pixmill_engine::checkup::Verdict;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::{Candidate, Failure, Output};
@@ -261,6 +262,18 @@ async fn what_is_wrong_with_a_server_is_told() {
     let server = inspect(&with(":right@", "/3")).await.unwrap();
     assert_eq!(server.maxmemory_policy, "allkeys-lru");
     assert!(server.version.starts_with(|digit: char| digit.is_ascii_digit()), "{}", server.version);
+
+    let looked = BullQueue::connect(Settings { hold: 0, ..with(":right@", "") }).await.unwrap();
+    let now = from_now(Duration::ZERO);
+    let findings = looked.look(now).await;
+    let verdicts: Vec<_> = findings.iter().map(|finding| (finding.about, finding.verdict)).collect();
+    let doubtful = ("memory", Verdict::Doubtful);
+    let well = ["version", "clock", "round trip"].map(|about| (about, Verdict::Well));
+    assert_eq!(verdicts, [well[0], well[1], doubtful, well[2]], "{findings:?}");
+    let client = redis::Client::open(with(":right@", "").url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*doctor*").query_async(&mut connection).await.unwrap();
+    assert!(keys.is_empty(), "{keys:?}");
 
     let nobody = inspect(&Settings::new("redis://127.0.0.1:1")).await.unwrap_err();
     assert_eq!((nobody.code, nobody.transient), (Code::BackendUnavailable, true), "{nobody}");

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+use pixmill_testkit::services::redis::{Persistence, Redis};
 use pixmill_testkit::storage::cloudinary::Cloudinary;
 use pixmill_testkit::storage::standin::Trouble;
 use serde_json::Value;
@@ -104,4 +105,19 @@ fn nobody_at_the_address_is_wrong() {
     let output = doctor(&["--json"], &[("CLOUDINARY_URL", &address)]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(finding(&output, "storage", "credentials").0, "wrong");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_throws_jobs_away_is_warned_of_and_left_as_it_was() {
+    let redis = Redis::start(Persistence::None, &["--maxmemory-policy", "allkeys-lru"]).await;
+    let url = redis.url();
+    let output =
+        tokio::task::spawn_blocking(move || doctor(&["--json"], &[("REDIS_URL", &url)])).await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    for about in ["version", "clock", "round trip"] {
+        assert_eq!(finding(&output, "queue", about).0, "ok", "{about}");
+    }
+    let (verdict, told) = finding(&output, "queue", "memory");
+    assert_eq!((verdict.as_str(), told.contains("allkeys-lru")), ("warning", true), "{told}");
+    assert_eq!(finding(&output, "together", "hosts").0, "warning", "records are a file of this machine");
 }

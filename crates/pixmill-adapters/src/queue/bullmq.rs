@@ -3,6 +3,7 @@
 //! The port's worker does what a Node worker does: takes jobs, extends their locks, recovers those of dead workers and
 //! ends them. Its processor hands a job over to dispatch and waits for what becomes of it. Records decide all else.
 
+mod checkup;
 mod connect;
 mod hands;
 mod job;
@@ -18,9 +19,11 @@ use bullmq::types::JobCounts;
 use bullmq::worker::WorkerEvent;
 use bullmq::{Queue as Bull, QueueOptions, Worker, WorkerOptions};
 use futures::future::try_join_all;
+use pixmill_engine::checkup::Finding;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::JobId;
 use pixmill_engine::model::image::Candidate;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 use tokio::task::JoinHandle;
 
@@ -81,8 +84,7 @@ pub struct BullQueue {
     worker: Option<Arc<Worker>>,
     hands: Arc<Hands>,
     address: Arc<Address>,
-    window: usize,
-    hold: usize,
+    settings: Settings,
     room: Mutex<Option<(Instant, usize)>>,
     watch: Option<JoinHandle<()>>,
 }
@@ -95,7 +97,7 @@ impl BullQueue {
     /// server that can't be reached (transient).
     pub async fn connect(settings: Settings) -> Result<Self, Fault> {
         let server = inspect(&settings).await?;
-        if server.maxmemory_policy != "noeviction" {
+        if !server.keeps_jobs() {
             tracing::warn!(
                 policy = server.maxmemory_policy,
                 "Redis throws jobs away when its memory is full, and they are fed again: set maxmemory-policy to noeviction"
@@ -125,8 +127,7 @@ impl BullQueue {
             worker,
             hands,
             address,
-            window: settings.window,
-            hold: settings.hold,
+            settings,
             room: Mutex::default(),
         })
     }
@@ -134,10 +135,10 @@ impl BullQueue {
     /// How many more jobs the window takes. Delayed jobs may take half of it, so that an origin whose images are all put
     /// off leaves room for those of others.
     fn room_beside(&self, counts: &JobCounts) -> usize {
-        let window = self.window as u64;
+        let window = self.settings.window as u64;
         let alive = counts.waiting + counts.paused + counts.prioritized + counts.active;
         let taken = alive + counts.delayed.min(window / 2);
-        usize::try_from(window.saturating_sub(taken)).unwrap_or(self.window)
+        usize::try_from(window.saturating_sub(taken)).unwrap_or(self.settings.window)
     }
 
     fn known_room(&self) -> std::sync::MutexGuard<'_, Option<(Instant, usize)>> {
@@ -189,7 +190,7 @@ impl Queue for BullQueue {
     }
 
     fn hold(&self) -> usize {
-        self.hold
+        self.settings.hold
     }
 
     async fn room(&self) -> Result<usize, Fault> {
@@ -238,6 +239,10 @@ impl Queue for BullQueue {
         // What could not be told is found by other workers once its lock has expired.
         let _ = tokio::time::timeout(CLOSING, over).await;
         let _ = worker.close(0).await;
+    }
+
+    async fn look(&self, now: Timestamp) -> Vec<Finding> {
+        checkup::look(&self.settings, &self.address, now).await
     }
 }
 

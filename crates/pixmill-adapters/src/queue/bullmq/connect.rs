@@ -6,6 +6,7 @@ use std::time::Duration;
 use bullmq::options::{RedisConnectionOptions, TlsCerts};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::time::Timestamp;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
 
 use super::Settings;
@@ -20,6 +21,15 @@ pub struct Server {
     pub version: String,
     /// `maxmemory_policy`: everything but `noeviction` may throw jobs away.
     pub maxmemory_policy: String,
+    /// What its clock says.
+    pub time: Timestamp,
+}
+
+impl Server {
+    /// Whether jobs stay until they are taken, however full the memory is.
+    pub fn keeps_jobs(&self) -> bool {
+        self.maxmemory_policy == "noeviction"
+    }
 }
 
 /// Where Redis is, without what is secret.
@@ -166,9 +176,10 @@ pub async fn inspect(settings: &Settings) -> Result<Server, Fault> {
         .set_response_timeout(Some(PATIENCE));
     let asked = async {
         let mut connection = client?.get_multiplexed_async_connection_with_config(&config).await?;
-        redis::cmd("INFO").query_async::<String>(&mut connection).await
+        let info = redis::cmd("INFO").query_async::<String>(&mut connection).await?;
+        Ok((info, redis::cmd("TIME").query_async::<(i64, i64)>(&mut connection).await?))
     };
-    let info = asked.await.map_err(|error| address.fault(&error))?;
+    let (info, (seconds, microseconds)) = asked.await.map_err(|error: RedisError| address.fault(&error))?;
     let field = |name: &str| {
         let lines = info.lines().filter_map(|line| line.split_once(':'));
         lines.filter(|(field, _)| *field == name).map(|(_, value)| value.trim().to_owned()).next()
@@ -176,6 +187,7 @@ pub async fn inspect(settings: &Settings) -> Result<Server, Fault> {
     Ok(Server {
         version: field("redis_version").unwrap_or_default(),
         maxmemory_policy: field("maxmemory_policy").unwrap_or_default(),
+        time: Timestamp(seconds * 1_000 + microseconds / 1_000),
     })
 }
 
