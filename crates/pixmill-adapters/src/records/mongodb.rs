@@ -52,8 +52,16 @@ const DATABASE: &str = "test";
 /// How long a server is looked for, unless the address says otherwise.
 const SELECTION: Duration = Duration::from_secs(10);
 
-/// Claims and ends gather for so long before they are written together, unless many are waiting.
-const GATHER: Duration = Duration::from_millis(100);
+/// Claims and ends gather for so long before they are written together, unless many are waiting. Claims are waited for by
+/// origins that answer few requests at a time.
+const GATHER: Gathering = Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(100) };
+
+/// How long calls gather.
+#[derive(Debug, Clone, Copy)]
+struct Gathering {
+    claims: Duration,
+    ends: Duration,
+}
 
 /// What whoever opens records may choose.
 #[derive(Debug, Clone, Default)]
@@ -96,7 +104,7 @@ impl Mongodb {
     async fn open(
         mut options: ClientOptions,
         settings: Settings,
-        gather: Duration,
+        gather: Gathering,
         now: Timestamp,
     ) -> Result<Mongodb, Fault> {
         // Whatever the address says: less would lose what was acknowledged, or read what is over.
@@ -121,11 +129,11 @@ impl Mongodb {
         });
         let (claiming, settling) = (shared.clone(), shared.clone());
         Ok(Mongodb {
-            claims: Gather::start(gather, move |batch| {
+            claims: Gather::start(gather.claims, move |batch| {
                 let claiming = claiming.clone();
                 async move { claiming.claim_batch(batch).await }
             }),
-            ends: Gather::start(gather, move |batch| {
+            ends: Gather::start(gather.ends, move |batch| {
                 let settling = settling.clone();
                 async move { settling.settle_batch(batch).await }
             }),

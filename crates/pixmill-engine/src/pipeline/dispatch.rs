@@ -1,6 +1,7 @@
 //! Dispatch: keeps the queue topped up from records, fairly, and claims what can start now.
 
 mod breaker;
+mod claim;
 mod feed;
 mod lanes;
 mod lead;
@@ -21,7 +22,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, JobId};
 use crate::model::image::Claim;
-use crate::model::lease::{Lease, Token};
+use crate::model::lease::Token;
 use crate::model::time::Timestamp;
 use crate::port::queue::{Delivered, Job};
 use feed::Feed;
@@ -34,10 +35,9 @@ pub(super) use worker::Worker;
 const STUCK_KEPT: usize = 64;
 const STUCK_BACK: Duration = Duration::from_secs(15);
 
-/// While enough is under way, a claim waits for this many images, but no longer than this: it is a durable write,
-/// whatever its size.
-const CLAIM_BATCH: usize = 8;
-const CLAIM_WAIT: Duration = Duration::from_millis(5);
+/// While other jobs are parked, records are asked about this many at a time, but no later than this.
+const ASK_BATCH: usize = 64;
+const ASK_WAIT: Duration = Duration::from_millis(250);
 
 /// How long nothing can happen at most.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -106,6 +106,8 @@ struct Dispatch {
     lanes: Lanes,
     /// Jobs whose images records must be asked about.
     unsure: Vec<Job>,
+    /// Until then asking waits for more of them.
+    ask_at: Option<Timestamp>,
     /// Images whose origin is being asked, or will be once they are claimed.
     fetching: usize,
     /// Images that have been fetched and not settled yet.
@@ -131,6 +133,7 @@ impl Dispatch {
             feed: Feed::new(worker.ports.clone(), scope),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
             unsure: Vec::new(),
+            ask_at: None,
             fetching: 0,
             beyond: 0,
             held: HashMap::new(),
@@ -218,6 +221,7 @@ impl Dispatch {
             self.lanes.next_change(now),
             self.feed.next_due(now),
             self.claim_at,
+            self.ask_at,
             Some(self.renew_at),
             self.feed_outage.next_try(),
             self.records_outage.next_try(),
@@ -271,11 +275,22 @@ impl Dispatch {
         }
     }
 
+    /// Whether to ask records now: many at a time, unless there is little else to do.
+    fn may_ask(&mut self, now: Timestamp) -> bool {
+        if self.unsure.is_empty() {
+            self.ask_at = None;
+            return false;
+        }
+        let idle = self.lanes.parked() < ASK_BATCH;
+        idle || self.unsure.len() >= ASK_BATCH || now >= *self.ask_at.get_or_insert(now + ASK_WAIT)
+    }
+
     /// Asks records about jobs that can't be parked as they are.
     async fn ask(&mut self, now: Timestamp) -> Result<(), Fault> {
-        if self.unsure.is_empty() {
+        if !self.may_ask(now) {
             return Ok(());
         }
+        self.ask_at = None;
         let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
         let standings = self.worker.ports.records.standings(&images).await?;
         for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {
@@ -304,78 +319,6 @@ impl Dispatch {
             self.finish(&job.id, delivered.clone(), now);
         }
         self.records_outage.tried(deferred, now)
-    }
-
-    /// How many images may start: a connection must be free, and those fetched before must not pile up.
-    fn room(&mut self, now: Timestamp) -> usize {
-        let settings = &self.worker.settings;
-        let most_beyond = settings.connections.max(4 * self.worker.ports.sandbox.width());
-        let room = (settings.connections - self.fetching.min(settings.connections))
-            .min(most_beyond - self.beyond.min(most_beyond));
-        let busy = self.fetching + self.beyond > settings.connections / 2;
-        if room == 0 || !busy || room >= CLAIM_BATCH {
-            self.claim_at = None;
-            return room;
-        }
-        let claim_at = *self.claim_at.get_or_insert(now + CLAIM_WAIT);
-        if now < claim_at { 0 } else { room }
-    }
-
-    /// Has what can start claimed. Claims are not waited for here: those that are made while one is being written are
-    /// written together.
-    fn start(&mut self, now: Timestamp) {
-        if !self.records_outage.may_try(now) {
-            return;
-        }
-        let room = self.room(now);
-        let started = self.lanes.start(now, room);
-        if started.is_empty() {
-            return;
-        }
-        self.claim_at = None;
-        self.fetching += started.len();
-        let lease = Lease::lasting(self.worker.settings.lease, now);
-        let (records, signals) = (self.worker.ports.records.clone(), self.signals.clone());
-        self.tasks.spawn(async move {
-            let images: Vec<_> = started.iter().map(|one| one.job.image.clone()).collect();
-            let claims = records.claim(&images, lease, now).await;
-            fail::fail_point!("after_claim");
-            let _ = signals.send(Signal::Claimed { started, claims });
-        });
-    }
-
-    /// Begins work on what was claimed. The rest somebody else has claimed or ended in the meantime, or records can't be
-    /// reached.
-    fn claimed(
-        &mut self,
-        started: Vec<Started>,
-        claims: Result<Vec<Claim>, Fault>,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let (claims, tried) = match claims {
-            Ok(claims) => (claims, Ok(())),
-            Err(fault) => (Vec::new(), Err(fault)),
-        };
-        let mut claims: HashMap<_, _> =
-            claims.into_iter().map(|claim| (claim.image.clone(), claim)).collect();
-        for one in started {
-            match claims.remove(&one.job.image) {
-                Some(claim) => {
-                    self.held.insert(claim.image.clone(), claim.token);
-                    let (worker, signals) = (self.worker.clone(), self.signals.clone());
-                    self.tasks.spawn(async move { worker.work(claim, one, signals).await });
-                }
-                None => {
-                    self.fetching -= 1;
-                    if one.given_up.is_none() {
-                        self.lanes.asked(&one.lane, &Asked::Skipped, now);
-                    }
-                    self.lanes.left();
-                    self.unsure.push(one.job);
-                }
-            }
-        }
-        self.records_outage.tried(tried, now)
     }
 
     async fn renew(&mut self, now: Timestamp) -> Result<(), Fault> {

@@ -2,6 +2,7 @@
 
 use std::panic::catch_unwind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pixmill_codec::{Limits, Recipe, Recompressed};
 
@@ -16,11 +17,17 @@ pub(super) struct Recompress {
     sandbox: Arc<dyn Sandbox>,
     budget: Arc<Budget>,
     limits: Limits,
+    waiting: AtomicUsize,
 }
 
 impl Recompress {
     pub(super) fn new(sandbox: Arc<dyn Sandbox>, budget: Arc<Budget>, limits: Limits) -> Self {
-        Recompress { sandbox, budget, limits }
+        Recompress { sandbox, budget, limits, waiting: AtomicUsize::new(0) }
+    }
+
+    /// How many pictures wait for memory or a decoder, or are with one.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Recompresses a fetched picture once there is memory for its pixels.
@@ -28,12 +35,29 @@ impl Recompress {
     /// # Errors
     /// `image.*`.
     pub(super) async fn recompress(&self, fetched: &Fetched, recipe: Recipe) -> Result<Recompressed, Fault> {
+        let _waiting = Waiting::one(&self.waiting);
         let limits = self.limits;
         let bytes: &[u8] = &fetched.bytes;
         let probed = catch_unwind(|| pixmill_codec::probe(bytes, &recipe, &limits));
         let probe = probed.map_err(|_| crashed())??;
         let _pixels = self.budget.decoded(probe.memory_bytes).await;
         self.sandbox.recompress(fetched.bytes.clone(), recipe, limits).await
+    }
+}
+
+/// Counts a picture for as long as it is held, also where the one who waited is stopped.
+struct Waiting<'c>(&'c AtomicUsize);
+
+impl<'c> Waiting<'c> {
+    fn one(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -25,16 +25,19 @@ use pixmill_testkit::services;
 use super::command::{Reading, find};
 use super::document::{image_status, slot, slot_fields};
 use super::id::matching;
-use super::{Mongodb, Settings};
+use super::{Gathering, Mongodb, Settings};
 use crate::clock::SystemClock;
 
 /// When tests begin.
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
+/// Waits for no second call.
+const UNGATHERED: Gathering = Gathering { claims: Duration::ZERO, ends: Duration::ZERO };
+
 /// Records in a database, which write at once what is asked of them.
 async fn connect(address: &str) -> Mongodb {
     let options = ClientOptions::parse(address).await.unwrap();
-    Mongodb::open(options, Settings::default(), Duration::ZERO, START).await.unwrap()
+    Mongodb::open(options, Settings::default(), UNGATHERED, START).await.unwrap()
 }
 
 /// Empty records.

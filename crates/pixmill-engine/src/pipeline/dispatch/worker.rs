@@ -79,6 +79,11 @@ impl Worker {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// How many fetched pictures recompression has before it.
+    pub(super) fn waiting(&self) -> usize {
+        self.recompress.waiting()
+    }
+
     /// Works on one image until it is settled.
     pub(super) async fn work(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
         let before = self.ports.clock.now();

@@ -122,7 +122,7 @@ async fn who_asks_for_it_takes_over_what_stood_still_before() {
     let much_later = START + Duration::from_secs(365 * 24 * 3_600);
     let open = async |settings: Settings, now: Timestamp| {
         let options = ClientOptions::parse(&address).await.unwrap();
-        Mongodb::open(options, settings, Duration::ZERO, now).await.unwrap()
+        Mongodb::open(options, settings, UNGATHERED, now).await.unwrap()
     };
     assert_eq!(tend(&open(Settings::default(), much_later).await).await, []);
     let asked = Settings { adopt_since: Some(old), ..Settings::default() };

@@ -1,0 +1,98 @@
+//! What can start is claimed, many images in one write, and started once it is ours.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::lanes::{Asked, Started};
+use super::{Dispatch, Signal};
+use crate::fault::Fault;
+use crate::model::image::Claim;
+use crate::model::lease::Lease;
+use crate::model::time::Timestamp;
+
+/// While enough is under way, a claim waits for this many images, but no longer than this: it is a durable write,
+/// whatever its size.
+const CLAIM_BATCH: usize = 8;
+const CLAIM_WAIT: Duration = Duration::from_millis(5);
+
+/// While as many have been fetched that recompression lacks nothing, a claim waits for more images, and longer.
+const CLAIM_BATCH_AHEAD: usize = 16;
+const CLAIM_WAIT_AHEAD: Duration = Duration::from_millis(250);
+
+impl Dispatch {
+    /// How many images may start: a connection must be free, and those fetched before must not pile up.
+    fn room(&mut self, now: Timestamp) -> usize {
+        let settings = &self.worker.settings;
+        let most_beyond = settings.connections.max(4 * self.worker.ports.sandbox.width());
+        let room = (settings.connections - self.fetching.min(settings.connections))
+            .min(most_beyond - self.beyond.min(most_beyond));
+        let busy = self.fetching + self.beyond > settings.connections / 2;
+        let (enough, wait) = match self.worker.waiting() >= CLAIM_BATCH_AHEAD {
+            true => (CLAIM_BATCH_AHEAD, CLAIM_WAIT_AHEAD),
+            false => (CLAIM_BATCH, CLAIM_WAIT),
+        };
+        if room == 0 || !busy || room >= enough {
+            self.claim_at = None;
+            return room;
+        }
+        let claim_at = *self.claim_at.get_or_insert(now + wait);
+        if now < claim_at { 0 } else { room }
+    }
+
+    /// Has what can start claimed. Claims are not waited for here: those that are made while one is being written are
+    /// written together.
+    pub(super) fn start(&mut self, now: Timestamp) {
+        if !self.records_outage.may_try(now) {
+            return;
+        }
+        let room = self.room(now);
+        let started = self.lanes.start(now, room);
+        if started.is_empty() {
+            return;
+        }
+        self.claim_at = None;
+        self.fetching += started.len();
+        let lease = Lease::lasting(self.worker.settings.lease, now);
+        let (records, signals) = (self.worker.ports.records.clone(), self.signals.clone());
+        self.tasks.spawn(async move {
+            let images: Vec<_> = started.iter().map(|one| one.job.image.clone()).collect();
+            let claims = records.claim(&images, lease, now).await;
+            fail::fail_point!("after_claim");
+            let _ = signals.send(Signal::Claimed { started, claims });
+        });
+    }
+
+    /// Begins work on what was claimed. The rest somebody else has claimed or ended in the meantime, or records can't be
+    /// reached.
+    pub(super) fn claimed(
+        &mut self,
+        started: Vec<Started>,
+        claims: Result<Vec<Claim>, Fault>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let (claims, tried) = match claims {
+            Ok(claims) => (claims, Ok(())),
+            Err(fault) => (Vec::new(), Err(fault)),
+        };
+        let mut claims: HashMap<_, _> =
+            claims.into_iter().map(|claim| (claim.image.clone(), claim)).collect();
+        for one in started {
+            match claims.remove(&one.job.image) {
+                Some(claim) => {
+                    self.held.insert(claim.image.clone(), claim.token);
+                    let (worker, signals) = (self.worker.clone(), self.signals.clone());
+                    self.tasks.spawn(async move { worker.work(claim, one, signals).await });
+                }
+                None => {
+                    self.fetching -= 1;
+                    if one.given_up.is_none() {
+                        self.lanes.asked(&one.lane, &Asked::Skipped, now);
+                    }
+                    self.lanes.left();
+                    self.unsure.push(one.job);
+                }
+            }
+        }
+        self.records_outage.tried(tried, now)
+    }
+}
