@@ -54,16 +54,17 @@ def resident_bytes(pid):
 class Sampler(threading.Thread):
     """Watches the memory of a process tree until it is told to stop."""
 
-    def __init__(self, pid):
+    def __init__(self, *pids, without_root=False):
         super().__init__(daemon=True)
-        self.pid, self.peak_bytes, self.stopped = pid, 0, threading.Event()
+        self.roots, self.without_root = pids, without_root
+        self.peak_bytes, self.stopped = 0, threading.Event()
 
     def run(self):
         """Sample; the tree itself is read again now and then, for that costs more."""
-        count, pids = 0, [self.pid]
+        count, pids = 0, []
         while not self.stopped.wait(SAMPLE_SECONDS):
             if count % SAMPLES_BETWEEN_TREES == 0:
-                pids = tree(self.pid)
+                pids = [pid for root in self.roots for pid in tree(root)[self.without_root :]]
             count += 1
             self.peak_bytes = max(self.peak_bytes, sum(map(resident_bytes, pids)))
 
@@ -74,10 +75,11 @@ class Sampler(threading.Thread):
         return self.peak_bytes
 
 
-def run(command, *, env=None, timeout=900, on_line=None):
+def run(command, *, env=None, timeout=900, on_line=None, without_root=False):
     """Run `command` to its end; raises TimeoutError after `timeout` seconds.
 
-    `on_line(line, process, sampler)` sees each line of standard output as it comes.
+    `on_line(line, process, sampler)` sees each line of standard output as it comes. With
+    `without_root` the memory is that of what the command starts.
     """
     started = time.monotonic()
     process = subprocess.Popen(
@@ -88,7 +90,7 @@ def run(command, *, env=None, timeout=900, on_line=None):
         text=True,
         start_new_session=True,
     )
-    sampler = Sampler(process.pid)
+    sampler = Sampler(process.pid, without_root=without_root)
     sampler.start()
     late = threading.Event()
 
@@ -119,7 +121,7 @@ def run(command, *, env=None, timeout=900, on_line=None):
         code=process.returncode,
         seconds=time.monotonic() - started,
         cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_bytes=max(sampled, kernel_peak(usage)),
+        peak_bytes=sampled if without_root else max(sampled, kernel_peak(usage)),
         lines=lines,
     )
 

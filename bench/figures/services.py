@@ -98,6 +98,12 @@ class Services:
         ])  # fmt: skip
         return f"redis://127.0.0.1:{port}"
 
+    def cloudinary(self):
+        """A stand-in for Cloudinary; gives back what CLOUDINARY_URL says."""
+        program = setup.cloudinary()
+        self.processes["cloudinary"] = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return self.processes["cloudinary"].stdout.readline().strip()
+
     def mongo(self):
         """A MongoDB-compatible server; gives back its URL. MONGO_URL overrides."""
         if url := os.environ.get("MONGO_URL"):

@@ -34,6 +34,13 @@ def pixmill(binary):
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release" / "pixmill"
 
 
+def cloudinary():
+    """The program that stands in for Cloudinary, built as the tests build it."""
+    step("building the stand-in for Cloudinary",
+         ["cargo", "build", "--locked", "--workspace", "--all-features", "--example", "cloudinary"], cwd=ROOT)  # fmt: skip
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "debug" / "examples" / "cloudinary"
+
+
 def node_packages(folder):
     """`npm ci` in `folder`, once for each state of its lock file."""
     lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()

@@ -24,6 +24,15 @@ export async function openDatabase() {
       return done.modifiedCount === 1;
     },
 
+    /** Images that have an output. */
+    done: () => images.countDocuments({ status: 'completed', outputUrl: { $gt: '' } }),
+
+    /** Commands that the server was sent since its start, as it counts them. */
+    async commands() {
+      const { opcounters } = await client.db().admin().command({ serverStatus: 1 });
+      return Object.values(opcounters).reduce((sum, count) => sum + Number(count), 0);
+    },
+
     async clear() {
       await Promise.all([requests.deleteMany({}), images.deleteMany({})]);
     },

@@ -1,7 +1,9 @@
 // What users of such stacks run today, made correct and set up for speed: BullMQ on
-// Redis, progress in MongoDB, sharp, files on disk, a webhook at the end.
-//   node stack.mjs --csv FILE --out DIR [--workers N] [--concurrency N] [--warm N] [--timeout SECONDS]
-// Needs REDIS_URL and MONGO_URL. Prints one JSON line. The clock runs from the first job
+// Redis, progress in MongoDB, sharp, files on disk or Cloudinary, a webhook at the end.
+//   node stack.mjs --csv FILE --out DIR [--sink disk|cloudinary] [--workers N] [--concurrency N] [--warm N] [--timeout SECONDS]
+//   node stack.mjs --csv FILE --workers 0 --pids PID,… --webhook-port PORT
+// The second form has jobs worked off by somebody else's workers, which run already and tell that port.
+// Needs REDIS_URL and MONGO_URL, and CLOUDINARY_URL for that sink. Prints one JSON line. The clock runs from the first job
 // added to the webhook's receipt, with workers up and warmed by a first request, and CPU
 // is that of producer and workers over that time: the most favourable reading for Node.
 // Exit code 1 unless every image was done.
@@ -22,10 +24,12 @@ const { values: options } = parseArgs({ options: {
   csv: { type: 'string' }, out: { type: 'string' },
   workers: { type: 'string', default: String(Math.max(1, availableParallelism() >> 1)) },
   concurrency: { type: 'string', default: '16' },
+  sink: { type: 'string', default: 'disk' }, pids: { type: 'string', default: '' }, 'webhook-port': { type: 'string', default: '0' },
   warm: { type: 'string', default: '100' }, timeout: { type: 'string', default: '600' },
 } });
-if (!options.csv || !options.out || !process.env.REDIS_URL || !process.env.MONGO_URL) {
-  console.error('stack: --csv, --out, REDIS_URL and MONGO_URL are needed');
+const others = options.pids.split(',').filter(Boolean);
+if (!options.csv || !(options.out || others.length) || !process.env.REDIS_URL || !process.env.MONGO_URL) {
+  console.error('stack: --csv, --out or --pids, REDIS_URL and MONGO_URL are needed');
   process.exit(2);
 }
 
@@ -41,14 +45,14 @@ async function listenForWebhooks(waiting) {
     for await (const part of request) body += part;
     response.writeHead(204).end();
     waiting.get(JSON.parse(body).requestId)?.(performance.now());
-  }).listen(0, '127.0.0.1');
+  }).listen(Number(options['webhook-port']), '127.0.0.1');
   await once(server, 'listening');
   return server;
 }
 
 async function startWorker(webhook) {
   const worker = fork(path.join(import.meta.dirname, 'worker.mjs'));
-  worker.send({ out: options.out, webhook, concurrency: Number(options.concurrency) });
+  worker.send({ out: options.out, sink: options.sink, webhook, concurrency: Number(options.concurrency) });
   const [first] = await Promise.race([once(worker, 'message'), once(worker, 'exit').then(() => [{}])]);
   if (!first.ready) throw new Error('a worker did not start');
   return worker;
@@ -78,6 +82,15 @@ async function runRequest(urls, { database, queue, waiting }) {
   return (ended - started) / 1000;
 }
 
+/** User and system seconds of a process that is not ours; the kernel counts ticks of 10 ms. */
+function othersCpuSeconds() {
+  const ticks = (pid) => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ');
+    return Number(fields[11]) + Number(fields[12]);
+  };
+  return others.reduce((sum, pid) => sum + ticks(pid) / 100, 0);
+}
+
 const cpuSeconds = (after, before) => (after.user + after.system - before.user - before.system) / 1e6;
 
 async function measure(urls, workers, stack) {
@@ -86,13 +99,15 @@ async function measure(urls, workers, stack) {
   await stack.database.clear();
 
   const before = await Promise.all(workers.map((worker) => ask(worker, 'reset')));
-  const ownBefore = process.cpuUsage();
+  const [ownBefore, othersBefore, commandsBefore] = [process.cpuUsage(), othersCpuSeconds(), await stack.database.commands()];
   const seconds = await runRequest(urls, stack);
   const after = await Promise.all(workers.map((worker) => ask(worker, 'report')));
-  const cpu = after.reduce((sum, report, i) => sum + cpuSeconds(report.cpu, before[i].cpu), cpuSeconds(process.cpuUsage(), ownBefore));
+  const workersCpu = after.reduce((sum, report, i) => sum + cpuSeconds(report.cpu, before[i].cpu), othersCpuSeconds() - othersBefore);
   const sum = (field) => after.reduce((total, report) => total + report.counts[field], 0);
   return {
-    images: urls.length, done: sum('done'), failed: sum('failed'), seconds, cpu_s: cpu,
+    images: urls.length, done: await stack.database.done(), failed: sum('failed'), seconds,
+    cpu_s: workersCpu + cpuSeconds(process.cpuUsage(), ownBefore), worker_cpu_s: workersCpu,
+    database_commands: (await stack.database.commands()) - commandsBefore,
     bytes_in: sum('bytesIn'), bytes_out: sum('bytesOut'), errors: Object.assign({}, ...after.map((report) => report.counts.errors)),
   };
 }

@@ -1,8 +1,10 @@
-// One worker process: fetch, sharp at quality 50, a file, progress, and the webhook by
+// One worker process: fetch, sharp at quality 50, a file or an upload, progress, and the webhook by
 // whoever ends the last image. Started by stack.mjs, which sends its options first.
 import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { Agent } from 'node:http';
 import path from 'node:path';
 import { Worker } from 'bullmq';
+import { v2 as cloudinary } from 'cloudinary';
 import sharp from 'sharp';
 import { openDatabase } from './database.mjs';
 import { QUEUE, connect } from './queue.mjs';
@@ -14,7 +16,8 @@ sharp.concurrency(1);
 sharp.cache(false);
 
 const database = await openDatabase();
-await mkdir(options.out, { recursive: true });
+const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+if (options.sink === 'disk') await mkdir(options.out, { recursive: true });
 let counts = { done: 0, failed: 0, bytesIn: 0, bytesOut: 0, errors: {} };
 
 async function download(url) {
@@ -24,7 +27,16 @@ async function download(url) {
   throw new Error(`the origin answered ${response.status}`);
 }
 
+async function upload(imageId, bytes) {
+  const result = await new Promise((resolve, reject) => {
+    const stored = (error, result) => (error ? reject(new Error(error.message ?? 'the upload failed')) : resolve(result));
+    cloudinary.uploader.upload_stream({ folder: 'processed_images', public_id: imageId, agent, timeout: 30_000, disable_promises: true }, stored).end(bytes);
+  });
+  return result.secure_url;
+}
+
 async function save(imageId, bytes) {
+  if (options.sink === 'cloudinary') return upload(imageId, bytes);
   const target = path.join(options.out, `${imageId}.jpg`);
   await writeFile(`${target}.part`, bytes);
   await rename(`${target}.part`, target);

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use pixmill_testkit::checker::check_request;
 use pixmill_testkit::origin::{Origin, Settings};
+use pixmill_testkit::services::node::Node;
 use pixmill_testkit::sink::{Heard, Reply, Sink};
 use server::{Process, Server};
 use standardwebhooks::Webhook;
@@ -34,6 +35,20 @@ fn verify(heard: &Heard, secret: &str) {
         .expect("a valid signature");
 }
 
+/// Verifies a call as a receiver on Node does, with the official library, which refuses what was tampered with.
+async fn verify_in_node(heard: &Heard, secret: &str) {
+    let module = "
+        import { Webhook } from 'standardwebhooks';
+        const { secret, body, headers } = JSON.parse(process.env.HEARD);
+        console.log(new Webhook(secret).verify(body, headers).type);
+        try { new Webhook(secret).verify(`${body} `, headers); } catch (error) { console.log(error.message); }";
+    let headers: serde_json::Map<_, _> =
+        heard.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+    let heard = serde_json::json!({ "secret": secret, "body": heard.body, "headers": headers });
+    let said = Node::run(module, &[], &[("HEARD", &heard.to_string())]).await;
+    assert_eq!(said.lines().collect::<Vec<_>>(), ["request.completed", "No matching signature found"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_worked_off_and_told_of() {
     let (origin, server) = (origin(), Server::new());
@@ -45,6 +60,7 @@ async fn a_request_is_worked_off_and_told_of() {
     let heard = sink.wait_for(1, LONG);
     assert_eq!(heard.len(), 1, "told once");
     verify(&heard[0], &server.secret());
+    verify_in_node(&heard[0], &server.secret()).await;
     let event = server.records.completions(&request).await.unwrap().remove(0);
     assert_eq!((heard[0].path.as_str(), heard[0].header("webhook-id")), ("/hook?shop=1", event.id.as_str()));
     let body: serde_json::Value = serde_json::from_str(&heard[0].body).expect("JSON");
