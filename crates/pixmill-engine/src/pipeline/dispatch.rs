@@ -32,11 +32,12 @@ use verdict::{Verdict, verdict};
 pub(super) use worker::Worker;
 
 /// Of an origin that is stuck, how many stay parked when others need the room, and when the rest come back.
-const STUCK_KEPT: usize = 64;
+const STUCK_KEPT: usize = 32;
 const STUCK_BACK: Duration = Duration::from_secs(15);
 
-/// While other jobs are parked, records are asked about this many at a time, but no later than this.
-const ASK_BATCH: usize = 64;
+/// While a few other jobs are parked, records are asked about this many at a time, but no later than this.
+const FEW_PARKED: usize = 16;
+const ASK_BATCH: usize = 32;
 const ASK_WAIT: Duration = Duration::from_millis(250);
 
 /// How long nothing can happen at most.
@@ -281,7 +282,7 @@ impl Dispatch {
             self.ask_at = None;
             return false;
         }
-        let idle = self.lanes.parked() < ASK_BATCH;
+        let idle = self.lanes.parked() < FEW_PARKED;
         idle || self.unsure.len() >= ASK_BATCH || now >= *self.ask_at.get_or_insert(now + ASK_WAIT)
     }
 

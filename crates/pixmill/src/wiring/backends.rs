@@ -41,6 +41,10 @@ pub(super) async fn records(options: &ServeOptions) -> Result<(Arc<dyn Records>,
     }
 }
 
+/// Jobs held for each connection. Those beyond one wait here while other workers could do them, but without them an origin
+/// that answers slowly would leave the others nothing to do.
+const JOBS_PER_CONNECTION: usize = 2;
+
 /// What a queue is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Use {
@@ -58,12 +62,15 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
     match &options.queue {
         QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
         QueueChoice::Redis(address) => {
-            let usual = bullmq::Settings::new(address.reveal());
+            let hold = match wanted_for {
+                Use::Working => JOBS_PER_CONNECTION * options.settings.connections,
+                Use::Looking => 0,
+            };
             let settings = bullmq::Settings {
                 name: options.queue_name.clone(),
                 prefix: options.queue_prefix.clone(),
-                hold: if wanted_for == Use::Working { usual.hold } else { 0 },
-                ..usual
+                hold,
+                ..bullmq::Settings::new(address.reveal())
             };
             Ok(Arc::new(BullQueue::connect(settings).await?))
         }
