@@ -283,6 +283,39 @@ async fn what_is_wrong_with_a_server_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_ones_own_must_be_named_to_be_trusted() {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (certificate, key) =
+        (file("cert.pem", made.cert.pem()), file("key.pem", made.signing_key.serialize_pem()));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let tls = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let _redis = Redis::start(Persistence::None, &tls).await;
+
+    let stranger = Settings::new(format!("rediss://127.0.0.1:{port}"));
+    let fault = BullQueue::connect(stranger.clone()).await.err().unwrap();
+    assert!(fault.message.contains("ertificate"), "{fault}");
+    let trusted = Settings { root_certificates: Some(made.cert.pem().into()), ..stranger };
+    let queue = open(trusted).await;
+    queue.add(candidates(0..3)).await.unwrap();
+    assert_eq!(take(&queue, 3).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn database_and_prefix_are_kept() {
     let redis = Redis::start(Persistence::None, &[]).await;
     let settings =

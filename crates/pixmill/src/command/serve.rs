@@ -93,6 +93,8 @@ pub(crate) struct ServeOptions {
     pub(crate) queue_name: String,
     /// What BullMQ's keys begin with.
     pub(crate) queue_prefix: String,
+    /// Certificates to trust beside the public ones.
+    pub(crate) queue_ca_file: Option<PathBuf>,
     /// Where outputs live.
     pub(crate) storage: StorageChoice,
     /// The state folder.
@@ -125,6 +127,7 @@ impl ServeArgs {
             queue: self.queue.queue,
             queue_name: self.queue.queue_name,
             queue_prefix: self.queue.queue_prefix,
+            queue_ca_file: self.queue.queue_ca_file,
             storage: self.storage.choice(&data),
             webhook_url: self.webhook.webhook_url,
             webhook_secret: self.webhook.signing.webhook_secret,

@@ -21,8 +21,9 @@ pub(crate) fn lease() -> Option<std::time::Duration> {
 
 /// Names of others that are read as they are, in the place of a setting that has not been set under its own name. The
 /// first that is set wins.
-const OF_OTHERS: [(&str, &str); 7] = [
+const OF_OTHERS: [(&str, &str); 8] = [
     ("queue", "REDIS_URL"),
+    ("queue_ca_file", "NODE_EXTRA_CA_CERTS"),
     ("database", "MONGODB_URI"),
     ("database", "MONGO_URI"),
     ("database", "MONGO_URL"),

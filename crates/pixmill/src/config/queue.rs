@@ -1,6 +1,7 @@
 //! Section queue: what delivers images to workers.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use super::secret::Address;
 
@@ -19,6 +20,10 @@ pub(crate) struct QueueFlags {
     /// What BullMQ's keys begin with
     #[arg(long, value_name = "PREFIX", default_value = "bull", value_parser = prefix)]
     pub(crate) queue_prefix: String,
+
+    /// Certificates (PEM) to trust at rediss:// beside the public ones [also read: NODE_EXTRA_CA_CERTS]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) queue_ca_file: Option<PathBuf>,
 }
 
 /// Which queue.

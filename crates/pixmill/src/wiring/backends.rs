@@ -1,5 +1,6 @@
 //! From what the configuration names to the adapters that stand for it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use pixmill_adapters::clock::SystemClock;
@@ -10,6 +11,7 @@ use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
@@ -70,11 +72,19 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
                 name: options.queue_name.clone(),
                 prefix: options.queue_prefix.clone(),
                 hold,
+                root_certificates: options.queue_ca_file.as_deref().map(certificates).transpose()?,
                 ..bullmq::Settings::new(address.reveal())
             };
             Ok(Arc::new(BullQueue::connect(settings).await?))
         }
     }
+}
+
+fn certificates(file: &Path) -> Result<Vec<u8>, Fault> {
+    std::fs::read(file).map_err(|error| {
+        let told = format!("the certificates in {} (queue-ca-file) can't be read: {error}", file.display());
+        Fault::permanent(Code::ConfigInvalid, told)
+    })
 }
 
 /// Where outputs live.
