@@ -39,10 +39,9 @@ async fn take_in(records: &Sqlite, rows: u64, fingerprint: impl Fn(u64, &str) ->
     let id = RequestId::new();
     let new = NewRequest {
         id: id.clone(),
-        recipe: Default::default(),
+        tenant: "default".into(),
         header: "S. No.,Product Name,Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
-        webhook: None,
     };
     let now = Timestamp(1_700_000_000_000);
     records.begin(new, now).await.expect("begin");
@@ -51,7 +50,13 @@ async fn take_in(records: &Sqlite, rows: u64, fingerprint: impl Fn(u64, &str) ->
             (first..rows.min(first + BATCH)).map(|number| row(number, |input| fingerprint(number, input)));
         records.append(&id, batch.collect(), now).await.expect("append");
     }
-    let end = IntakeEnd { digest: "0".repeat(64), rows, row_errors: Vec::new(), row_errors_total: 0 };
+    let end = IntakeEnd {
+        options: Default::default(),
+        digest: "0".repeat(64),
+        rows,
+        row_errors: Vec::new(),
+        row_errors_total: 0,
+    };
     records.open(&id, end, now).await.expect("open");
 }
 

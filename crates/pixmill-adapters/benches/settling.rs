@@ -33,10 +33,9 @@ async fn take_in(records: &Sqlite, images: u64) -> RequestId {
     let id = RequestId::new();
     let new = NewRequest {
         id: id.clone(),
-        recipe: Default::default(),
+        tenant: "default".into(),
         header: "Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
-        webhook: None,
     };
     records.begin(new, NOW).await.expect("begin");
     for first in (0..images).step_by(READ) {
@@ -48,7 +47,13 @@ async fn take_in(records: &Sqlite, images: u64) -> RequestId {
         });
         records.append(&id, rows.collect(), NOW).await.expect("append");
     }
-    let end = IntakeEnd { digest: String::new(), rows: images, row_errors: vec![], row_errors_total: 0 };
+    let end = IntakeEnd {
+        options: Default::default(),
+        digest: String::new(),
+        rows: images,
+        row_errors: vec![],
+        row_errors_total: 0,
+    };
     records.open(&id, end, NOW).await.expect("open");
     id
 }

@@ -102,10 +102,9 @@ impl World {
         let (request, fingerprint, now) = (RequestId::new(), Fingerprint::new(), SystemClock.now());
         let new = NewRequest {
             id: request.clone(),
-            recipe: Recipe::default(),
+            tenant: "default".to_owned(),
             header: "Input Image Urls".into(),
             catalogue: "catalogue.csv".into(),
-            webhook: None,
         };
         records.begin(new, now).await.unwrap();
         let row = |number: u64| {
@@ -116,7 +115,7 @@ impl World {
         };
         records.append(&request, (0..images).map(row).collect(), now).await.unwrap();
         let end =
-            IntakeEnd { digest: String::new(), rows: images, row_errors: Vec::new(), row_errors_total: 0 };
+            IntakeEnd { options: Default::default(), digest: String::new(), rows: images, row_errors: Vec::new(), row_errors_total: 0 };
         records.open(&request, end, now).await.unwrap();
         World { folder, records, request, images, ends: Arc::default(), workers: Vec::new() }
     }

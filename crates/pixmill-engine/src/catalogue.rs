@@ -13,6 +13,7 @@
 mod cells;
 mod dialect;
 mod encoding;
+mod failed;
 mod fields;
 mod header;
 mod read;
@@ -28,6 +29,7 @@ mod properties;
 mod variants;
 
 pub use cells::record;
+pub use failed::{FailedWriter, Misread, NUMBERS, read_corrections};
 pub use header::Header;
 pub use read::{BadRow, Catalogue, Counts, Kept, Next, OpenError, Refusal, Row};
 pub use records::MAX_RECORD_BYTES;

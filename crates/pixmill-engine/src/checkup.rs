@@ -7,8 +7,7 @@ use uuid::Uuid;
 
 use crate::fault::Fault;
 use crate::model::id::RequestId;
-use crate::model::recipe::Recipe;
-use crate::model::request::NewRequest;
+use crate::model::request::{DEFAULT_TENANT, NewRequest};
 use crate::model::time::Timestamp;
 use crate::port::records::Records;
 use crate::port::storage::Storage;
@@ -143,10 +142,9 @@ async fn intake(records: &dyn Records, now: Timestamp) -> Result<(), Fault> {
     let id = RequestId::new();
     let new = NewRequest {
         id: id.clone(),
-        recipe: Recipe::default(),
+        tenant: DEFAULT_TENANT.to_owned(),
         header: String::new(),
         catalogue: "pixmill doctor".to_owned(),
-        webhook: None,
     };
     records.begin(new, now).await?;
     let read = records.request(&id).await;

@@ -7,6 +7,7 @@ pub mod fault;
 pub mod model;
 pub mod pipeline;
 pub mod port;
+pub mod results;
 pub mod run;
 pub mod serve;
 pub mod upkeep;

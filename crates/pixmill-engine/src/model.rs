@@ -3,6 +3,7 @@
 pub mod event;
 pub mod id;
 pub mod image;
+pub mod key;
 pub mod lease;
 pub mod recipe;
 pub mod request;

@@ -1,7 +1,7 @@
 //! One catalogue from start to results, on one machine: take it in or resume it, work it off, write what came of it.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,19 +10,16 @@ use pixmill_codec::Recipe;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use crate::catalogue::{self, ResultsWriter, SlotError};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
-use crate::model::request::{Progress, Request};
-use crate::model::row::{ResultRow, RowError, Slot};
+use crate::model::request::{DEFAULT_TENANT, Options, Progress, Request};
+use crate::model::row::RowError;
 use crate::pipeline::accept::{self, Intake, NotAccepted, Refusal};
 use crate::pipeline::{Pipeline, Ports, Scope, Settings, Watcher};
 use crate::port::records::{FailureGroup, Succession};
+use crate::results::Results;
 use crate::upkeep::Upkeep;
-
-/// Rows read from records at a time for results.
-const ROWS: usize = 1_000;
 
 /// Outputs removed at a time.
 const STALE: usize = 1_000;
@@ -188,10 +185,16 @@ impl Run {
 
     async fn accept(&self) -> Result<RequestId, Stopped> {
         let catalogue = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
-        let intake = Intake { recipe: self.recipe, catalogue: name(&self.catalogue)?, webhook: None };
+        let intake = Intake {
+            request: RequestId::new(),
+            tenant: DEFAULT_TENANT.to_owned(),
+            catalogue: name(&self.catalogue)?,
+        };
+        let options = std::future::ready(Ok(Options { recipe: self.recipe, webhook: None }));
         let observer = self.observer.clone();
         let reading = move |rows, bytes| observer.reading(rows, bytes);
-        Ok(accept::accept(&self.ports, catalogue, intake, reading).await?)
+        let (records, clock) = (&self.ports.records, &*self.ports.clock);
+        Ok(accept::accept(records, clock, catalogue, intake, options, reading).await?)
     }
 
     /// Removes outputs of rows that were changed or taken out since the last run.
@@ -252,45 +255,13 @@ impl Run {
     /// Writes results beside and renames them, so that nobody ever reads half of them.
     async fn write_results(&self, request: &Request) -> Result<(), Fault> {
         let failed = |error: io::Error| file_fault(&self.results, &error);
-        let file = File::create(&self.temporary).map_err(failed)?;
-        let mut writer =
-            ResultsWriter::with_columns(BufWriter::new(file), &request.header).map_err(failed)?;
-        let mut first = 0;
-        loop {
-            let rows = self.ports.records.rows(&request.id, first, ROWS).await?;
-            for row in &rows {
-                write_row(&mut writer, row).map_err(failed)?;
-            }
-            first += rows.len() as u64;
-            if rows.len() < ROWS {
-                break;
-            }
+        let mut file = File::create(&self.temporary).map_err(failed)?;
+        let mut results = Results::new(self.ports.records.clone(), request, None);
+        while let Some(piece) = results.piece().await? {
+            file.write_all(&piece).map_err(failed)?;
         }
-        let file =
-            writer.finish().and_then(|buffer| buffer.into_inner().map_err(io::IntoInnerError::into_error));
-        file.and_then(|file| file.sync_all()).map_err(failed)?;
+        file.sync_all().map_err(failed)?;
         fs::rename(&self.temporary, &self.results).map_err(failed)
-    }
-}
-
-fn write_row(writer: &mut ResultsWriter<impl Write>, row: &ResultRow) -> io::Result<()> {
-    match &row.error {
-        Some(reason) => writer.bad_row(&row.cells, Code::CatalogueRow, reason),
-        None => writer.row(&row.cells, row.slots.iter().map(result_slot)),
-    }
-}
-
-fn result_slot(slot: &Slot) -> catalogue::Slot<'_> {
-    let output = slot.output.as_ref();
-    catalogue::Slot {
-        output: output.map_or("", |output| &output.location),
-        status: slot.status.as_str(),
-        error: slot
-            .failure
-            .as_ref()
-            .map(|failure| SlotError { code: failure.code, sentence: &failure.message }),
-        bytes_before: output.map(|output| output.bytes_before),
-        bytes_after: output.map(|output| output.bytes_after),
     }
 }
 

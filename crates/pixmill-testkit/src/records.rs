@@ -5,6 +5,7 @@
 //! says it; each gets records of its own.
 
 mod claiming;
+pub mod directory;
 pub mod foreign;
 mod intake;
 mod model;
@@ -23,7 +24,7 @@ use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{Claim, Failure, ImageStatus, Outcome, Output, Settlement};
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::recipe::Recipe;
-use pixmill_engine::model::request::{NewRequest, Progress, RequestStatus};
+use pixmill_engine::model::request::{NewRequest, Options, Progress, RequestStatus};
 use pixmill_engine::model::row::{NewImage, NewRow, ResultRow};
 use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::model::time::Timestamp;
@@ -108,15 +109,21 @@ fn url(number: usize) -> String {
 fn new_request() -> NewRequest {
     NewRequest {
         id: RequestId::new(),
-        recipe: Recipe { quality: 61, max_width: Some(640), ..Default::default() },
+        tenant: "default".into(),
         header: "S. No.,Product Name,Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
-        webhook: None,
     }
 }
 
 fn intake_end(rows: u64) -> IntakeEnd {
-    IntakeEnd { digest: "d1".into(), rows, row_errors: Vec::new(), row_errors_total: 0 }
+    let recipe = Recipe { quality: 61, max_width: Some(640), ..Default::default() };
+    IntakeEnd {
+        options: Options { recipe, webhook: None },
+        digest: "d1".into(),
+        rows,
+        row_errors: Vec::new(),
+        row_errors_total: 0,
+    }
 }
 
 /// Takes a catalogue in, a row at a time.

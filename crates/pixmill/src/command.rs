@@ -5,6 +5,9 @@ mod completions;
 mod doctor;
 mod image;
 mod interrupt;
+mod keys;
+mod openapi;
+mod remote;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod webhook;
@@ -39,7 +42,7 @@ Examples:
   pixmill run shop.csv                    compress every picture, into pixmill-out/
   pixmill check shop.csv                  look before: rows, origins, broken links, time, bytes
   pixmill image photo.png photo.jpg       one picture
-  pixmill serve                           work off requests until stopped
+  pixmill serve                           the HTTP API, until stopped
   pixmill doctor                          would it work as it is configured?
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
@@ -53,6 +56,14 @@ enum Command {
     Run(Box<run::RunArgs>),
     Serve(Box<serve::ServeArgs>),
     Webhook(webhook::WebhookArgs),
+    Submit(remote::SubmitArgs),
+    Status(remote::StatusArgs),
+    Watch(remote::WatchArgs),
+    Retry(remote::RetryArgs),
+    Cancel(remote::CancelArgs),
+    Results(remote::ResultsArgs),
+    Keys(keys::KeysArgs),
+    Openapi(openapi::OpenapiArgs),
     Check(Box<check::CheckArgs>),
     Image(image::ImageArgs),
     Doctor(Box<doctor::DoctorArgs>),
@@ -136,6 +147,14 @@ fn dispatch(command: Command) -> Result<End, Stop> {
         Command::Run(args) => run::run(*args),
         Command::Serve(args) => serve::run(*args),
         Command::Webhook(args) => webhook::run(args),
+        Command::Submit(args) => remote::submit(&args),
+        Command::Status(args) => remote::status(&args),
+        Command::Watch(args) => remote::watch(&args),
+        Command::Retry(args) => remote::retry(&args),
+        Command::Cancel(args) => remote::cancel(&args),
+        Command::Results(args) => remote::results(&args),
+        Command::Keys(args) => keys::run(args),
+        Command::Openapi(args) => openapi::run(args),
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Doctor(args) => doctor::run(*args),

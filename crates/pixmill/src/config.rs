@@ -3,7 +3,8 @@
 //! The command line's own definition is the one list of options: what it calls `--a-b` is `PIXMILL_A_B` in the
 //! environment and `a_b` in the file, with the same meaning, bounds and complaint. No other module reads the environment.
 
-mod bounds;
+pub(crate) mod bounds;
+pub(crate) mod client;
 pub(crate) mod environment;
 pub(crate) mod file;
 mod layers;

@@ -1,5 +1,7 @@
 //! The pixmill command: parses, dispatches, and says in its exit code how it went.
 
+mod api;
+mod client;
 mod command;
 mod config;
 mod display;

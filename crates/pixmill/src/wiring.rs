@@ -1,7 +1,9 @@
 //! The only module that picks adapters.
 
+mod api;
 mod backends;
 mod doctor;
+mod keys;
 mod run;
 mod serve;
 mod signing;
@@ -22,6 +24,7 @@ use pixmill_engine::port::origin::{Files, Origin};
 use pixmill_engine::port::sandbox::Sandbox;
 
 pub(crate) use doctor::{Examined, examine};
+pub(crate) use keys::keys;
 pub(crate) use run::run;
 pub(crate) use serve::serve;
 pub(crate) use webhook::try_out;

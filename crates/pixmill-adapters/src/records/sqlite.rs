@@ -4,11 +4,15 @@
 //! Every promise rests on three things: a transaction is all or nothing; an image's end is a compare-and-set on its
 //! status and token; tallies and completion change in the transaction that changes the images they count.
 
+mod amend;
 mod backlog;
 mod deletion;
+mod directory;
 mod fault;
 mod id;
+mod idempotency;
 mod intake;
+mod keys;
 mod outbox;
 mod report;
 mod schema;

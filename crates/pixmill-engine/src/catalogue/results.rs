@@ -57,10 +57,15 @@ impl<W: Write> ResultsWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn with_columns(out: W, header_cells: &str) -> io::Result<Self> {
-        let mut writer = ResultsWriter { out, columns: Default::default(), record: String::new() };
+        let mut writer = ResultsWriter::going_on(out);
         writer.columns = ADDED_COLUMNS.map(str::to_owned);
         writer.write(header_cells)?;
         Ok(writer)
+    }
+
+    /// Goes on after rows that another writer wrote.
+    pub fn going_on(out: W) -> Self {
+        ResultsWriter { out, columns: Default::default(), record: String::new() }
     }
 
     /// Writes a row: its [`cells`](super::Row::cells), and an entry a slot in each added column.
@@ -121,7 +126,7 @@ fn push_number(column: &mut String, number: Option<u64>) {
     }
 }
 
-fn push_error(column: &mut String, code: Code, sentence: &str) {
+pub(super) fn push_error(column: &mut String, code: Code, sentence: &str) {
     column.push_str(code.as_str());
     column.push(' ');
     push_entry(column, sentence.trim());

@@ -4,6 +4,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
 use crate::model::lease::Token;
+use crate::model::row::Slot;
 use crate::model::time::Timestamp;
 
 /// Where an image stands. `pending → processing → completed | failed | cancelled`; ends absorb.
@@ -161,4 +162,43 @@ pub struct Settlement {
     pub token: Token,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// An image as it is shown to people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageView {
+    /// Which image.
+    pub image: ImageId,
+    /// Row in the catalogue, from 0, rows that can't be used included.
+    pub row: u64,
+    /// Place in the row, from 0.
+    pub position: u32,
+    /// The URL or path that is fetched.
+    pub input: String,
+    /// Attempts so far, in this round. An image that follows an equal input has none of its own.
+    pub attempts: u32,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What became of it.
+    pub slot: Slot,
+}
+
+/// A place in the order in which a request's images end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// When.
+    pub at: Timestamp,
+    /// After this one of the images that ended then; after all of them where none is named.
+    pub image: Option<ImageId>,
+}
+
+/// A better input for an image that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Correction {
+    /// Row in the catalogue, from 0, rows that can't be used included.
+    pub row: u64,
+    /// Place in the row, from 0.
+    pub position: u32,
+    /// The URL.
+    pub input: String,
 }

@@ -59,17 +59,27 @@ impl RequestStatus {
     }
 }
 
+/// Whose requests they are that nobody else's key has handed in.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// What an intake begins with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRequest {
     /// Its id.
     pub id: RequestId,
-    /// What to do to each image.
-    pub recipe: Recipe,
+    /// Whose it is.
+    pub tenant: String,
     /// The header as one CSV record, without line end.
     pub header: String,
     /// What the catalogue is called: its path for `run`, its file name for an upload.
     pub catalogue: String,
+}
+
+/// What is asked of a request. An upload may say it after its catalogue, so an intake is told at its end.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Options {
+    /// What to do to each image.
+    pub recipe: Recipe,
     /// Who is to be told when it is completed, if not who the server tells of all.
     pub webhook: Option<String>,
 }
@@ -79,6 +89,8 @@ pub struct NewRequest {
 pub struct Request {
     /// Its id.
     pub id: RequestId,
+    /// Whose it is.
+    pub tenant: String,
     /// Where it stands.
     pub status: RequestStatus,
     /// Raised by each retry, from 1.
@@ -99,6 +111,8 @@ pub struct Request {
     pub row_errors: u64,
     /// When its intake began.
     pub created: Timestamp,
+    /// When it or one of its images changed last. Later with each change.
+    pub updated: Timestamp,
     /// When it was completed, in this round.
     pub completed: Option<Timestamp>,
 }
@@ -136,5 +150,17 @@ impl Progress {
     /// Whether every image has ended: the one rule of completion, true of an empty request too.
     pub fn is_complete(&self) -> bool {
         self.pending == 0 && self.processing == 0
+    }
+}
+
+impl std::ops::AddAssign for Progress {
+    fn add_assign(&mut self, other: Progress) {
+        self.pending += other.pending;
+        self.processing += other.processing;
+        self.completed += other.completed;
+        self.failed += other.failed;
+        self.cancelled += other.cancelled;
+        self.bytes_before += other.bytes_before;
+        self.bytes_after += other.bytes_after;
     }
 }

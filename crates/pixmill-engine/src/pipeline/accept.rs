@@ -1,22 +1,22 @@
 //! Accept: a catalogue is streamed, validated and written to records, then made a request.
 
+use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use pixmill_codec::Recipe;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
-use super::Ports;
 use crate::catalogue::{Catalogue, Next, OpenError, Row};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
-use crate::model::request::NewRequest;
+use crate::model::request::{NewRequest, Options};
 use crate::model::row::{NewImage, NewRow, RowError};
 use crate::model::source::Fingerprint;
-use crate::port::records::IntakeEnd;
+use crate::port::clock::Clock;
+use crate::port::records::{IntakeEnd, Records};
 
 /// Rows that go to records at a time.
 const BATCH: usize = 2_000;
@@ -30,12 +30,12 @@ const ROW_ERRORS: usize = 1_000;
 /// What an intake is for.
 #[derive(Debug, Clone)]
 pub struct Intake {
-    /// What to do to each image.
-    pub recipe: Recipe,
+    /// The request that it makes.
+    pub request: RequestId,
+    /// Whose it is.
+    pub tenant: String,
     /// What the catalogue is called.
     pub catalogue: String,
-    /// Who is to be told when it is completed, if not who the server tells of all.
-    pub webhook: Option<String>,
 }
 
 /// A catalogue of which nothing can be used, and why.
@@ -72,44 +72,80 @@ enum Said {
 }
 
 /// Takes a catalogue in. Once this returns, request and rows are durable; when it fails, nothing is left behind.
-/// `reading` is told now and then how many rows and bytes have been read.
+/// What is asked of the request is awaited once the catalogue has been read. `reading` is told now and then how many
+/// rows and bytes have been read.
 ///
 /// # Errors
-/// A refusal, or faults of records and of reading.
+/// A refusal, or faults of records, of reading and of the options.
 pub async fn accept(
-    ports: &Ports,
+    records: &Arc<dyn Records>,
+    clock: &dyn Clock,
     catalogue: impl Read + Send + 'static,
     intake: Intake,
+    options: impl Future<Output = Result<Options, Fault>> + Send,
     reading: impl Fn(u64, u64) + Send + 'static,
 ) -> Result<RequestId, NotAccepted> {
-    let id = RequestId::new();
-    let accepted = write(ports, &id, catalogue, intake, reading).await;
-    if accepted.is_err() {
-        ports.records.discard(&id).await?;
-    }
+    let id = intake.request.clone();
+    let undo = Undo { records: records.clone(), request: Some(id.clone()) };
+    let accepted = write(records, clock, catalogue, intake, options, reading).await;
+    undo.settle(accepted.is_ok()).await?;
     accepted.map(|()| id)
+}
+
+/// Leaves nothing of an intake that failed, or of one that whoever waited for it gave up.
+struct Undo {
+    records: Arc<dyn Records>,
+    request: Option<RequestId>,
+}
+
+impl Undo {
+    async fn settle(mut self, accepted: bool) -> Result<(), Fault> {
+        match self.request.take() {
+            Some(request) if !accepted => self.records.discard(&request).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let (Some(request), Ok(runtime)) = (self.request.take(), tokio::runtime::Handle::try_current()) else {
+            return;
+        };
+        let records = self.records.clone();
+        runtime.spawn(async move {
+            // What is left then, upkeep deletes.
+            let _ = records.discard(&request).await;
+        });
+    }
 }
 
 /// Reading and writing each have a thread of their own: one parses while the other waits for the disk.
 async fn write(
-    ports: &Ports,
-    id: &RequestId,
+    records: &Arc<dyn Records>,
+    clock: &dyn Clock,
     catalogue: impl Read + Send + 'static,
     intake: Intake,
+    options: impl Future<Output = Result<Options, Fault>> + Send,
     reading: impl Fn(u64, u64) + Send + 'static,
 ) -> Result<(), NotAccepted> {
     let (said, mut says) = mpsc::channel(WAITING);
     let reader = tokio::task::spawn_blocking(move || read(catalogue, &said, reading));
+    let Intake { request: id, tenant, catalogue } = intake;
+    let mut beginning = Some((tenant, catalogue));
     while let Some(message) = says.recv().await {
-        let now = ports.clock.now();
+        let now = clock.now();
         match message {
             Said::Header(header) => {
-                let Intake { recipe, catalogue, webhook } = intake.clone();
-                let new = NewRequest { id: id.clone(), recipe, header, catalogue, webhook };
-                ports.records.begin(new, now).await?;
+                if let Some((tenant, catalogue)) = beginning.take() {
+                    records.begin(NewRequest { id: id.clone(), tenant, header, catalogue }, now).await?;
+                }
             }
-            Said::Rows(rows) => ports.records.append(id, rows, now).await?,
-            Said::End(end) => return Ok(ports.records.open(id, end, now).await?),
+            Said::Rows(rows) => records.append(&id, rows, now).await?,
+            Said::End(end) => {
+                let end = IntakeEnd { options: options.await?, ..end };
+                return Ok(records.open(&id, end, clock.now()).await?);
+            }
             Said::Refused(refusal) => return Err(NotAccepted::Refused(refusal)),
             Said::Fault(fault) => return Err(NotAccepted::Fault(fault)),
         }
@@ -155,7 +191,13 @@ fn rows(
     let mut catalogue = Catalogue::open(catalogue).map_err(|error| Some(unopened(error)))?;
     send(Said::Header(catalogue.header().cells.clone()))?;
     let fingerprint = Fingerprint::new();
-    let mut end = IntakeEnd { digest: String::new(), rows: 0, row_errors: Vec::new(), row_errors_total: 0 };
+    let mut end = IntakeEnd {
+        options: Options::default(),
+        digest: String::new(),
+        rows: 0,
+        row_errors: Vec::new(),
+        row_errors_total: 0,
+    };
     let mut batch = Vec::with_capacity(BATCH);
     let mut row = Row::default();
     loop {

@@ -7,9 +7,12 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Completion, Delivery, Next, Telling};
 use crate::model::id::{ImageId, RequestId};
-use crate::model::image::{Candidate, Claim, Settlement, Standing};
+use crate::model::image::{
+    Candidate, Claim, Correction, ImageStatus, ImageView, Moment, Settlement, Standing,
+};
+use crate::model::key::Key;
 use crate::model::lease::{Lease, Token};
-use crate::model::request::{NewRequest, Progress, Request};
+use crate::model::request::{NewRequest, Options, Progress, Request, RequestStatus};
 use crate::model::row::{NewRow, ResultRow, RowError};
 use crate::model::time::Timestamp;
 
@@ -21,8 +24,10 @@ pub trait Records: Intake + Backlog + Settle + Report + Upkeep {}
 impl<T: Intake + Backlog + Settle + Report + Upkeep> Records for T {}
 
 /// How an intake ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IntakeEnd {
+    /// What is asked of the request.
+    pub options: Options,
     /// SHA-256 of the catalogue's bytes, hexadecimal.
     pub digest: String,
     /// Rows that can be used.
@@ -230,3 +235,149 @@ pub trait Succession: Send + Sync {
     /// Forgets stale outputs that have been removed.
     async fn forget_stale(&self, locations: &[String]) -> Result<(), Fault>;
 }
+
+/// A request and how far it is, from one snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestView {
+    /// The request.
+    pub request: Request,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+/// What a tenant had done in a time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Usage {
+    /// Requests that were created then.
+    pub requests: u64,
+    /// Their images.
+    pub progress: Progress,
+}
+
+/// What clients ask for. Requests in state `receiving` are not shown.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// A request and how far it is; `None` for one that is unknown.
+    async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault>;
+
+    /// Requests of a tenant, latest first, `most` at a time: those before a certain one.
+    async fn requests_of(
+        &self,
+        tenant: &str,
+        status: Option<RequestStatus>,
+        before: Option<&RequestId>,
+        most: usize,
+    ) -> Result<Vec<RequestView>, Fault>;
+
+    /// Images of a request in the order of the catalogue, `most` at a time: those after a certain one.
+    async fn images(
+        &self,
+        id: &RequestId,
+        status: Option<ImageStatus>,
+        after: Option<&ImageId>,
+        most: usize,
+    ) -> Result<Vec<ImageView>, Fault>;
+
+    /// Failed images of a request with the original columns of their rows, in the order of the catalogue.
+    async fn failed(
+        &self,
+        id: &RequestId,
+        after: Option<&ImageId>,
+        most: usize,
+    ) -> Result<Vec<(ImageView, String)>, Fault>;
+
+    /// Images of a request that ended after a moment, in the order of their ends. Whoever goes on from the last one
+    /// misses none, whatever was written meanwhile.
+    async fn ended_since(
+        &self,
+        id: &RequestId,
+        moment: &Moment,
+        most: usize,
+    ) -> Result<Vec<ImageView>, Fault>;
+
+    /// Tries to tell webhooks of a tenant's requests, latest first, `most` at a time: of one request or of all, those
+    /// before a certain one.
+    async fn deliveries_of(
+        &self,
+        tenant: &str,
+        request: Option<&RequestId>,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<Delivery>, Fault>;
+
+    /// A try to tell a webhook of a tenant's request; `None` for one that is unknown.
+    async fn delivery_of(&self, tenant: &str, id: &str) -> Result<Option<Delivery>, Fault>;
+
+    /// What a tenant had done, over requests created from one time on and before another.
+    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault>;
+
+    /// Requests by status and images, over all tenants.
+    async fn census(&self) -> Result<(Vec<(RequestStatus, u64)>, Progress), Fault>;
+}
+
+/// What clients change of requests that were accepted.
+#[async_trait]
+pub trait Amend: Send + Sync {
+    /// Replaces the inputs of failed images (and of cancelled ones of a cancelled request) and re-opens those alone,
+    /// with their attempts at zero, in a new round, all in one write. Answers with the numbers of corrections that
+    /// name no such image: then nothing is changed.
+    async fn correct(
+        &self,
+        request: &RequestId,
+        corrections: Vec<Correction>,
+        now: Timestamp,
+    ) -> Result<Vec<usize>, Fault>;
+
+    /// Deletes a request that has ended, with all that belongs to it; false while it is open.
+    async fn delete(&self, request: &RequestId) -> Result<bool, Fault>;
+}
+
+/// What a client's own key for an intake stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// Nothing so far: the intake may begin.
+    New,
+    /// This request, which was accepted.
+    Accepted(RequestId),
+    /// An intake that is under way, held until this time at least.
+    InFlight(Timestamp),
+}
+
+/// Intakes under keys that clients choose, so that handing a catalogue in twice makes one request.
+#[async_trait]
+pub trait Idempotency: Send + Sync {
+    /// Reserves a tenant's key for an intake until a time. One whose holder let it lapse passes over, and its intake
+    /// can't be opened any more. Keys are forgotten after a day.
+    async fn reserve(
+        &self,
+        tenant: &str,
+        key: &str,
+        request: &RequestId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<Reservation, Fault>;
+
+    /// Holds an intake's key longer.
+    async fn hold(&self, request: &RequestId, until: Timestamp) -> Result<(), Fault>;
+
+    /// Gives an intake's key free, unless its request was accepted.
+    async fn release(&self, request: &RequestId) -> Result<(), Fault>;
+}
+
+/// Keys that clients show.
+#[async_trait]
+pub trait Keys: Send + Sync {
+    /// Every key, oldest first, revoked ones too.
+    async fn keys(&self) -> Result<Vec<Key>, Fault>;
+
+    /// Adds a key.
+    async fn add_key(&self, key: Key) -> Result<(), Fault>;
+
+    /// Revokes a key; false when there is none of this id that holds.
+    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<bool, Fault>;
+}
+
+/// All that a server asks of records.
+pub trait Ledger: Records + Outbox + Directory + Amend + Idempotency + Keys {}
+
+impl<T: Records + Outbox + Directory + Amend + Idempotency + Keys> Ledger for T {}

@@ -87,11 +87,13 @@ fn unreachable() -> Result<Answer, Failure> {
 
 async fn a_completion_is_due_at_once_with_all_that_is_told(case: Case) {
     assert_eq!(case.lease(at(1_000)).await, []);
-    let own = NewRequest { webhook: Some("https://shop.example/hook".into()), ..new_request() };
+    let own = new_request();
     let id = own.id.clone();
     case.records.begin(own, START).await.unwrap();
     case.records.append(&id, rows(&[&["http://h/a.jpg"], &["http://h/b.jpg"]]), START).await.unwrap();
-    case.records.open(&id, intake_end(2), START).await.unwrap();
+    let mut end = intake_end(2);
+    end.options.webhook = Some("https://shop.example/hook".into());
+    case.records.open(&id, end, START).await.unwrap();
     assert_eq!(case.lease(at(1)).await, [], "an open request is not told");
     let event = case.complete(&id, at(5)).await;
     let told = case.lease(at(5)).await;

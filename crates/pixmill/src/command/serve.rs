@@ -1,5 +1,6 @@
 //! `pixmill serve`: a server that works off requests until it is stopped.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use url::Url;
 
 use super::{End, Stop, interrupt};
 use crate::config::limits::LimitFlags;
-use crate::config::listen::ListenFlags;
+use crate::config::listen::{AccessFlags, ListenFlags};
 use crate::config::network::NetworkFlags;
 use crate::config::queue::{QueueChoice, QueueFlags};
 use crate::config::recipe::RecipeFlags;
@@ -24,7 +25,7 @@ use crate::config::storage::{StorageChoice, StorageFlags};
 use crate::config::webhook::{Secrets, WebhookFlags};
 use crate::{logs, wiring};
 
-/// Work off requests until stopped, on embedded defaults or on Redis, MongoDB and object storage
+/// Answer the HTTP API and work requests off, on embedded defaults or on Redis, MongoDB and object storage
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ServeArgs {
@@ -50,6 +51,9 @@ pub(super) struct ServeArgs {
     listen: ListenFlags,
 
     #[command(flatten)]
+    access: AccessFlags,
+
+    #[command(flatten)]
     recipe: RecipeFlags,
 
     #[command(flatten)]
@@ -65,6 +69,7 @@ pub(super) struct ServeArgs {
 const AFTER_HELP: &str = "\
 Examples:
   pixmill serve                                     all in one process, state in pixmill-data/
+  curl -F file=@shop.csv http://127.0.0.1:3000/v1/requests
   pixmill serve --role worker                       one more process that works on the same
   REDIS_URL=redis://cache MONGODB_URI=mongodb://db/shop pixmill serve --role worker
 
@@ -103,8 +108,14 @@ pub(crate) struct ServeOptions {
     pub(crate) webhook_url: Option<Url>,
     /// What signs webhooks, when it was set.
     pub(crate) webhook_secret: Option<Secrets>,
-    /// What links to this server begin with, without a slash at its end.
-    pub(crate) public_url: String,
+    /// Where the API listens.
+    pub(crate) listen: SocketAddr,
+    /// What links to this server begin with, without a slash at its end, when that was said.
+    pub(crate) public_url: Option<String>,
+    /// Networks that need no key.
+    pub(crate) trust: Vec<IpNet>,
+    /// Most bytes of an upload.
+    pub(crate) most_bytes: u64,
     /// How much of everything.
     pub(crate) settings: Settings,
     /// Recompressions at a time.
@@ -115,9 +126,6 @@ pub(crate) struct ServeOptions {
 
 impl ServeArgs {
     pub(super) fn resolve(self) -> Result<ServeOptions, Stop> {
-        if self.serve.role == Role::Api {
-            return Err(Stop::Usage("--role api is not part of this build: use all or worker".to_owned()));
-        }
         let data = self.state.data;
         Ok(ServeOptions {
             role: self.serve.role,
@@ -131,7 +139,10 @@ impl ServeArgs {
             storage: self.storage.choice(&data),
             webhook_url: self.webhook.webhook_url,
             webhook_secret: self.webhook.signing.webhook_secret,
-            public_url: self.listen.public_url(),
+            public_url: self.listen.public_url_said(),
+            listen: self.listen.listen,
+            trust: self.access.trust,
+            most_bytes: self.access.max_upload_mib << 20,
             data,
             concurrency: self.engine.concurrency(),
             allow: self.network.allow_address,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 /// A whole number within bounds, both included.
-pub(super) fn whole<T: TryFrom<u64>>(
+pub(crate) fn whole<T: TryFrom<u64>>(
     least: u64,
     most: u64,
 ) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {

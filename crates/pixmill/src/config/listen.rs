@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use url::Url;
+
+use super::bounds::{addresses, whole};
 
 /// Where a server listens, and how others reach it.
 #[derive(Debug, Clone, clap::Args)]
@@ -17,13 +20,28 @@ pub(crate) struct ListenFlags {
     public_url: Option<Url>,
 }
 
+/// Who may call a server, and with how much.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct AccessFlags {
+    /// Networks that need no key, as tenant 'default'; repeatable [default: loopback, while no key exists]
+    #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
+    pub(crate) trust: Vec<IpNet>,
+
+    /// Most MiB of an uploaded catalogue
+    #[arg(long = "max-upload", value_name = "MIB", default_value_t = 4096, value_parser = whole::<u64>(1, 1 << 20))]
+    pub(crate) max_upload_mib: u64,
+}
+
 impl ListenFlags {
+    /// What links begin with when that was said, without a slash at its end.
+    pub(crate) fn public_url_said(&self) -> Option<String> {
+        self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned())
+    }
+
     /// What links begin with, without a slash at its end.
     pub(crate) fn public_url(&self) -> String {
-        match &self.public_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}", self.listen),
-        }
+        self.public_url_said().unwrap_or_else(|| format!("http://{}", self.listen))
     }
 }
 

@@ -6,7 +6,7 @@ use clap::Command;
 
 /// What the HTTP API and the commands that talk to it will be told: known, so that one environment and one file serve
 /// all commands.
-const OF_THE_SERVER: [&str; 4] = ["retention", "server", "api_key", "trust"];
+const OF_THE_SERVER: [&str; 1] = ["retention"];
 
 /// Every name that a setting may have, as `pixmill.toml` writes it.
 pub(super) fn known(command: &Command) -> BTreeSet<String> {

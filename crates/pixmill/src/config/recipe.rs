@@ -1,9 +1,12 @@
 //! Section `recipe`: what to do to each picture.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::parser::ValueSource;
+use clap::{Arg, Args, Command, FromArgMatches};
 use pixmill_codec::{Background, Format, KeepMetadata, Recipe, Score};
 
 use super::bounds::{colour, whole};
+use super::setting::{Place, Setting};
 
 /// Recipe options, the same everywhere.
 #[derive(Debug, Clone, clap::Args)]
@@ -44,6 +47,64 @@ pub(crate) struct RecipeFlags {
 
 /// The longest side that a JPEG can have, pixels (ITU-T T.81 B.2.2).
 const LONGEST_SIDE: u64 = 65_535;
+
+/// An option's name without marks and case, so that `max-width`, `max_width` and `maxWidth` are one.
+fn plain(name: &str) -> String {
+    name.chars().filter(|letter| !matches!(letter, '-' | '_')).flat_map(char::to_lowercase).collect()
+}
+
+/// The options as a command of their own.
+fn command() -> Command {
+    RecipeFlags::augment_args(Command::new("recipe").no_binary_name(true).disable_help_flag(true))
+}
+
+fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
+    let name = plain(name);
+    command.get_arguments().find(|arg| arg.get_long().is_some_and(|long| plain(long) == name))
+}
+
+/// Whether somebody who says this means an option of a recipe.
+pub(crate) fn is_option(name: &str) -> bool {
+    find(&command(), name).is_some()
+}
+
+/// A recipe with some of its options replaced, as the command line would read them. Other names are passed over.
+///
+/// # Errors
+/// Each option that holds something wrong, with what is allowed.
+pub(crate) fn amended(recipe: Recipe, options: &[(String, String)]) -> Result<Recipe, Vec<(String, String)>> {
+    let command = command();
+    let (mut arguments, mut wrong) = (Vec::new(), Vec::new());
+    for (name, value) in options {
+        let Some(arg) = find(&command, name) else { continue };
+        let setting = Setting { values: vec![value.clone()], place: Place::Field(name.clone()) };
+        match setting.as_arguments(arg) {
+            Ok(said) => arguments.extend(said),
+            Err(message) => wrong.push((name.clone(), message)),
+        }
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    let all = |error: clap::Error| vec![("recipe".to_owned(), error.to_string())];
+    let matches = command.args_override_self(true).try_get_matches_from(arguments).map_err(all)?;
+    let asked = RecipeFlags::from_arg_matches(&matches).map_err(all)?.recipe();
+    let says = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    Ok(Recipe {
+        format: if says("format") { asked.format } else { recipe.format },
+        quality: if says("quality") { asked.quality } else { recipe.quality },
+        target_ssimulacra2: asked.target_ssimulacra2.or(recipe.target_ssimulacra2),
+        max_width: asked.max_width.or(recipe.max_width),
+        max_height: asked.max_height.or(recipe.max_height),
+        background: if says("background") { asked.background } else { recipe.background },
+        progressive: if options.iter().any(|(name, _)| plain(name) == "progressive") {
+            asked.progressive
+        } else {
+            recipe.progressive
+        },
+        keep_metadata: if says("keep_metadata") { asked.keep_metadata } else { recipe.keep_metadata },
+    })
+}
 
 impl RecipeFlags {
     /// The recipe.

@@ -14,12 +14,15 @@ pub(super) enum Place {
     Environment(String),
     /// This key in this line, from 1, of `pixmill.toml`.
     File { key: String, line: usize },
+    /// This field of a call.
+    Field(String),
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Place::Environment(variable) => write!(f, "{variable} in the environment"),
+            Place::Field(name) => f.write_str(name),
             Place::File { key, line } => write!(f, "{key} in line {line} of {}", super::file::NAME),
         }
     }

@@ -15,7 +15,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
-use pixmill_engine::port::records::{Outbox, Records};
+use pixmill_engine::port::records::{Ledger, Outbox, Records};
 use pixmill_engine::port::storage::Storage;
 
 use crate::command::serve::ServeOptions;
@@ -24,7 +24,7 @@ use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
 
-/// Where the truth lives, and the events in it.
+/// Where the truth lives.
 ///
 /// # Errors
 /// `backend.unavailable` (transient while it may come back), `config.invalid`, `disk.*`.
@@ -46,6 +46,20 @@ pub(super) async fn records(options: &ServeOptions) -> Result<(Arc<dyn Records>,
 /// Jobs held for each connection. Those beyond one wait here while other workers could do them, but without them an origin
 /// that answers slowly would leave the others nothing to do.
 const JOBS_PER_CONNECTION: usize = 2;
+
+/// The records, for all that the API asks of them.
+///
+/// # Errors
+/// Those of [`records`]; `config.invalid` for records that can't answer it all.
+pub(super) fn ledger(choice: &RecordsChoice) -> Result<Arc<dyn Ledger>, Fault> {
+    match choice {
+        RecordsChoice::Sqlite(file) => Ok(Arc::new(Sqlite::open(file)?)),
+        RecordsChoice::Mongodb(address) => Err(Fault::permanent(
+            Code::ConfigInvalid,
+            format!("the HTTP API and its keys do not stand on {address} yet: use sqlite:PATH, or --role worker"),
+        )),
+    }
+}
 
 /// What a queue is wanted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,9 @@ use pixmill_engine::pipeline::{Ended, Ports, Watcher};
 use pixmill_engine::serve::{Footing, Serve};
 use tokio_util::sync::CancellationToken;
 
-use super::{backends, origin, sandbox, webhook};
+use super::{api, backends, origin, sandbox, webhook};
 use crate::command::serve::ServeOptions;
+use crate::config::serve::Role;
 
 /// How often a worker says that it is alive, and what it did.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -22,39 +23,72 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Serves until stopped.
 ///
 /// # Errors
-/// What waiting does not mend.
+/// What waiting does not mend, and an address that can't be listened on.
 pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Result<(), Fault> {
+    let door = api::open(&options).await?;
+    let listening = door.as_ref().map_or(options.listen, |door| door.listening);
+    let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
+    // What can't go on in one half ends the other.
+    let over = stop.child_token();
+    let answering = async {
+        let answered = match door {
+            Some(door) => api::answer(door, &options, &links, over.clone()).await,
+            None => Ok(()),
+        };
+        answered.inspect_err(|_| over.cancel())
+    };
+    let working = async {
+        let worked = match options.role {
+            Role::Api => Ok(()),
+            Role::All | Role::Worker => work(&options, &links, over.clone()).await,
+        };
+        worked.inspect_err(|_| over.cancel())
+    };
+    let (answered, worked) = tokio::join!(answering, working);
+    tracing::info!("stopped");
+    answered.and(worked)
+}
+
+/// The stages from dispatch to webhook, and upkeep.
+async fn work(options: &ServeOptions, links: &str, stop: CancellationToken) -> Result<(), Fault> {
     let beats = Arc::new(Beats::default());
     let worker = Serve {
         settings: options.settings.clone(),
-        footing: Arc::new(options),
+        footing: Arc::new(Ground { options: options.clone(), links: links.to_owned() }),
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
     };
     let beating = tokio::spawn(async move { beats.beat().await });
-    let served = worker.run(stop).await;
+    let worked = worker.run(stop).await;
     beating.abort();
-    tracing::info!("stopped");
-    served
+    worked
+}
+
+/// What the stages stand on, as it is configured.
+struct Ground {
+    options: ServeOptions,
+    /// What links begin with, without a slash at its end.
+    links: String,
 }
 
 #[async_trait]
-impl Footing for ServeOptions {
+impl Footing for Ground {
     async fn open(&self) -> Result<(Ports, Webhook), Fault> {
-        let (records, outbox) = backends::records(self).await?;
+        let options = &self.options;
+        let (records, outbox) = backends::records(options).await?;
         let ports = Ports {
             records,
-            queue: backends::queue(self, backends::Use::Working).await?,
-            storage: backends::storage(&self.storage)?,
-            sandbox: sandbox(self.concurrency)?,
-            origin: origin(&self.allow, self.settings.connections),
+            queue: backends::queue(options, backends::Use::Working).await?,
+            storage: backends::storage(&options.storage)?,
+            sandbox: sandbox(options.concurrency)?,
+            origin: origin(&options.allow, options.settings.connections),
             files: None,
             clock: Arc::new(SystemClock),
         };
-        let webhook = webhook::stage(self, outbox)?;
+        let webhook = webhook::stage(options, outbox, self.links.clone())?;
         tracing::info!(
-            records = %self.records, queue = %self.queue, storage = %self.storage,
-            role = ?self.role, version = env!("CARGO_PKG_VERSION"), "ready"
+            records = %options.records, queue = %options.queue, storage = %options.storage,
+            role = ?options.role, version = env!("CARGO_PKG_VERSION"), "ready"
         );
         Ok((ports, webhook))
     }

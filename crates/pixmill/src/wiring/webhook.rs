@@ -23,14 +23,18 @@ use crate::config::webhook::Secrets;
 ///
 /// # Errors
 /// Those of finding or making the secret.
-pub(super) fn stage(options: &ServeOptions, outbox: Arc<dyn Outbox>) -> Result<Webhook, Fault> {
+pub(super) fn stage(
+    options: &ServeOptions,
+    outbox: Arc<dyn Outbox>,
+    links: String,
+) -> Result<Webhook, Fault> {
     Ok(Webhook {
         outbox,
         receiver: Arc::new(receiver(&options.allow)),
         clock: Arc::new(SystemClock),
         signer: Arc::new(signer(options.webhook_secret.as_ref(), &options.data)?),
         url: options.webhook_url.clone(),
-        links: options.public_url.clone(),
+        links,
         lease: options.settings.lease,
     })
 }

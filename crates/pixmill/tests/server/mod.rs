@@ -10,16 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pixmill_adapters::clock::SystemClock;
-use pixmill_adapters::net::guard::Guard;
-use pixmill_adapters::net::origin::HttpOrigin;
-use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::records::sqlite::Sqlite;
-use pixmill_adapters::sandbox::thread::ThreadSandbox;
-use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::request::{Options, RequestStatus};
 use pixmill_engine::model::row::ResultRow;
-use pixmill_engine::pipeline::Ports;
 use pixmill_engine::pipeline::accept::{Intake, accept};
 use pixmill_engine::port::records::{Outbox, Records};
 
@@ -77,20 +71,13 @@ impl Server {
 
     /// Takes a catalogue in, as an upload does.
     pub(crate) async fn accept(&self, catalogue: &str, webhook: Option<String>) -> RequestId {
-        let ports = Ports {
-            records: self.records.clone(),
-            queue: Arc::new(DatabaseQueue::new(1)),
-            storage: Arc::new(DiskStorage::shared(&self.storage()).expect("storage")),
-            sandbox: Arc::new(
-                ThreadSandbox::new(1, Duration::from_secs(1), pixmill_codec::recompress).expect("a thread"),
-            ),
-            origin: Arc::new(HttpOrigin::new(Guard::default(), 1)),
-            files: None,
-            clock: Arc::new(SystemClock),
-        };
-        let intake = Intake { recipe: Default::default(), catalogue: "shop.csv".into(), webhook };
+        let request = RequestId::new();
+        let intake = Intake { request, tenant: "default".into(), catalogue: "shop.csv".into() };
+        let options = std::future::ready(Ok(Options { webhook, ..Options::default() }));
         let bytes = Cursor::new(catalogue.to_owned().into_bytes());
-        accept(&ports, bytes, intake, |_, _| {}).await.expect("the catalogue is accepted")
+        let records: Arc<dyn Records> = self.records.clone();
+        let accepted = accept(&records, &SystemClock, bytes, intake, options, |_, _| {});
+        accepted.await.expect("the catalogue is accepted")
     }
 
     /// `pixmill serve` on this state, which may call this machine.
@@ -103,7 +90,7 @@ impl Server {
     /// `pixmill serve` on this state, which may call the public internet alone.
     pub(crate) fn guarded(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
-        command.arg("serve").arg("--data").arg(self.data()).args(arguments).current_dir(self.folder.path());
+        command.arg("serve").arg("--data").arg(self.data()).args(["--listen", "127.0.0.1:0"]).args(arguments).current_dir(self.folder.path());
         for name in ECOSYSTEM {
             command.env_remove(name);
         }

@@ -64,7 +64,7 @@ impl Intakes {
 impl Intake for Mongodb {
     async fn begin(&self, new: NewRequest, now: Timestamp) -> Result<(), Fault> {
         let id = new.id.clone();
-        match self.shared.requests().insert_one(request(&new, now)?).await {
+        match self.shared.requests().insert_one(request(&new, now)).await {
             Ok(_) => {}
             Err(error) if is_duplicate(&error) => {
                 return Err(Fault::permanent(Code::RequestState, format!("the id {id} is in use")));
@@ -109,11 +109,8 @@ impl Intake for Mongodb {
 }
 
 /// A request that nobody sees yet.
-fn request(new: &NewRequest, now: Timestamp) -> Result<Document, Fault> {
-    let recipe = bson::serialize_to_bson(&new.recipe).map_err(|error| {
-        Fault::permanent(Code::RecipeInvalid, format!("the recipe can't be kept: {error}"))
-    })?;
-    let mut document = doc! {
+fn request(new: &NewRequest, now: Timestamp) -> Document {
+    doc! {
         "_id": new.id.as_str(),
         "status": RequestStatus::Receiving.as_str(),
         "totalImages": 0_i64,
@@ -122,15 +119,11 @@ fn request(new: &NewRequest, now: Timestamp) -> Result<Document, Fault> {
         "updatedAt": date(now),
         schema::MADE_BY: schema::PIXMILL,
         "round": 1,
-        "recipe": recipe,
+        "tenant": &new.tenant,
         "header": &new.header,
         "catalogue": &new.catalogue,
         "touchedAt": date(now),
-    };
-    if let Some(webhook) = &new.webhook {
-        document.insert("webhookUrl", webhook);
     }
-    Ok(document)
 }
 
 /// Matches a request of pixmill's own while it is being taken in.
@@ -219,14 +212,21 @@ impl Shared {
             let errors = doc! { "_id": request.as_str(), "errors": errors.collect::<Vec<_>>() };
             self.row_errors().insert_one(errors).await.map_err(|error| fault(&error))?;
         }
+        let recipe = bson::serialize_to_bson(&end.options.recipe).map_err(|error| {
+            Fault::permanent(Code::RecipeInvalid, format!("the recipe can't be kept: {error}"))
+        })?;
         let mut set = doc! {
             "status": RequestStatus::Pending.as_str(),
+            "recipe": recipe,
             "totalImages": i64::from(images),
             "digest": &end.digest,
             "rows": end.rows as i64,
             "rowErrors": end.row_errors_total as i64,
             "updatedAt": date(now),
         };
+        if let Some(webhook) = &end.options.webhook {
+            set.insert("webhookUrl", webhook);
+        }
         if images == 0 {
             set.insert("status", RequestStatus::Completed.as_str());
             set.insert("completedAt", date(now));

@@ -11,7 +11,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::model::request::{Progress, Request, RequestStatus};
+use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{FailureGroup, Report};
@@ -132,7 +132,11 @@ impl Shared {
         };
         let created = moment(document, "createdAt").or_else(|| made(&head.id));
         let completed = moment(document, "completedAt");
+        let updated = moment(document, "updatedAt").or(created).unwrap_or_default();
+        let tenant = document.get_str("tenant").unwrap_or(DEFAULT_TENANT).to_owned();
         Ok(Request {
+            tenant,
+            updated,
             status: request_status(document),
             round: head.round,
             recipe,

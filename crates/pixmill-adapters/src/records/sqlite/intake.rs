@@ -223,12 +223,10 @@ fn interrupted(request: &RequestId) -> Fault {
 
 fn insert(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<i64, Broken> {
     check_new(connection, &new.id)?;
-    let recipe = serde_json::to_string(&new.recipe)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     connection.execute(
-        "INSERT INTO requests (id, status, round, recipe, header, catalogue, created, touched, webhook)
-         VALUES (?1, 'receiving', 1, ?2, ?3, ?4, ?5, ?5, ?6)",
-        params![new.id.as_str(), recipe, new.header, new.catalogue, now.0, new.webhook],
+        "INSERT INTO requests (id, status, round, recipe, header, catalogue, created, touched, tenant)
+         VALUES (?1, 'receiving', 1, '{}', ?2, ?3, ?4, ?4, ?5)",
+        params![new.id.as_str(), new.header, new.catalogue, now.0, new.tenant],
     )?;
     Ok(connection.last_insert_rowid())
 }
@@ -256,10 +254,22 @@ fn open(
             error.message
         ])?;
     }
+    let recipe = serde_json::to_string(&end.options.recipe)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     connection.execute(
-        "UPDATE requests SET status = 'pending', digest = ?2, rows = ?3, row_errors = ?4, pending_images = ?5
+        "UPDATE requests SET status = 'pending', digest = ?2, rows = ?3, row_errors = ?4, pending_images = ?5,
+           recipe = ?6, webhook = ?7, touched = max(touched + 1, ?8)
          WHERE num = ?1",
-        params![owner.num, end.digest, end.rows as i64, end.row_errors_total as i64, images as i64],
+        params![
+            owner.num,
+            end.digest,
+            end.rows as i64,
+            end.row_errors_total as i64,
+            images as i64,
+            recipe,
+            end.options.webhook,
+            now.0
+        ],
     )?;
     complete(connection, owner.num, now)?;
     Ok(())

@@ -22,12 +22,10 @@ const DUE: &str = "SELECT events.id, requests.id, events.round, events.at, event
   FROM events INDEXED BY events_due JOIN requests ON requests.num = events.request
   WHERE events.due <= ?1 AND requests.status <> 'dropped' ORDER BY events.due, events.id LIMIT ?2";
 
-const DELIVERIES: &str =
+/// What [`delivery_in`] reads.
+pub(super) const DELIVERY: &str =
     "SELECT deliveries.id, event, requests.id, url, at, deliveries.status, answer, code, message
-  FROM deliveries JOIN requests ON requests.num = deliveries.request
-  WHERE requests.status <> 'dropped' AND (?1 IS NULL OR deliveries.request = ?1)
-    AND (?2 IS NULL OR deliveries.id < ?2)
-  ORDER BY deliveries.id DESC LIMIT ?3";
+  FROM deliveries JOIN requests ON requests.num = deliveries.request WHERE requests.status <> 'dropped'";
 
 #[async_trait]
 impl Outbox for Sqlite {
@@ -65,7 +63,10 @@ impl Outbox for Sqlite {
                 Some(request) => Some(known_owner(connection, request)?.num),
                 None => None,
             };
-            let mut deliveries = connection.prepare_cached(DELIVERIES)?;
+            let mut deliveries = connection.prepare_cached(&format!(
+                "{DELIVERY} AND (?1 IS NULL OR deliveries.request = ?1) AND (?2 IS NULL OR deliveries.id < ?2)
+                 ORDER BY deliveries.id DESC LIMIT ?3"
+            ))?;
             let deliveries = deliveries.query_map(params![request, before, most as i64], delivery_in)?;
             Ok(deliveries.collect::<Result<_, _>>()?)
         })
@@ -180,7 +181,7 @@ fn telling_in(row: &Row<'_>, lease: Lease) -> rusqlite::Result<Telling> {
     Ok(Telling { event, progress, url: row.get(9)?, tries: row.get(10)?, token: lease.token })
 }
 
-fn delivery_in(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+pub(super) fn delivery_in(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let answer = match row.get::<_, Option<u16>>(5)? {
         Some(status) => Ok(Answer { status, beginning: row.get(6)? }),
         None => Err(Failure { code: code_in(row, 7)?, message: row.get(8)? }),

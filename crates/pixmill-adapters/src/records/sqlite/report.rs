@@ -15,13 +15,18 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
 use super::fault::Broken;
-use super::id::{MOST, broken, key, known_owner, status_in};
+use super::id::{MOST, broken, key, known_owner, status_in, unknown};
 use super::tally::number;
 
-const REQUEST: &str =
+/// What [`request_in`] reads.
+pub(super) const REQUEST: &str =
     "SELECT id, status, round, recipe, header, catalogue, digest, rows, row_errors, created,
-    completed, webhook
+    completed, webhook, tenant, touched, pending_images, processing_images, completed_images, failed_images,
+    cancelled_images, bytes_before, bytes_after
   FROM requests";
+
+/// Where a request's progress begins among its columns.
+pub(super) const PROGRESS_AT: usize = 14;
 
 #[async_trait]
 impl Report for Sqlite {
@@ -42,23 +47,12 @@ impl Report for Sqlite {
     async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
         let id = id.clone();
         self.read(move |connection| {
-            let owner = known_owner(connection, &id)?;
-            let progress = connection
-                .prepare_cached(
-                    "SELECT pending_images, processing_images, completed_images, failed_images,
-                       cancelled_images, bytes_before, bytes_after
-                     FROM requests WHERE num = ?1",
-                )?
-                .query_row([owner.num], progress_in)?;
-            Ok(match owner.status {
-                RequestStatus::Cancelled => Progress {
-                    cancelled: progress.cancelled + progress.pending + progress.processing,
-                    pending: 0,
-                    processing: 0,
-                    ..progress
-                },
-                _ => progress,
-            })
+            let mut request =
+                connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1 AND status <> 'dropped'"))?;
+            let progress = request.query_row([id.as_str()], |row| {
+                Ok(shown(progress_in(row, PROGRESS_AT)?, status_in(row, 1)?))
+            });
+            progress.optional()?.ok_or_else(|| unknown(&id).into())
         })
         .await
     }
@@ -116,7 +110,7 @@ pub(super) fn accepted_requests(connection: &Connection) -> Result<Vec<Request>,
     Ok(requests.collect::<Result<_, _>>()?)
 }
 
-fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
+pub(super) fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
     let recipe = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| broken(3, error))?;
     Ok(Request {
         id: RequestId::from(row.get::<_, String>(0)?),
@@ -131,19 +125,35 @@ fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
         created: Timestamp(row.get(9)?),
         completed: row.get::<_, Option<i64>>(10)?.map(Timestamp),
         webhook: row.get(11)?,
+        tenant: row.get(12)?,
+        updated: Timestamp(row.get(13)?),
     })
 }
 
-fn progress_in(row: &Row<'_>) -> rusqlite::Result<Progress> {
+/// Progress from seven columns that follow one another.
+pub(super) fn progress_in(row: &Row<'_>, first: usize) -> rusqlite::Result<Progress> {
     Ok(Progress {
-        pending: row.get(0)?,
-        processing: row.get(1)?,
-        completed: row.get(2)?,
-        failed: row.get(3)?,
-        cancelled: row.get(4)?,
-        bytes_before: row.get(5)?,
-        bytes_after: row.get(6)?,
+        pending: row.get(first)?,
+        processing: row.get(first + 1)?,
+        completed: row.get(first + 2)?,
+        failed: row.get(first + 3)?,
+        cancelled: row.get(first + 4)?,
+        bytes_before: row.get(first + 5)?,
+        bytes_after: row.get(first + 6)?,
     })
+}
+
+/// Until the cancelling has reached all images, those that are left read as cancelled.
+pub(super) fn shown(progress: Progress, status: RequestStatus) -> Progress {
+    match status {
+        RequestStatus::Cancelled => Progress {
+            cancelled: progress.cancelled + progress.pending + progress.processing,
+            pending: 0,
+            processing: 0,
+            ..progress
+        },
+        _ => progress,
+    }
 }
 
 pub(super) fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {

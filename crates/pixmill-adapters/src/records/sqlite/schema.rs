@@ -14,8 +14,12 @@ use super::fault::{fault, file_fault};
 
 /// Every change of the schema, oldest first. What is published is never edited.
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("schema.sql")), M::up(include_str!("outbox.sql")), M::up(FEEDER)];
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("outbox.sql")),
+    M::up(FEEDER),
+    M::up(include_str!("api.sql")),
+];
 
 /// The one right to feed a shared queue: whose it is, and until when.
 const FEEDER: &str = "CREATE TABLE feeder (

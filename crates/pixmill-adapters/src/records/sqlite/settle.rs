@@ -12,7 +12,7 @@ use rusqlite::{CachedStatement, Connection, params};
 use super::Sqlite;
 use super::fault::Broken;
 use super::id::Finder;
-use super::tally::Tallies;
+use super::tally::{Tallies, change_time};
 use super::writer::Transaction;
 
 #[async_trait]
@@ -30,7 +30,7 @@ fn settle(
     transaction.settles = true;
     let connection = transaction.connection;
     let mut finder = Finder::new(connection);
-    let mut ends = Ends::new(connection)?;
+    let mut ends = Ends::new(connection, now)?;
     let mut tallies = Tallies::default();
     let mut won = Vec::with_capacity(batch.len());
     for settlement in batch {
@@ -85,11 +85,11 @@ pub(super) enum PutBack {
 }
 
 const COMPLETE: &str = "UPDATE images SET status = 2, lease = NULL, lease_until = NULL, suspect = 0,
-    output = ?3, bytes_before = ?4, bytes_after = ?5
+    output = ?3, bytes_before = ?4, bytes_after = ?5, ended = ?6
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const FAIL: &str = "UPDATE images SET status = 3, lease = NULL, lease_until = NULL, suspect = 0,
-    code = ?3, message = ?4
+    code = ?3, message = ?4, ended = ?5
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const PUT_BACK: &str = "UPDATE images SET status = 0, lease = NULL, lease_until = NULL, due = ?3,
@@ -97,10 +97,10 @@ const PUT_BACK: &str = "UPDATE images SET status = 0, lease = NULL, lease_until 
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const COMPLETE_FOLLOWERS: &str =
-    "UPDATE images SET status = 2, output = ?2, bytes_before = ?3, bytes_after = ?4
+    "UPDATE images SET status = 2, output = ?2, bytes_before = ?3, bytes_after = ?4, ended = ?5
   WHERE same_as = ?1 AND status = 0";
 
-const FAIL_FOLLOWERS: &str = "UPDATE images SET status = 3, code = ?2, message = ?3
+const FAIL_FOLLOWERS: &str = "UPDATE images SET status = 3, code = ?2, message = ?3, ended = ?4
   WHERE same_as = ?1 AND status = 0";
 
 #[cfg(test)]
@@ -108,6 +108,10 @@ pub(super) const STATEMENTS: [&str; 5] = [COMPLETE, FAIL, PUT_BACK, COMPLETE_FOL
 
 /// The ways in which a claimed image leaves `processing`, but for cancelling.
 pub(super) struct Ends<'c> {
+    connection: &'c Connection,
+    now: Timestamp,
+    /// The request that an image ended of last, and when this transaction says that its images ended.
+    last: Option<(i64, i64)>,
     complete: CachedStatement<'c>,
     complete_followers: CachedStatement<'c>,
     not_stale: CachedStatement<'c>,
@@ -117,8 +121,11 @@ pub(super) struct Ends<'c> {
 }
 
 impl<'c> Ends<'c> {
-    pub(super) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(connection: &'c Connection, now: Timestamp) -> rusqlite::Result<Self> {
         Ok(Ends {
+            connection,
+            now,
+            last: None,
             complete: connection.prepare_cached(COMPLETE)?,
             complete_followers: connection.prepare_cached(COMPLETE_FOLLOWERS)?,
             not_stale: connection.prepare_cached("DELETE FROM stale_outputs WHERE location = ?1")?,
@@ -126,6 +133,15 @@ impl<'c> Ends<'c> {
             fail_followers: connection.prepare_cached(FAIL_FOLLOWERS)?,
             put_back: connection.prepare_cached(PUT_BACK)?,
         })
+    }
+
+    fn ended(&mut self, request: i64) -> rusqlite::Result<i64> {
+        if let Some((_, ended)) = self.last.filter(|(last, _)| *last == request) {
+            return Ok(ended);
+        }
+        let ended = change_time(self.connection, request, self.now)?;
+        self.last = Some((request, ended));
+        Ok(ended)
     }
 
     fn complete(
@@ -136,11 +152,12 @@ impl<'c> Ends<'c> {
         output: &Output,
     ) -> rusqlite::Result<bool> {
         let (before, after) = (output.bytes_before as i64, output.bytes_after as i64);
-        if self.complete.execute(params![image.id, token.0, output.location, before, after])? == 0 {
+        let ended = self.ended(image.request)?;
+        if self.complete.execute(params![image.id, token.0, output.location, before, after, ended])? == 0 {
             return Ok(false);
         }
         let followers =
-            self.complete_followers.execute(params![image.id, output.location, before, after])? as i64;
+            self.complete_followers.execute(params![image.id, output.location, before, after, ended])? as i64;
         self.not_stale.execute([&output.location])?;
         tallies.moved(image.request, 1, ImageStatus::Processing, ImageStatus::Completed);
         tallies.moved(image.request, followers, ImageStatus::Pending, ImageStatus::Completed);
@@ -156,10 +173,11 @@ impl<'c> Ends<'c> {
         failure: &Failure,
     ) -> rusqlite::Result<bool> {
         let (code, message) = (failure.code.as_str(), &failure.message);
-        if self.fail.execute(params![image.id, token.0, code, message])? == 0 {
+        let ended = self.ended(image.request)?;
+        if self.fail.execute(params![image.id, token.0, code, message, ended])? == 0 {
             return Ok(false);
         }
-        let followers = self.fail_followers.execute(params![image.id, code, message])? as i64;
+        let followers = self.fail_followers.execute(params![image.id, code, message, ended])? as i64;
         tallies.moved(image.request, 1, ImageStatus::Processing, ImageStatus::Failed);
         tallies.moved(image.request, followers, ImageStatus::Pending, ImageStatus::Failed);
         Ok(true)

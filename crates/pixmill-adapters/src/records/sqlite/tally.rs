@@ -36,8 +36,17 @@ const APPLY: &str = "UPDATE requests SET
     completed_images = completed_images + ?4, failed_images = failed_images + ?5,
     cancelled_images = cancelled_images + ?6,
     bytes_before = bytes_before + ?7, bytes_after = bytes_after + ?8,
+    touched = max(touched + 1, ?9),
     status = CASE WHEN status = 'pending' AND ?3 > 0 THEN 'processing' ELSE status END
   WHERE num = ?1";
+
+/// The time of what a transaction changes in a request, which [`Tallies::write`] writes down: later than whatever was
+/// written of it before, even where the clock stands still or two processes disagree about it.
+pub(super) fn change_time(connection: &Connection, request: i64, now: Timestamp) -> rusqlite::Result<i64> {
+    connection
+        .prepare_cached("SELECT max(touched + 1, ?2) FROM requests WHERE num = ?1")?
+        .query_row([request, now.0], |row| row.get(0))
+}
 
 impl Tallies {
     /// So many images of a request went from here to there.
@@ -69,7 +78,8 @@ impl Tallies {
                 failed,
                 cancelled,
                 change.bytes_before,
-                change.bytes_after
+                change.bytes_after,
+                now.0
             ])?;
             if pending + processing < 0 && complete(connection, request, now)? {
                 completed.push(request);

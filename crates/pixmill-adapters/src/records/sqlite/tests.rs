@@ -113,6 +113,16 @@ async fn sqlite_records_conform_as_an_outbox() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sqlite_records_conform_as_a_directory() {
+    let files = Files::new();
+    pixmill_testkit::records::directory::suite(|| async {
+        let sqlite = Arc::new(Sqlite::open(&files.next()).unwrap());
+        (sqlite.clone() as _, sqlite as _)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_records_conform_in_succession() {
     let files = Files::new();
     pixmill_testkit::records::succession::suite(|| async {
@@ -139,17 +149,22 @@ async fn begin(records: &Sqlite) -> RequestId {
     let id = RequestId::new();
     let new = NewRequest {
         id: id.clone(),
-        recipe: Default::default(),
+        tenant: "default".into(),
         header: "a,b".into(),
         catalogue: "c.csv".into(),
-        webhook: None,
     };
     records.begin(new, NOW).await.unwrap();
     id
 }
 
 fn end() -> IntakeEnd {
-    IntakeEnd { digest: String::new(), rows: 0, row_errors: vec![], row_errors_total: 0 }
+    IntakeEnd {
+        options: Default::default(),
+        digest: String::new(),
+        rows: 0,
+        row_errors: vec![],
+        row_errors_total: 0,
+    }
 }
 
 async fn take_in(records: &Sqlite, images: usize) -> RequestId {

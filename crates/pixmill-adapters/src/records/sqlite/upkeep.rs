@@ -15,7 +15,7 @@ use super::Sqlite;
 use super::fault::Broken;
 use super::id::{MOST, Owner, key, known_owner, parts, unknown};
 use super::settle::{Ends, Image};
-use super::tally::{Tallies, complete, number};
+use super::tally::{Tallies, change_time, complete, number};
 use super::writer::Transaction;
 
 /// Most images that are cancelled in one transaction.
@@ -73,10 +73,10 @@ impl Upkeep for Sqlite {
                 let cancelled = transaction
                     .connection
                     .prepare_cached(
-                        "UPDATE requests SET status = 'cancelled'
+                        "UPDATE requests SET status = 'cancelled', touched = max(touched + 1, ?2)
                          WHERE num = ?1 AND status IN ('pending', 'processing')",
                     )?
-                    .execute([owner.num])?;
+                    .execute([owner.num, now.0])?;
                 Ok((cancelled == 1).then_some(owner.num))
             })
             .await?;
@@ -89,7 +89,7 @@ impl Upkeep for Sqlite {
 
 impl Sqlite {
     /// Ends what is left of a cancelled request, a bounded number of images in one transaction.
-    async fn end_cancelled(&self, num: i64, now: Timestamp) -> Result<(), Fault> {
+    pub(super) async fn end_cancelled(&self, num: i64, now: Timestamp) -> Result<(), Fault> {
         let mut after = Some(key(num, 0) - 1);
         while let Some(from) = after {
             after =
@@ -100,7 +100,7 @@ impl Sqlite {
 }
 
 /// A request that is not being taken in.
-fn accepted(connection: &Connection, id: &RequestId) -> Result<Owner, Broken> {
+pub(super) fn accepted(connection: &Connection, id: &RequestId) -> Result<Owner, Broken> {
     let owner = known_owner(connection, id)?;
     if owner.status == RequestStatus::Receiving {
         return Err(unknown(id).into());
@@ -121,11 +121,13 @@ fn end_some(connection: &Connection, num: i64, after: i64, now: Timestamp) -> ru
         })?
         .collect::<Result<Vec<(i64, i64)>, _>>()?;
     let mut end = connection.prepare_cached(
-        "UPDATE images SET status = 4, lease = NULL, lease_until = NULL, due = NULL, suspect = 0 WHERE id = ?1",
+        "UPDATE images SET status = 4, lease = NULL, lease_until = NULL, due = NULL, suspect = 0, ended = ?2
+         WHERE id = ?1",
     )?;
+    let ended = change_time(connection, num, now)?;
     let mut tallies = Tallies::default();
     for &(image, status) in &unended {
-        end.execute([image])?;
+        end.execute([image, ended])?;
         let from = if status == number(ImageStatus::Pending) {
             ImageStatus::Pending
         } else {
@@ -182,7 +184,7 @@ fn reap(
         "UPDATE images SET status = 0, lease = NULL, lease_until = NULL, suspect = 1, due = ?2,
            attempts = min(attempts, ?3) WHERE id = ?1",
     )?;
-    let mut ends = Ends::new(connection)?;
+    let mut ends = Ends::new(connection, now)?;
     let mut tallies = Tallies::default();
     for &(id, token, attempts, alone) in &void {
         let image = Image { request: parts(id).0, id };
@@ -204,7 +206,7 @@ fn reap(
 
 /// Images that others follow are due at once: whoever feeds may have read past them. The others follow again.
 const REOPEN: &str = "UPDATE images SET status = 0, attempts = 0, suspect = 0, code = NULL, message = NULL,
-    due = CASE WHEN same_as IS NULL THEN ?3 END
+    ended = NULL, due = CASE WHEN same_as IS NULL THEN ?3 END
   WHERE id >= ?1 AND id < ?2 AND status = ?4";
 
 fn retry(connection: &Connection, id: &RequestId, now: Timestamp) -> Result<u64, Broken> {
@@ -225,13 +227,19 @@ fn retry(connection: &Connection, id: &RequestId, now: Timestamp) -> Result<u64,
     if reopened == 0 {
         return Ok(0);
     }
+    next_round(connection, owner.num)?;
+    tallies.write(connection, now)?;
+    Ok(reopened)
+}
+
+/// Opens a request again.
+pub(super) fn next_round(connection: &Connection, num: i64) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE requests SET round = round + 1, completed = NULL,
                status = CASE WHEN status IN ('completed', 'cancelled') THEN 'pending' ELSE status END
              WHERE num = ?1",
         )?
-        .execute([owner.num])?;
-    tallies.write(connection, now)?;
-    Ok(reopened)
+        .execute([num])?;
+    Ok(())
 }

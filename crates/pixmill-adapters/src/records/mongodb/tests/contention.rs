@@ -20,10 +20,9 @@ async fn take_in(records: &Mongodb, images: usize) -> RequestId {
     let id = RequestId::new();
     let new = NewRequest {
         id: id.clone(),
-        recipe: Default::default(),
+        tenant: "default".to_owned(),
         header: String::new(),
         catalogue: String::new(),
-        webhook: None,
     };
     let rows = (0..images).map(|number| NewRow {
         cells: String::new(),
@@ -34,7 +33,7 @@ async fn take_in(records: &Mongodb, images: usize) -> RequestId {
     records.begin(new, START).await.unwrap();
     records.append(&id, rows.collect(), START).await.unwrap();
     let end =
-        IntakeEnd { digest: String::new(), rows: images as u64, row_errors: vec![], row_errors_total: 0 };
+        IntakeEnd { options: Default::default(), digest: String::new(), rows: images as u64, row_errors: vec![], row_errors_total: 0 };
     records.open(&id, end, START).await.unwrap();
     id
 }

@@ -1,0 +1,128 @@
+//! What clients change of requests that were accepted: better inputs, and deleting.
+
+use async_trait::async_trait;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::{Correction, ImageStatus};
+use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::Amend;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::Sqlite;
+use super::deletion::drop_request;
+use super::fault::Broken;
+use super::id::{MOST, Owner, key};
+use super::tally::{Tallies, number};
+use super::upkeep::{accepted, next_round};
+
+#[async_trait]
+impl Amend for Sqlite {
+    async fn correct(
+        &self,
+        request: &RequestId,
+        corrections: Vec<Correction>,
+        now: Timestamp,
+    ) -> Result<Vec<usize>, Fault> {
+        let id = request.clone();
+        let owner = self.read(move |connection| accepted(connection, &id)).await?;
+        if owner.status == RequestStatus::Cancelled {
+            self.end_cancelled(owner.num, now).await?;
+        }
+        let id = request.clone();
+        self.write(move |transaction| correct(transaction.connection, &id, &corrections, now)).await
+    }
+
+    async fn delete(&self, request: &RequestId) -> Result<bool, Fault> {
+        let id = request.clone();
+        let deleted = self
+            .write(move |transaction| {
+                let owner = accepted(transaction.connection, &id)?;
+                if owner.status.is_open() {
+                    return Ok(false);
+                }
+                drop_request(transaction.connection, owner.num)?;
+                Ok(true)
+            })
+            .await?;
+        if deleted {
+            self.delete_dropped().await?;
+        }
+        Ok(deleted)
+    }
+}
+
+/// An image by its place.
+const AT: &str = "SELECT images.id, images.status FROM rows
+  JOIN images ON images.id = ?2 + rows.first_image + ?3
+  WHERE rows.id = ?1 AND ?3 < rows.images";
+
+/// It follows no other image any more, and those that followed it stand on their own: their input is the old one.
+const DETACH: &str = "UPDATE images SET same_as = NULL WHERE same_as = ?1";
+
+const REPLACE: &str = "UPDATE images SET input = ?2, status = 0, attempts = 0, suspect = 0, same_as = NULL,
+    code = NULL, message = NULL, ended = NULL, due = ?3 WHERE id = ?1";
+
+fn correct(
+    connection: &Connection,
+    request: &RequestId,
+    corrections: &[Correction],
+    now: Timestamp,
+) -> Result<Vec<usize>, Broken> {
+    let owner = accepted(connection, request)?;
+    let (found, wrong) = find(connection, owner, corrections)?;
+    if !wrong.is_empty() || found.is_empty() {
+        return Ok(wrong);
+    }
+    let mut detach = connection.prepare_cached(DETACH)?;
+    let mut replace = connection.prepare_cached(REPLACE)?;
+    let mut tallies = Tallies::default();
+    for ((image, status), correction) in found.iter().zip(corrections) {
+        // Where two lines are about one image the later one holds, and the image is re-opened once.
+        detach.execute([image])?;
+        replace.execute(params![image, correction.input, now.0])?;
+        if let Some(status) = status {
+            tallies.moved(owner.num, 1, *status, ImageStatus::Pending);
+        }
+    }
+    next_round(connection, owner.num)?;
+    tallies.write(connection, now)?;
+    Ok(Vec::new())
+}
+
+/// An image's key, and the end that it is re-opened from unless another correction has done so.
+type Found = (i64, Option<ImageStatus>);
+
+/// The images that are corrected, and the numbers of corrections that name none that may be.
+fn find(
+    connection: &Connection,
+    owner: Owner,
+    corrections: &[Correction],
+) -> Result<(Vec<Found>, Vec<usize>), Broken> {
+    let mut at = connection.prepare_cached(AT)?;
+    let (mut found, mut wrong) = (Vec::with_capacity(corrections.len()), Vec::new());
+    let mut seen = std::collections::HashSet::new();
+    for (ordinal, correction) in corrections.iter().enumerate() {
+        let row = key(owner.num, correction.row.min(MOST));
+        let image = at
+            .query_row(params![row, key(owner.num, 0), correction.position], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
+            })
+            .optional()?;
+        match image.and_then(|(id, status)| Some((id, reopened(status, owner.status)?))) {
+            Some((id, status)) => found.push((id, seen.insert(id).then_some(status))),
+            None => wrong.push(ordinal),
+        }
+    }
+    Ok((found, wrong))
+}
+
+/// The end from which an image may be re-opened.
+fn reopened(status: i64, request: RequestStatus) -> Option<ImageStatus> {
+    let cancelled = request == RequestStatus::Cancelled;
+    match status {
+        status if status == number(ImageStatus::Failed) => Some(ImageStatus::Failed),
+        status if status == number(ImageStatus::Cancelled) && cancelled => Some(ImageStatus::Cancelled),
+        _ => None,
+    }
+}

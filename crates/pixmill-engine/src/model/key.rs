@@ -1,0 +1,77 @@
+//! Keys that clients show: made once, shown once, kept as a hash.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::model::time::Timestamp;
+
+/// What every key begins with, so that scanners of leaked secrets know it.
+pub const PREFIX: &str = "pxm_";
+
+/// A key as records keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// Its public id: a UUIDv7, so that later ones sort later.
+    pub id: String,
+    /// Whose requests it opens.
+    pub tenant: String,
+    /// What whoever holds it is called.
+    pub name: String,
+    /// [`hash`] of its secret.
+    pub hash: String,
+    /// Most calls in a minute; no limit where none is set.
+    pub per_minute: Option<u32>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A key's secret, to be shown once.
+pub struct Secret(String);
+
+impl Secret {
+    /// A new one: 244 random bits.
+    pub fn new() -> Self {
+        let [one, other] = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4()].map(uuid::Uuid::simple);
+        Secret(format!("{PREFIX}{one}{other}"))
+    }
+
+    /// As its holder shows it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Secret {
+    fn default() -> Self {
+        Secret::new()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// SHA-256 of a key's secret, hexadecimal. Secrets are random and long, so that a slow hash would gain nothing.
+pub fn hash(secret: &str) -> String {
+    Sha256::digest(secret.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_differ_and_do_not_show() {
+        let (one, other) = (Secret::new(), Secret::new());
+        assert_ne!(one.reveal(), other.reveal());
+        assert!(one.reveal().starts_with(PREFIX) && one.reveal().len() == 68);
+        assert_eq!(format!("{one:?}"), "***");
+        assert_eq!(hash("pxm_a").len(), 64);
+        assert_ne!(hash(one.reveal()), hash(other.reveal()));
+    }
+}

@@ -1,0 +1,114 @@
+//! The HTTP API. [`router`] shows the whole table; each resource has a file.
+
+mod access;
+mod answer;
+mod call;
+mod csv;
+mod deliveries;
+mod events;
+mod health;
+mod images;
+mod listen;
+mod metrics;
+mod openapi;
+mod options;
+mod outputs;
+mod query;
+mod requests;
+mod router;
+mod upload;
+mod usage;
+mod view;
+
+mod problem;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::recipe::Recipe;
+use pixmill_engine::port::clock::Clock;
+use pixmill_engine::port::queue::Queue;
+use pixmill_engine::port::records::{Ledger, RequestView};
+use pixmill_engine::port::storage::Storage;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::access::{Access, Caller};
+use self::metrics::Metrics;
+use self::problem::Problem;
+
+pub(crate) use openapi::document;
+
+/// What the API stands on.
+pub(crate) struct Foundation {
+    /// The only truth.
+    pub(crate) ledger: Arc<dyn Ledger>,
+    /// Delivers image ids; asked whether it can be reached.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Keeps outputs.
+    pub(crate) storage: Arc<dyn Storage>,
+    /// The folder below which the storage keeps outputs, where it has one.
+    pub(crate) outputs: Option<PathBuf>,
+    /// Tells and passes time.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// What requests take that name no recipe of their own.
+    pub(crate) recipe: Recipe,
+    /// Networks that need no key.
+    pub(crate) trust: Vec<IpNet>,
+    /// What links begin with, without a slash at its end.
+    pub(crate) links: String,
+    /// What jobs are counted under.
+    pub(crate) queue_name: String,
+    /// Most bytes of an upload.
+    pub(crate) most_bytes: u64,
+    /// How long whoever takes an upload in holds its key unless it says again that it lives.
+    pub(crate) lease: Duration,
+}
+
+/// The API.
+struct Api {
+    on: Foundation,
+    access: Access,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+impl Api {
+    /// A request that the caller may see.
+    async fn standing(&self, caller: &Caller, id: &str) -> Result<RequestView, Problem> {
+        let found = self.on.ledger.view(&RequestId::from(id)).await?;
+        found.filter(|found| *found.request.tenant == *caller.tenant).ok_or_else(|| Problem::unknown(id))
+    }
+}
+
+/// Answers calls until stopped, then ends what is under way.
+///
+/// # Errors
+/// `config.invalid` when it would be open to a network with neither a key nor trust; faults of records.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    listening: SocketAddr,
+    on: Foundation,
+    stop: CancellationToken,
+) -> Result<(), Fault> {
+    let access = Access::new(on.ledger.clone(), on.trust.clone());
+    if !listening.ip().is_loopback() && access.is_closed().await? {
+        return Err(Fault::permanent(
+            Code::ConfigInvalid,
+            format!(
+                "listening on {listening} opens the server to others: make a key with 'pixmill keys create', or name \
+                 the networks that need none with PIXMILL_TRUST"
+            ),
+        ));
+    }
+    let api = Arc::new(Api { access, metrics: Metrics::new(), on, stop: stop.clone() });
+    tracing::info!(address = %listening, "listening");
+    listen::serve(listener, router::router(api), stop).await;
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Results and failures as CSV, streamed at any time.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use futures::stream;
+use http::{HeaderValue, header};
+use pixmill_engine::results::{Failures, Results};
+
+use super::Api;
+use super::access::Caller;
+use super::answer;
+use super::problem::{Problem, ProblemBody};
+use super::query::Id;
+
+const CSV: &str = "text/csv; charset=utf-8";
+
+/// The original rows with what became of their images
+#[utoipa::path(
+    get, path = "/v1/requests/{id}/results.csv", tag = "requests", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/csv"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn results(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let request = api.standing(&caller, &id).await?.request;
+    let results = Results::new(api.on.ledger.clone(), &request, Some(api.on.links.clone()));
+    let pieces = stream::try_unfold(results, |mut results| async move {
+        Ok(results.piece().await?.map(|piece| (piece, results)))
+    });
+    Ok(named(answer::stream(CSV, pieces), "results"))
+}
+
+/// A line for each failed image, to be corrected and sent to retry
+#[utoipa::path(
+    get, path = "/v1/requests/{id}/failed.csv", tag = "requests", params(("id" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/csv"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn failed(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let request = api.standing(&caller, &id).await?.request;
+    let failures = Failures::new(api.on.ledger.clone(), &request);
+    let pieces = stream::try_unfold(failures, |mut failures| async move {
+        Ok(failures.piece().await?.map(|piece| (piece, failures)))
+    });
+    Ok(named(answer::stream(CSV, pieces), "failed"))
+}
+
+/// With the name under which a browser saves it.
+fn named(mut response: Response, name: &str) -> Response {
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}.csv\""));
+    response.headers_mut().extend(disposition.ok().map(|value| (header::CONTENT_DISPOSITION, value)));
+    response
+}

@@ -1,0 +1,122 @@
+//! Tries to tell webhooks, and telling them again.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use pixmill_engine::code::Code;
+use pixmill_engine::model::event::Delivery;
+use serde::Serialize;
+use url::Url;
+use utoipa::ToSchema;
+
+use super::Api;
+use super::access::Caller;
+use super::answer::json;
+use super::problem::{Problem, ProblemBody};
+use super::query::{Id, Query};
+use super::view::Page;
+
+/// A try to tell a webhook.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Delivery)]
+pub(super) struct DeliveryBody {
+    /// Its id.
+    id: String,
+    /// The event's id: `webhook-id` of each try.
+    event_id: String,
+    /// The request that the event is about.
+    request_id: String,
+    /// Who was told, without the query, which may hold secrets.
+    url: String,
+    /// When.
+    at: String,
+    /// Whether it was taken.
+    success: bool,
+    /// What the receiver answered.
+    status: Option<u16>,
+    /// The beginning of its answer.
+    answer: Option<String>,
+    /// Why there was no answer, from the one list.
+    code: Option<&'static str>,
+    /// The same in a sentence.
+    message: Option<String>,
+}
+
+impl From<&Delivery> for DeliveryBody {
+    fn from(delivery: &Delivery) -> Self {
+        let (answer, failure) = (delivery.answer.as_ref().ok(), delivery.answer.as_ref().err());
+        DeliveryBody {
+            id: delivery.id.clone(),
+            event_id: delivery.event.clone(),
+            request_id: delivery.request.to_string(),
+            url: without_query(&delivery.url),
+            at: delivery.at.to_string(),
+            success: answer.is_some_and(|answer| answer.is_success()),
+            status: answer.map(|answer| answer.status),
+            answer: answer.map(|answer| answer.beginning.clone()),
+            code: failure.map(|failure| failure.code.as_str()),
+            message: failure.map(|failure| failure.message.clone()),
+        }
+    }
+}
+
+fn without_query(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut url) => {
+            url.set_query(None);
+            url.set_fragment(None);
+            url.into()
+        }
+        Err(_) => url.split('?').next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// List tries to tell webhooks, latest first
+#[utoipa::path(
+    get, path = "/v1/webhooks/deliveries", tag = "webhooks",
+    params(
+        ("requestId" = Option<String>, Query, description = "Those about this request"),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, body = Page<DeliveryBody>), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+) -> Result<Response, Problem> {
+    let limit = query.limit()?;
+    let request = match query.get("requestId") {
+        Some(id) => Some(api.standing(&caller, id).await?.request.id),
+        None => None,
+    };
+    let (request, cursor) = (request.as_ref(), query.get("cursor"));
+    let found = api.on.ledger.deliveries_of(&caller.tenant, request, cursor, limit + 1).await?;
+    let page = Page::of(found, limit, |delivery| delivery.id.clone(), |delivery| DeliveryBody::from(delivery));
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// Tell an event again
+///
+/// It is due at once, under the same `webhook-id`, with all its tries before it.
+#[utoipa::path(
+    post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "webhooks", params(("id" = String, Path)),
+    responses((status = 202, body = DeliveryBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn redeliver(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let unknown = || Problem::new(Code::RequestNotFound, format!("there is no delivery {id:?}"));
+    let delivery = api.on.ledger.delivery_of(&caller.tenant, &id).await?.ok_or_else(unknown)?;
+    if !api.on.ledger.redeliver(&id, api.on.clock.now()).await? {
+        return Err(unknown());
+    }
+    Ok(json(StatusCode::ACCEPTED, &DeliveryBody::from(&delivery)))
+}

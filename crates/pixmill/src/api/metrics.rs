@@ -1,0 +1,144 @@
+//! Figures for Prometheus, in OpenMetrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{Method, StatusCode};
+use pixmill_engine::model::request::{Progress, RequestStatus};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::Api;
+use super::answer;
+use super::problem::Problem;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Bounds of the histogram of calls, seconds.
+const SECONDS: [f64; 10] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    method: String,
+    route: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Jobs {
+    queue: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Status {
+    status: &'static str,
+}
+
+/// What this process counts itself.
+pub(super) struct Metrics {
+    calls: Family<Call, Counter>,
+    seconds: Family<Route, Histogram>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        Metrics { calls: Family::default(), seconds: Family::new_with_constructor(histogram) }
+    }
+
+    /// Counts a call that was answered.
+    pub(super) fn count_call(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let (method, route, status) = (method_name(method).to_owned(), route.to_owned(), status.as_u16());
+        self.seconds.get_or_create(&Route { route: route.clone() }).observe(took.as_secs_f64());
+        self.calls.get_or_create(&Call { method, route, status }).inc();
+    }
+
+    fn text(&self, queue: &str, requests: &[(RequestStatus, u64)], images: Progress) -> String {
+        let mut registry = Registry::default();
+        let calls = self.calls.clone();
+        registry.register("pixmill_http_requests", "Calls that were answered", calls);
+        let (seconds, unit) = (self.seconds.clone(), Unit::Seconds);
+        registry.register_with_unit("pixmill_http_request_duration", "Until the head of the answer", unit, seconds);
+        let jobs = Family::<Jobs, Gauge>::default();
+        for (state, count) in [
+            ("waiting", images.pending),
+            ("active", images.processing),
+            ("completed", images.completed),
+            ("failed", images.failed),
+        ] {
+            let labels = Jobs { queue: queue.to_owned(), state };
+            jobs.get_or_create(&labels).set(count as i64);
+        }
+        registry.register("bullmq_job_count", "Images by state, as BullMQ names it", jobs);
+        let by_status = Family::<Status, Gauge>::default();
+        for (status, count) in requests {
+            by_status.get_or_create(&Status { status: status.as_str() }).set(*count as i64);
+        }
+        registry.register("pixmill_requests", "Requests by status", by_status);
+        for (name, help, value) in [
+            ("pixmill_fetched", "Of completed images", images.bytes_before),
+            ("pixmill_stored", "Of completed images", images.bytes_after),
+        ] {
+            let gauge: Gauge = Gauge::default();
+            gauge.set(value as i64);
+            registry.register_with_unit(name, help, Unit::Bytes, gauge);
+        }
+        let mut text = String::new();
+        // Text can be written to memory.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+/// Methods that nobody serves could be any text.
+fn method_name(method: &Method) -> &str {
+    match *method {
+        Method::GET | Method::HEAD | Method::POST | Method::DELETE | Method::OPTIONS => method.as_str(),
+        _ => "other",
+    }
+}
+
+/// Figures for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
+    let (requests, images) = api.on.ledger.census().await?;
+    let text = api.metrics.text(&api.on.queue_name, &requests, images);
+    Ok(answer::of(StatusCode::OK, OPEN_METRICS, Body::from(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_named_as_others_name_them() {
+        let metrics = Metrics::new();
+        metrics.count_call(&Method::GET, "/v1/usage", StatusCode::OK, Duration::from_millis(3));
+        let images = Progress { pending: 7, failed: 1, bytes_before: 10, ..Progress::default() };
+        let text = metrics.text("image-processing", &[(RequestStatus::Pending, 2)], images);
+        for line in [
+            "pixmill_http_requests_total{method=\"GET\",route=\"/v1/usage\",status=\"200\"} 1",
+            "bullmq_job_count{queue=\"image-processing\",state=\"waiting\"} 7",
+            "pixmill_requests{status=\"pending\"} 2",
+            "pixmill_fetched_bytes 10",
+            "pixmill_http_request_duration_seconds_count{route=\"/v1/usage\"} 1",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The API's description (OpenAPI 3.1), made from the code, and a page that shows it.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderValue, StatusCode, header};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::answer;
+use super::problem::ProblemBody;
+use super::{csv, deliveries, events, health, images, metrics, outputs, requests, usage};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "pixmill",
+        description = "Bulk image processing: a catalogue of image addresses in, compressed pictures and results out.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    paths(
+        requests::create, requests::list, requests::show, requests::delete, requests::cancel, requests::retry,
+        images::list, csv::results, csv::failed, events::watch,
+        deliveries::list, deliveries::redeliver, usage::show,
+        metrics::show, health::alive, health::ready, outputs::show,
+        requests::create_as_node, requests::show_as_node,
+    ),
+    components(schemas(ProblemBody)),
+    security(("key" = []), ()),
+    modifiers(&Keys),
+)]
+struct Description;
+
+/// How callers show who they are.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("pxm_…")
+            .description(Some("Made by `pixmill keys create`. Networks that the server trusts need none."))
+            .build();
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// The description as JSON.
+pub(crate) fn document() -> String {
+    let text = Description::openapi().to_pretty_json();
+    text.expect("the description can be written") + "\n"
+}
+
+/// Answers with the description.
+pub(super) async fn show() -> Response {
+    answer::of(StatusCode::OK, "application/json", Body::from(document()))
+}
+
+const PAGE: &str = include_str!("openapi.html");
+
+/// Answers with a page that shows the description. It loads nothing from elsewhere.
+pub(super) async fn docs() -> Response {
+    let mut response = answer::of(StatusCode::OK, "text/html; charset=utf-8", Body::from(PAGE));
+    let policy = "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    response
+}
+
+/// Says where to go on.
+pub(super) async fn welcome() -> Response {
+    let text = concat!(
+        "pixmill ",
+        env!("CARGO_PKG_VERSION"),
+        "\n\nThe API is described at /docs, for programs at /openapi.json.\n",
+        "Hand a catalogue in: curl -F file=@shop.csv <this address>/v1/requests\n"
+    );
+    answer::of(StatusCode::OK, "text/plain; charset=utf-8", Body::from(text))
+}

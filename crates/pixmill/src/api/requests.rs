@@ -1,0 +1,283 @@
+//! Requests: made, shown, listed, cancelled, retried, deleted.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use pixmill_engine::catalogue::{Misread, read_corrections};
+use pixmill_engine::code::Code;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::ImageStatus;
+use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::row::RowError;
+use pixmill_engine::port::records::RequestView;
+
+use super::access::Caller;
+use super::answer::json;
+use super::problem::{FieldError, Problem, ProblemBody};
+use super::query::{Id, Query};
+use super::upload::{self, Body};
+use super::view::{NodeBody, Page, RequestBody};
+use super::Api;
+
+/// Most bytes of corrections.
+const MOST_CORRECTION_BYTES: u64 = 32 << 20;
+
+/// Faults of lines that are told.
+const LINES: usize = 1_000;
+
+/// Images whose outputs are removed at a time.
+const OUTPUTS: usize = 1_000;
+
+type OfApi = State<Arc<Api>>;
+
+/// Hand a catalogue in
+///
+/// As `multipart/form-data` with the file in `file` (or `csv`, `csvFile`, `csv_file`) and options as fields, as a
+/// `text/csv` body with options in the query, or as JSON with `images` or `products`. Answered once all of it is durable.
+#[utoipa::path(
+    post, path = "/v1/requests", tag = "requests",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body make one request, for a day"),
+        ("quality" = Option<u8>, Query, minimum = 1, maximum = 100, description = "Of the outputs; like every option it may also be a field of the form, or of the JSON"),
+        ("format" = Option<String>, Query, description = "jpeg, webp, png or keep"),
+        ("max_width" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this width; never enlarges"),
+        ("max_height" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this height; never enlarges"),
+        ("webhookUrl" = Option<String>, Query, description = "Told when the request is completed"),
+        ("name" = Option<String>, Query, description = "What a catalogue that comes without a file name is called"),
+    ),
+    request_body(
+        content(
+            (upload::Form = "multipart/form-data"),
+            (String = "text/csv"),
+            (upload::Listing = "application/json"),
+        ),
+    ),
+    responses(
+        (status = 202, body = RequestBody, description = "Taken in and durable", headers(("Location" = String, description = "Where the request is"))),
+        (status = "4XX", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn create(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+    request: Request,
+) -> Result<Response, Problem> {
+    let body = take_in(&api, &caller, query, request).await?;
+    let location = HeaderValue::from_str(body.location());
+    let mut response = json(StatusCode::ACCEPTED, &body);
+    response.headers_mut().extend(location.ok().map(|location| (header::LOCATION, location)));
+    Ok(response)
+}
+
+/// Hand a catalogue in, as clients of Node stacks do
+#[utoipa::path(
+    post, path = "/api/upload", tag = "for clients of Node stacks",
+    request_body(content((upload::Form = "multipart/form-data"))),
+    responses((status = 200, body = NodeBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn create_as_node(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+    request: Request,
+) -> Result<Response, Problem> {
+    Ok(json(StatusCode::OK, &take_in(&api, &caller, query, request).await?.as_node()))
+}
+
+async fn take_in(api: &Arc<Api>, caller: &Caller, query: Query, request: Request) -> Result<RequestBody, Problem> {
+    let id = upload::take(api, caller, query, request).await?;
+    let standing = api.standing(caller, id.as_str()).await?;
+    whole(api, &standing).await
+}
+
+/// A request with the rows that can't be used.
+async fn whole(api: &Api, standing: &RequestView) -> Result<RequestBody, Problem> {
+    let body = RequestBody::new(standing, &api.on.links);
+    if standing.request.row_errors == 0 {
+        return Ok(body);
+    }
+    Ok(body.with_row_errors(api.on.ledger.row_errors(&standing.request.id).await?))
+}
+
+/// Show a request
+#[utoipa::path(
+    get, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path)),
+    responses((status = 200, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn show(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let standing = api.standing(&caller, &id).await?;
+    Ok(json(StatusCode::OK, &whole(&api, &standing).await?))
+}
+
+/// Show a request, as clients of Node stacks know it
+#[utoipa::path(
+    get, path = "/api/status/{id}", tag = "for clients of Node stacks", params(("id" = String, Path)),
+    responses((status = 200, body = NodeBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn show_as_node(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let standing = api.standing(&caller, &id).await?;
+    Ok(json(StatusCode::OK, &whole(&api, &standing).await?.as_node()))
+}
+
+/// List requests, latest first
+#[utoipa::path(
+    get, path = "/v1/requests", tag = "requests",
+    params(
+        ("status" = Option<String>, Query, description = "pending, processing, completed or cancelled"),
+        ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
+        ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000),
+    ),
+    responses((status = 200, body = Page<RequestBody>), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn list(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    query: Query,
+) -> Result<Response, Problem> {
+    let limit = query.limit()?;
+    // The first is that of an intake, which nobody sees.
+    let status = query.one_of("status", &RequestStatus::ALL[1..], RequestStatus::as_str)?;
+    let before = match query.get("cursor") {
+        None => None,
+        Some(cursor) => {
+            let known = api.standing(&caller, cursor).await;
+            Some(known.map_err(|_| Problem::parameter("cursor", "it is not from a list of these requests"))?.request.id)
+        }
+    };
+    let found = api.on.ledger.requests_of(&caller.tenant, status, before.as_ref(), limit + 1).await?;
+    let cursor = |standing: &RequestView| standing.request.id.to_string();
+    let page = Page::of(found, limit, cursor, |standing| RequestBody::new(standing, &api.on.links));
+    Ok(json(StatusCode::OK, &page))
+}
+
+/// Cancel a request
+///
+/// What ended before stands. A request that is cancelled already stays so.
+#[utoipa::path(
+    post, path = "/v1/requests/{id}/cancel", tag = "requests", params(("id" = String, Path)),
+    responses((status = 200, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn cancel(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    let id = api.standing(&caller, &id).await?.request.id;
+    let cancelled = api.on.ledger.cancel(&id, api.on.clock.now()).await?;
+    let standing = api.standing(&caller, id.as_str()).await?;
+    if !cancelled && standing.request.status != RequestStatus::Cancelled {
+        return Err(Problem::new(Code::RequestState, "the request was completed before"));
+    }
+    Ok(json(StatusCode::OK, &whole(&api, &standing).await?))
+}
+
+/// Retry failed images
+///
+/// Without a body all of them. With the lines of `failed.csv`, their addresses corrected, those alone.
+#[utoipa::path(
+    post, path = "/v1/requests/{id}/retry", tag = "requests", params(("id" = String, Path)),
+    request_body(content((String = "text/csv"))),
+    responses((status = 202, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn retry(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = api.standing(&caller, &id).await?.request.id;
+    let corrections = Body::new(request.into_body(), MOST_CORRECTION_BYTES).whole().await?;
+    if corrections.is_empty() {
+        if api.on.ledger.retry(&id, api.on.clock.now()).await? == 0 {
+            return Err(Problem::new(Code::RequestState, "the request has no failed image"));
+        }
+    } else {
+        correct(&api, &id, corrections).await?;
+    }
+    let standing = api.standing(&caller, id.as_str()).await?;
+    Ok(json(StatusCode::ACCEPTED, &whole(&api, &standing).await?))
+}
+
+async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem> {
+    let read = tokio::task::spawn_blocking(move || read_corrections(Cursor::new(text), LINES)).await;
+    let read = read.map_err(|_| Problem::new(Code::BodyMalformed, "the corrections can't be read"))?;
+    let corrections = read.map_err(|misread| match misread {
+        Misread::Lines(lines) => wrong_lines(&lines),
+        Misread::Io(error) => Problem::new(Code::BodyMalformed, error.to_string()),
+    })?;
+    let (lines, corrections): (Vec<u64>, Vec<_>) = corrections.into_iter().unzip();
+    if corrections.is_empty() {
+        return Err(Problem::new(Code::CatalogueRow, "the corrections hold no line"));
+    }
+    let unfit = api.on.ledger.correct(id, corrections, api.on.clock.now()).await?;
+    let unfit = unfit.into_iter().filter_map(|ordinal| lines.get(ordinal)).take(LINES);
+    let errors: Vec<RowError> = unfit.map(|line| unfit_line(*line)).collect();
+    if errors.is_empty() { Ok(()) } else { Err(wrong_lines(&errors)) }
+}
+
+fn unfit_line(line: u64) -> RowError {
+    let message = "no image at this row and position has failed: send lines of failed.csv alone".to_owned();
+    RowError { line, code: Code::CatalogueRow, message }
+}
+
+fn wrong_lines(lines: &[RowError]) -> Problem {
+    let code = lines.first().map_or(Code::CatalogueRow, |line| line.code);
+    let detail = format!("{} lines can't be used, so nothing was changed", lines.len());
+    Problem::new(code, detail).because(lines.iter().map(FieldError::from).collect())
+}
+
+/// Delete a request that has ended
+#[utoipa::path(
+    delete, path = "/v1/requests/{id}", tag = "requests",
+    params(("id" = String, Path), ("outputs" = Option<bool>, Query, description = "Remove outputs that lie elsewhere too; those on the server's own disk always go")),
+    responses((status = 204), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+)]
+pub(super) async fn delete(
+    State(api): OfApi,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    query: Query,
+) -> Result<Response, Problem> {
+    let elsewhere = query.flag("outputs")?;
+    let standing = api.standing(&caller, &id).await?;
+    let open = || Problem::new(Code::RequestState, "the request is under way: cancel it first");
+    if standing.request.status.is_open() {
+        return Err(open());
+    }
+    let id = standing.request.id;
+    if elsewhere || api.on.outputs.is_some() {
+        remove_outputs(&api, &id).await?;
+    }
+    if !api.on.ledger.delete(&id).await? {
+        return Err(open());
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Removes a request's outputs first, so that a crash leaves a request that can be deleted again, and no picture that
+/// nobody knows of.
+async fn remove_outputs(api: &Api, id: &RequestId) -> Result<(), Problem> {
+    let mut after = None;
+    loop {
+        let completed = Some(ImageStatus::Completed);
+        let page = api.on.ledger.images(id, completed, after.as_ref(), OUTPUTS).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.image.clone());
+        let outputs = page.into_iter().filter_map(|view| view.slot.output);
+        let locations: Vec<_> = outputs.map(|output| output.location).collect();
+        api.on.storage.remove(&locations).await?;
+    }
+}

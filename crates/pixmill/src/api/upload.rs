@@ -1,0 +1,219 @@
+//! A catalogue from the socket into records, in constant memory, whatever form it comes in.
+
+mod body;
+mod form;
+mod key;
+mod listing;
+
+use std::future::Future;
+use std::io::{Cursor, Read};
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::{HeaderMap, header};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::request::Options;
+use pixmill_engine::pipeline::accept::{self, Intake, accept};
+use pixmill_engine::port::records::Records;
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use super::access::Caller;
+use super::problem::Problem;
+use super::query::Query;
+use super::{Api, options};
+
+pub(super) use body::Body;
+pub(super) use form::Form;
+pub(super) use listing::Listing;
+
+/// What a catalogue is called that comes without a name.
+const NAMELESS: &str = "upload.csv";
+
+/// The longest name of a catalogue that is kept, bytes.
+const LONGEST_NAME: usize = 255;
+
+/// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it.
+const CATALOGUES: [&str; 5] = [
+    "text/csv",
+    "application/csv",
+    "text/plain",
+    "text/tab-separated-values",
+    "application/vnd.ms-excel",
+];
+
+/// Takes a catalogue in, or finds that it was taken in before under the same key.
+pub(super) async fn take(
+    api: &Arc<Api>,
+    caller: &Caller,
+    query: Query,
+    request: Request,
+) -> Result<RequestId, Problem> {
+    let id = RequestId::new();
+    let holding = key::reserve(api, caller, request.headers(), &id).await?;
+    let upload = Upload { api: api.clone(), caller: caller.clone(), id, before: holding.before() };
+    let taken = tokio::select! {
+        taken = upload.take(query, request) => taken,
+        // Runs beside it and has no end of its own.
+        never = holding.hold() => match never {},
+    };
+    holding.end(taken.is_ok()).await;
+    taken
+}
+
+/// An upload under way.
+struct Upload {
+    api: Arc<Api>,
+    caller: Caller,
+    /// The request that it makes.
+    id: RequestId,
+    /// The one that was made before under the same key, which must be the same.
+    before: Option<RequestId>,
+}
+
+impl Upload {
+    async fn take(&self, query: Query, request: Request) -> Result<RequestId, Problem> {
+        let media_type = media_type(request.headers());
+        let name = query.get("name").unwrap_or(NAMELESS).to_owned();
+        let body = Body::new(request.into_body(), self.api.on.most_bytes);
+        match media_type.as_str() {
+            "multipart/form-data" => Err(Problem::new(Code::BodyMalformed, "the form's boundary is missing")),
+            form if form.starts_with("multipart/form-data;") => form::take(self, &media_type, query.0, body).await,
+            "application/json" => {
+                let listing = listing::read(&body.whole_of_at_most(listing::MOST_BYTES).await?)?;
+                let options = [query.0, listing.options].concat();
+                let options = std::future::ready(self.options(&options));
+                self.consume(&name, Cursor::new(listing.catalogue), options).await
+            }
+            csv if CATALOGUES.contains(&csv) => self.raw(&name, query.0, body).await,
+            _ => Err(Problem::new(
+                Code::BodyMediaType,
+                "send multipart/form-data with the catalogue in 'file', text/csv or application/json",
+            )),
+        }
+    }
+
+    /// The body is the catalogue.
+    async fn raw(&self, name: &str, options: Vec<(String, String)>, body: Body) -> Result<RequestId, Problem> {
+        let options = self.options(&options)?;
+        let (pipe, reader) = body::pipe();
+        let pump = body::pump(pipe, body.into_stream());
+        let consume = self.consume(name, reader, std::future::ready(Ok(options)));
+        let (consumed, pumped) = tokio::join!(consume, pump);
+        pumped.and(consumed)
+    }
+
+    fn options(&self, pairs: &[(String, String)]) -> Result<Options, Problem> {
+        options::read(pairs, self.api.on.recipe)
+    }
+
+    /// Makes a request of a catalogue, or compares it with the one that was made before.
+    async fn consume(
+        &self,
+        name: &str,
+        catalogue: impl Read + Send + 'static,
+        options: impl Future<Output = Result<Options, Problem>> + Send,
+    ) -> Result<RequestId, Problem> {
+        if let Some(before) = &self.before {
+            return self.compare(before, catalogue, options).await;
+        }
+        let intake = Intake {
+            request: self.id.clone(),
+            tenant: self.caller.tenant.to_string(),
+            catalogue: shortened(name),
+        };
+        // The accept stage knows faults; the problem, which says more, is told here.
+        let (tell, told) = oneshot::channel();
+        let options = async move {
+            options.await.map_err(|problem| {
+                let fault = Fault::permanent(problem.code(), problem.to_string());
+                let _ = tell.send(problem);
+                fault
+            })
+        };
+        let on = &self.api.on;
+        let records: Arc<dyn Records> = on.ledger.clone();
+        let accepted = accept(&records, &*on.clock, catalogue, intake, options, |_, _| {}).await;
+        match accepted {
+            Ok(id) => Ok(id),
+            Err(not) => Err(told.await.unwrap_or_else(|_| not.into())),
+        }
+    }
+
+    async fn compare(
+        &self,
+        before: &RequestId,
+        catalogue: impl Read + Send + 'static,
+        options: impl Future<Output = Result<Options, Problem>> + Send,
+    ) -> Result<RequestId, Problem> {
+        let digest = tokio::task::spawn_blocking(move || digest(catalogue)).await;
+        let digest = digest.ok().and_then(Result::ok);
+        let options = options.await?;
+        let known = self.api.standing(&self.caller, before.as_str()).await?.request;
+        let same = digest.as_ref() == Some(&known.digest)
+            && (options.recipe, options.webhook) == (known.recipe, known.webhook);
+        if same {
+            return Ok(before.clone());
+        }
+        Err(Problem::new(Code::IdempotencyMismatch, "this Idempotency-Key was used with another body or other options"))
+    }
+}
+
+fn digest(mut catalogue: impl Read) -> std::io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match catalogue.read(&mut buffer)? {
+            0 => return Ok(accept::hexadecimal(&hasher.finalize())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+/// The media type in lower case without parameters, but whole where it is a form's, whose boundary counts.
+fn media_type(headers: &HeaderMap) -> String {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match text.split_once(';') {
+        Some((_, parameters)) if kind == "multipart/form-data" => format!("{kind};{parameters}"),
+        _ => kind,
+    }
+}
+
+/// A name without control signs, of bounded length.
+fn shortened(name: &str) -> String {
+    let mut kept = String::new();
+    for letter in name.chars().filter(|letter| !letter.is_control()) {
+        if kept.len() + letter.len_utf8() > LONGEST_NAME {
+            break;
+        }
+        kept.push(letter);
+    }
+    if kept.is_empty() { NAMELESS.to_owned() } else { kept }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_read_without_what_does_not_count() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, text.parse().unwrap());
+            media_type(&headers)
+        };
+        assert_eq!(of("Text/CSV; charset=utf-8"), "text/csv");
+        assert_eq!(of("multipart/form-data; boundary=AaB"), "multipart/form-data; boundary=AaB");
+        assert_eq!(media_type(&HeaderMap::new()), "");
+    }
+
+    #[test]
+    fn names_are_bounded_and_hold_no_control_signs() {
+        assert_eq!(shortened("shop\r\nx.csv"), "shopx.csv");
+        assert_eq!(shortened("\0"), NAMELESS);
+        assert_eq!(shortened(&"é".repeat(300)).len(), 254);
+    }
+}

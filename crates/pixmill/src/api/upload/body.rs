@@ -1,0 +1,180 @@
+//! A body as it comes: bounded in bytes and in time, and handed to a thread that reads.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use axum::body::{Body as HttpBody, BodyDataStream, Bytes};
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use http::StatusCode;
+use pixmill_engine::code::Code;
+use tokio::sync::mpsc;
+
+use super::super::problem::Problem;
+
+/// The longest that a client may say nothing in the middle of a body.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Chunks that may wait for the thread that reads.
+const WAITING: usize = 4;
+
+/// Most bytes that are read of a body nobody wants any more, so that its sender gets to hear why.
+const POLITE_BYTES: usize = 16 << 20;
+
+/// A body.
+pub(in crate::api) struct Body {
+    chunks: BodyDataStream,
+    most: u64,
+    left: u64,
+}
+
+impl Body {
+    pub(in crate::api) fn new(body: HttpBody, most: u64) -> Self {
+        Body { chunks: body.into_data_stream(), most, left: most }
+    }
+
+    /// The next chunk, `None` at the honest end.
+    ///
+    /// # Errors
+    /// `body.malformed` when it breaks off or stands still, `body.too_large`.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let next = tokio::time::timeout(LONGEST_PAUSE, self.chunks.next()).await;
+        let chunk = match next {
+            Err(_) => {
+                let detail = format!("nothing came for {} seconds", LONGEST_PAUSE.as_secs());
+                return Err(Problem::new(Code::BodyMalformed, detail).with_status(StatusCode::REQUEST_TIMEOUT));
+            }
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => {
+                return Err(Problem::new(Code::BodyMalformed, format!("the body broke off: {error}")));
+            }
+            Ok(Some(Ok(chunk))) => chunk,
+        };
+        match self.left.checked_sub(chunk.len() as u64) {
+            Some(left) => {
+                self.left = left;
+                Ok(Some(chunk))
+            }
+            None => Err(too_large(self.most)),
+        }
+    }
+
+    /// All of it, in memory.
+    ///
+    /// # Errors
+    /// Those of `next`.
+    pub(in crate::api) async fn whole(mut self) -> Result<Vec<u8>, Problem> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.next().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole)
+    }
+
+    /// The same, of at most so many bytes.
+    pub(super) async fn whole_of_at_most(self, most: u64) -> Result<Vec<u8>, Problem> {
+        let most = most.min(self.most);
+        Body { most, left: most, ..self }.whole().await
+    }
+
+    /// As a stream.
+    pub(super) fn into_stream(self) -> BoxStream<'static, Result<Bytes, Problem>> {
+        let next = |mut body: Body| async move { Ok(body.next().await?.map(|chunk| (chunk, body))) };
+        stream::try_unfold(self, next).boxed()
+    }
+}
+
+fn too_large(most: u64) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("a body may have {most} bytes here"))
+}
+
+/// A pipe from here to a thread that reads.
+pub(super) fn pipe() -> (Chunks, Reader) {
+    let (chunks, coming) = mpsc::channel(WAITING);
+    (Chunks(chunks), Reader { coming, current: Bytes::new(), ended: false })
+}
+
+/// Where chunks go in; the honest end is an empty one.
+pub(super) struct Chunks(mpsc::Sender<Bytes>);
+
+/// Where a thread reads. When the other end is gone before the honest end, reading fails.
+pub(super) struct Reader {
+    coming: mpsc::Receiver<Bytes>,
+    current: Bytes,
+    ended: bool,
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.current.is_empty() && !self.ended {
+            self.current = self.coming.blocking_recv().ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.ended = self.current.is_empty();
+        }
+        let read = self.current.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&self.current.split_to(read));
+        Ok(read)
+    }
+}
+
+/// Moves chunks into a pipe until their end. When nobody reads any more, the rest is passed over, up to a bound.
+///
+/// # Errors
+/// Those of the chunks; the pipe ends dishonestly then.
+pub(super) async fn pump(
+    pipe: Chunks,
+    mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
+) -> Result<(), Problem> {
+    let mut passed_over = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        let bytes = chunk.len();
+        if bytes > 0 && pipe.0.send(chunk).await.is_err() {
+            passed_over += bytes;
+            if passed_over > POLITE_BYTES {
+                return Ok(());
+            }
+        }
+    }
+    // Whoever read has its own reason for being gone.
+    let _ = pipe.0.send(Bytes::new()).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read_all(mut reader: Reader) -> io::Result<Vec<u8>> {
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map(|_| all)
+        });
+        reading.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_goes_in_comes_out_and_ends() {
+        let (pipe, reader) = pipe();
+        let parts = [&b"ab"[..], b"", b"cde"].map(|part| Ok(Bytes::from_static(part)));
+        let (read, pumped) = tokio::join!(read_all(reader), pump(pipe, stream::iter(parts)));
+        pumped.unwrap();
+        assert_eq!(read.unwrap(), b"abcde");
+    }
+
+    #[tokio::test]
+    async fn half_a_body_is_no_body() {
+        let (pipe, reader) = pipe();
+        let parts = stream::iter([Ok(Bytes::from_static(b"ab")), Err(too_large(2))]);
+        let (read, pumped) = tokio::join!(read_all(reader), pump(pipe, parts));
+        assert_eq!(pumped.unwrap_err().code(), Code::BodyTooLarge);
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_bound() {
+        let body = || HttpBody::from("12345");
+        assert_eq!(Body::new(body(), 5).whole().await.unwrap(), b"12345");
+        assert_eq!(Body::new(body(), 4).whole().await.unwrap_err().code(), Code::BodyTooLarge);
+        assert!(Body::new(body(), 9).whole_of_at_most(4).await.is_err());
+    }
+}

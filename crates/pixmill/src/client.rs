@@ -1,0 +1,195 @@
+//! Talks to a server's API, for the commands that do.
+
+use std::io::{BufRead, BufReader, Read};
+use std::time::Duration;
+
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body, SendBody};
+
+use crate::config::client::ServerFlags;
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(15);
+
+/// How often a stream of events is taken up again, and after which pause.
+const TRIES: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A server.
+pub(crate) struct Client {
+    agent: Agent,
+    server: String,
+    authorization: Option<String>,
+}
+
+/// One event of a request's life.
+#[derive(Debug)]
+pub(crate) struct Event {
+    /// `progress`, `image` or `completed`.
+    pub(crate) name: String,
+    /// What it says.
+    pub(crate) data: Value,
+}
+
+impl Client {
+    pub(crate) fn new(flags: &ServerFlags) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_connect(Some(CONNECT))
+            .user_agent(concat!("pixmill/", env!("CARGO_PKG_VERSION")));
+        Client {
+            agent: config.build().into(),
+            server: flags.server.as_str().trim_end_matches('/').to_owned(),
+            authorization: flags.api_key.as_ref().map(|key| format!("Bearer {}", key.reveal())),
+        }
+    }
+
+    /// Asks for something.
+    ///
+    /// # Errors
+    /// `fetch.connect`; the problem that the server tells.
+    pub(crate) fn get(&self, path: &str) -> Result<Response<Body>, Fault> {
+        self.get_from(path, None)?.map_err(|(_, fault)| fault)
+    }
+
+    /// The same, going on after an event; the status with the problem.
+    fn get_from(&self, path: &str, last: Option<&str>) -> Result<Result<Response<Body>, (u16, Fault)>, Fault> {
+        let mut request = self.agent.get(format!("{}{path}", self.server));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        Ok(answered(request.call().map_err(|error| self.unreachable(&error))?))
+    }
+
+    /// Posts a body.
+    ///
+    /// # Errors
+    /// Those of `get`.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: SendBody<'_>,
+    ) -> Result<Response<Body>, Fault> {
+        let mut request = self.agent.post(format!("{}{path}", self.server));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answered(request.send(body).map_err(|error| self.unreachable(&error))?).map_err(|(_, fault)| fault)
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> Fault {
+        Fault::transient(Code::FetchConnect, format!("{} can't be talked to: {error}", self.server))
+    }
+
+    /// Follows a request's events to their end. A stream that breaks off is taken up where it was.
+    ///
+    /// # Errors
+    /// Those of `get`, once that has been tried for a while.
+    pub(crate) fn watch(&self, id: &str, mut hear: impl FnMut(&Event)) -> Result<(), Fault> {
+        let path = format!("/v1/requests/{}/events", encoded(id));
+        let (mut last, mut vain) = (None, 0);
+        loop {
+            let fault = match self.get_from(&path, last.as_deref()) {
+                Ok(Ok(response)) if response.status() == 204 => return Ok(()),
+                Ok(Ok(response)) => {
+                    let before = last.clone();
+                    let events = BufReader::new(response.into_body().into_reader());
+                    follow(events, &mut last, &mut hear);
+                    vain = if last == before { vain + 1 } else { 0 };
+                    Fault::transient(Code::FetchTruncated, "the server says nothing new")
+                }
+                Ok(Err((status, fault))) if status < 500 => return Err(fault),
+                Ok(Err((_, fault))) | Err(fault) => {
+                    vain += 1;
+                    fault
+                }
+            };
+            if vain > TRIES {
+                return Err(fault);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// What a path may hold of an id.
+pub(crate) fn encoded(id: &str) -> String {
+    percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// The JSON of an answer.
+///
+/// # Errors
+/// `body.malformed`: it is not pixmill that answers.
+pub(crate) fn json(mut response: Response<Body>) -> Result<Value, Fault> {
+    let text = response.body_mut().read_to_string();
+    let value = text.ok().and_then(|text| serde_json::from_str(&text).ok());
+    value.ok_or_else(|| Fault::permanent(Code::BodyMalformed, "the answer is no JSON: is that a pixmill server?"))
+}
+
+/// An answer that is one, or the problem that it tells, with its status.
+fn answered(mut response: Response<Body>) -> Result<Response<Body>, (u16, Fault)> {
+    let status = response.status().as_u16();
+    if status < 400 {
+        return Ok(response);
+    }
+    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let problem: Value = serde_json::from_str(&text).unwrap_or_default();
+    let code = problem["code"].as_str().and_then(Code::parse).unwrap_or(Code::FetchStatus);
+    let mut message = problem["detail"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
+    for error in problem["errors"].as_array().into_iter().flatten().take(10) {
+        let place = match (&error["line"], &error["field"]) {
+            (Value::Number(line), _) => format!("line {line}"),
+            (_, field) => field.as_str().unwrap_or_default().to_owned(),
+        };
+        message.push_str(&format!("\n  {place}: {}", error["message"].as_str().unwrap_or_default()));
+    }
+    Err((status, Fault::permanent(code, message)))
+}
+
+/// Reads events until the stream ends, remembering the last one's id.
+fn follow(events: BufReader<impl Read>, last: &mut Option<String>, hear: &mut impl FnMut(&Event)) {
+    let (mut name, mut data, mut id) = (String::new(), String::new(), None);
+    for line in events.lines().map_while(Result::ok) {
+        match line.split_once(": ") {
+            Some(("event", value)) => value.clone_into(&mut name),
+            Some(("data", value)) => value.clone_into(&mut data),
+            Some(("id", value)) => id = Some(value.to_owned()),
+            _ if line.is_empty() => {
+                if let Ok(data) = serde_json::from_str(&data) {
+                    hear(&Event { name: std::mem::take(&mut name), data });
+                }
+                *last = id.take().or(last.take());
+                data.clear();
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_as_they_are_written() {
+        let text = "event: progress\nid: 1:~\ndata: {\"a\":1}\n\n: still here\n\nid: 2:~1\n\nevent: image\nid: 3";
+        let (mut last, mut heard) = (None, Vec::new());
+        follow(BufReader::new(text.as_bytes()), &mut last, &mut |event| {
+            heard.push((event.name.clone(), event.data.clone()));
+        });
+        assert_eq!(heard, [("progress".to_owned(), serde_json::json!({"a": 1}))]);
+        assert_eq!(last.as_deref(), Some("2:~1"), "half an event is none");
+    }
+}

@@ -1,0 +1,148 @@
+//! `pixmill keys`: who may call a server's API.
+
+use clap::{Args, Subcommand};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::key::{Key, Secret, hash};
+use pixmill_engine::model::request::DEFAULT_TENANT;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{End, Stop, interrupt};
+use crate::config::bounds::whole;
+use crate::config::records::RecordsFlags;
+use crate::config::state::StateFlags;
+use crate::{display, wiring};
+
+/// Make, list and revoke the keys of a server's API
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct KeysArgs {
+    #[command(subcommand)]
+    command: KeysCommand,
+}
+
+const AFTER_HELP: &str = "\
+Keys live in the records, so name the same ones as the server does. A server that runs knows of a
+change within a second.
+
+Examples:
+  pixmill keys create --tenant shop --name checkout
+  pixmill keys revoke 01890a5d-ac96-774b-bcce-b302fffffffe";
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    Create(CreateArgs),
+    List(ListArgs),
+    Revoke(RevokeArgs),
+}
+
+/// Make a key and print it, once
+#[derive(Debug, Args)]
+struct CreateArgs {
+    /// Whose requests it opens
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT, value_parser = tenant)]
+    tenant: String,
+
+    /// What whoever holds it is called
+    #[arg(long, value_name = "NAME", default_value = "")]
+    name: String,
+
+    /// Most calls in a minute [default: no limit]
+    #[arg(long, value_name = "CALLS", value_parser = whole::<u32>(1, 1_000_000))]
+    per_minute: Option<u32>,
+
+    #[command(flatten)]
+    place: PlaceFlags,
+}
+
+/// List keys, without their secrets, one JSON object a line
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    place: PlaceFlags,
+}
+
+/// Revoke a key
+#[derive(Debug, Args)]
+struct RevokeArgs {
+    /// The key's id, as list shows it
+    id: String,
+
+    #[command(flatten)]
+    place: PlaceFlags,
+}
+
+/// Where keys live.
+#[derive(Debug, Args)]
+struct PlaceFlags {
+    #[command(flatten)]
+    state: StateFlags,
+
+    #[command(flatten)]
+    records: RecordsFlags,
+}
+
+fn tenant(text: &str) -> Result<String, String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    match text {
+        "" => Err("a name is needed".to_owned()),
+        text if text.len() <= 64 && text.chars().all(plain) => Ok(text.to_owned()),
+        _ => Err("allowed are up to 64 letters, digits, '-', '_' and '.'".to_owned()),
+    }
+}
+
+/// Runs what was asked for.
+pub(super) fn run(args: KeysArgs) -> Result<End, Stop> {
+    let runtime = super::runtime()?;
+    interrupt::end_at_once(&runtime);
+    runtime.block_on(async {
+        match args.command {
+            KeysCommand::Create(args) => create(args).await,
+            KeysCommand::List(args) => list(args).await,
+            KeysCommand::Revoke(args) => revoke(args).await,
+        }
+    })
+}
+
+async fn create(args: CreateArgs) -> Result<End, Stop> {
+    let (keys, clock) = wiring::keys(&args.place.records.choice(&args.place.state.data))?;
+    let secret = Secret::new();
+    let key = Key {
+        id: Uuid::now_v7().to_string(),
+        tenant: args.tenant,
+        name: args.name,
+        hash: hash(secret.reveal()),
+        per_minute: args.per_minute,
+        created: clock.now(),
+        revoked: None,
+    };
+    let told = format!("key {} of tenant {}: it is shown this once", key.id, key.tenant);
+    keys.add_key(key).await?;
+    display::say(&told);
+    display::print(&format!("{}\n", secret.reveal()));
+    Ok(End::Done)
+}
+
+async fn list(args: ListArgs) -> Result<End, Stop> {
+    let (keys, _) = wiring::keys(&args.place.records.choice(&args.place.state.data))?;
+    for key in keys.keys().await? {
+        display::print_json(&json!({
+            "id": key.id,
+            "tenant": key.tenant,
+            "name": key.name,
+            "per_minute": key.per_minute,
+            "created": key.created.to_string(),
+            "revoked": key.revoked.map(|at| at.to_string()),
+        }));
+    }
+    Ok(End::Done)
+}
+
+async fn revoke(args: RevokeArgs) -> Result<End, Stop> {
+    let (keys, clock) = wiring::keys(&args.place.records.choice(&args.place.state.data))?;
+    if keys.revoke_key(&args.id, clock.now()).await? {
+        return Ok(End::Done);
+    }
+    Err(Fault::permanent(Code::AuthInvalid, format!("no key {} holds", args.id)).into())
+}

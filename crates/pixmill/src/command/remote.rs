@@ -1,0 +1,245 @@
+//! `submit`, `status`, `watch`, `retry`, `cancel` and `results`: what people ask of a server.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use pixmill_codec::Recipe;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use serde_json::Value;
+use ureq::SendBody;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use super::{End, Stop};
+use crate::client::{Client, encoded, json};
+use crate::config::client::ServerFlags;
+use crate::config::listen::web_address;
+use crate::config::recipe::RecipeFlags;
+use crate::display;
+
+/// Hand a catalogue to a server and print the request
+#[derive(Debug, Args)]
+pub(super) struct SubmitArgs {
+    /// The catalogue
+    #[arg(value_name = "CATALOGUE.csv")]
+    catalogue: PathBuf,
+
+    /// Told when the request is completed
+    #[arg(long, value_name = "URL", value_parser = web_address)]
+    webhook: Option<Url>,
+
+    /// Submitting again under the same key makes no second request
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
+    /// Follow it to its end
+    #[arg(long)]
+    watch: bool,
+
+    #[command(flatten)]
+    recipe: RecipeFlags,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Show a request
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The request
+    id: String,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Follow a request to its end, as it happens
+#[derive(Debug, Args)]
+pub(super) struct WatchArgs {
+    /// The request
+    id: String,
+
+    /// One JSON object a line on standard output for each event
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Retry failed images of a request, with corrected addresses if given
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// The request
+    id: String,
+
+    /// What 'results --failed' gave, with corrected addresses: these images alone are retried
+    #[arg(value_name = "FAILED.csv")]
+    corrected: Option<PathBuf>,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Cancel a request
+#[derive(Debug, Args)]
+pub(super) struct CancelArgs {
+    /// The request
+    id: String,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Fetch a request's results as CSV
+#[derive(Debug, Args)]
+pub(super) struct ResultsArgs {
+    /// The request
+    id: String,
+
+    /// Where to [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// Only what failed, a line an image, to be corrected and given to 'retry'
+    #[arg(long)]
+    failed: bool,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
+    let client = Client::new(&args.server);
+    let file = open(&args.catalogue)?;
+    let name = args.catalogue.file_name().unwrap_or_default().to_string_lossy();
+    let mut query = Serializer::new(String::new());
+    query.append_pair("name", &name);
+    query.extend_pairs(recipe_pairs(&args.recipe.recipe()));
+    if let Some(webhook) = &args.webhook {
+        query.append_pair("webhookUrl", webhook.as_str());
+    }
+    let mut headers = vec![("content-type", "text/csv")];
+    headers.extend(args.idempotency_key.as_deref().map(|key| ("idempotency-key", key)));
+    let path = format!("/v1/requests?{}", query.finish());
+    let request = json(client.post(&path, &headers, SendBody::from_owned_reader(file))?)?;
+    display::print_json(&request);
+    match request["id"].as_str() {
+        Some(id) if args.watch => follow(&client, id, false),
+        _ => Ok(End::Done),
+    }
+}
+
+/// All of a recipe, so that a server's own usual one does not mix with it.
+fn recipe_pairs(recipe: &Recipe) -> Vec<(String, String)> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(recipe) else { return Vec::new() };
+    let [red, green, blue] = recipe.background.0;
+    let shown = |name: &str, value: Value| match value {
+        Value::Null => None,
+        _ if name == "background" => Some(format!("#{red:02x}{green:02x}{blue:02x}")),
+        Value::String(text) => Some(text),
+        value => Some(value.to_string()),
+    };
+    fields.into_iter().filter_map(|(name, value)| Some((name.clone(), shown(&name, value)?))).collect()
+}
+
+pub(super) fn status(args: &StatusArgs) -> Result<End, Stop> {
+    let request = json(Client::new(&args.server).get(&path(&args.id, ""))?)?;
+    display::print_json(&request);
+    Ok(End::Done)
+}
+
+pub(super) fn watch(args: &WatchArgs) -> Result<End, Stop> {
+    follow(&Client::new(&args.server), &args.id, args.json)
+}
+
+/// Shows events, and ends as the request does.
+fn follow(client: &Client, id: &str, as_json: bool) -> Result<End, Stop> {
+    let mut last = Value::Null;
+    client.watch(id, |event| {
+        if as_json {
+            let mut line = event.data.clone();
+            line["event"] = event.name.clone().into();
+            display::print_json(&line);
+        }
+        if event.name != "image" {
+            last.clone_from(&event.data);
+            if !as_json {
+                display::say(&line(&last));
+            }
+        }
+    })?;
+    Ok(match (last["status"].as_str(), last["failedImages"].as_u64(), last["rowErrorsTotal"].as_u64()) {
+        (Some("completed"), Some(0), Some(0)) => End::Done,
+        _ => End::Partly,
+    })
+}
+
+/// How far a request is.
+fn line(request: &Value) -> String {
+    format!(
+        "{}: {} of {} images, {} failed",
+        request["status"].as_str().unwrap_or("unknown"),
+        request["processedImages"],
+        request["totalImages"],
+        request["failedImages"]
+    )
+}
+
+pub(super) fn retry(args: &RetryArgs) -> Result<End, Stop> {
+    let body = match &args.corrected {
+        Some(file) => SendBody::from_owned_reader(open(file)?),
+        None => SendBody::none(),
+    };
+    let headers = [("content-type", "text/csv")];
+    let retried = Client::new(&args.server).post(&path(&args.id, "/retry"), &headers, body)?;
+    display::print_json(&json(retried)?);
+    Ok(End::Done)
+}
+
+pub(super) fn cancel(args: &CancelArgs) -> Result<End, Stop> {
+    let cancelled = Client::new(&args.server).post(&path(&args.id, "/cancel"), &[], SendBody::none())?;
+    display::print_json(&json(cancelled)?);
+    Ok(End::Done)
+}
+
+pub(super) fn results(args: &ResultsArgs) -> Result<End, Stop> {
+    let name = if args.failed { "/failed.csv" } else { "/results.csv" };
+    let response = Client::new(&args.server).get(&path(&args.id, name))?;
+    let mut body = response.into_body().into_reader();
+    let copied = match &args.output {
+        Some(file) => File::create(file).and_then(|mut file| {
+            io::copy(&mut body, &mut file)?;
+            file.sync_all()
+        }),
+        None => io::copy(&mut body, &mut io::stdout().lock()).and_then(|_| io::stdout().flush()),
+    };
+    copied.map_err(|error| Fault::transient(Code::FetchTruncated, format!("the results broke off: {error}")))?;
+    Ok(End::Done)
+}
+
+fn path(id: &str, rest: &str) -> String {
+    format!("/v1/requests/{}{rest}", encoded(id))
+}
+
+fn open(path: &Path) -> Result<File, Fault> {
+    File::open(path).map_err(|error| {
+        Fault::permanent(Code::FileMissing, format!("{} can't be read: {error}", path.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_is_sent_whole() {
+        let recipe = Recipe { max_width: Some(640), ..Recipe::default() };
+        let pairs = recipe_pairs(&recipe);
+        let back = crate::config::recipe::amended(Recipe { quality: 9, ..Recipe::default() }, &pairs);
+        assert_eq!(back, Ok(recipe), "{pairs:?}");
+    }
+}

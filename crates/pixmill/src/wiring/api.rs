@@ -1,0 +1,107 @@
+//! The HTTP API on the backends that its configuration names.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pixmill_adapters::clock::SystemClock;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::backends;
+use crate::api::{self, Foundation};
+use crate::command::serve::ServeOptions;
+use crate::config::records::RecordsChoice;
+use crate::config::serve::Role;
+use crate::config::storage::StorageChoice;
+
+/// How long is waited before backends that could not be reached at the start are tried again.
+const START_PAUSE: Duration = Duration::from_secs(2);
+
+/// An address that is listened on.
+pub(super) struct Door {
+    listener: TcpListener,
+    /// The address, its port known.
+    pub(super) listening: SocketAddr,
+}
+
+/// Listens before anything else is done: a server that nobody can reach is not to begin. None where this process
+/// answers no calls.
+///
+/// # Errors
+/// `config.invalid` for an address that can't be listened on.
+pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> {
+    match (options.role, &options.records) {
+        (Role::Worker, _) => return Ok(None),
+        (Role::All, RecordsChoice::Mongodb(_)) => {
+            tracing::warn!("the HTTP API does not stand on MongoDB yet: this process works requests off alone");
+            return Ok(None);
+        }
+        (Role::All | Role::Api, _) => {}
+    }
+    let address = options.listen;
+    let unusable = |error: std::io::Error| {
+        let message = format!("{address} can't be listened on: {error}; choose another with --listen");
+        Fault::permanent(Code::ConfigInvalid, message)
+    };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let listening = listener.local_addr().map_err(unusable)?;
+    Ok(Some(Door { listener, listening }))
+}
+
+/// Answers calls until stopped.
+///
+/// # Errors
+/// What waiting does not mend.
+pub(super) async fn answer(
+    door: Door,
+    options: &ServeOptions,
+    links: &str,
+    stop: CancellationToken,
+) -> Result<(), Fault> {
+    let Some(foundation) = reached(options, links, &stop).await? else { return Ok(()) };
+    api::serve(door.listener, door.listening, foundation, stop).await
+}
+
+/// What the API stands on, once all of it can be reached; none when stopped before.
+async fn reached(
+    options: &ServeOptions,
+    links: &str,
+    stop: &CancellationToken,
+) -> Result<Option<Foundation>, Fault> {
+    let mut told = false;
+    loop {
+        let fault = match foundation(options, links).await {
+            Err(fault) if fault.transient => fault,
+            reached => return reached.map(Some),
+        };
+        if !std::mem::replace(&mut told, true) {
+            tracing::warn!(%fault, "a backend can't be reached yet, waiting for it");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(START_PAUSE) => {}
+        }
+    }
+}
+
+async fn foundation(options: &ServeOptions, links: &str) -> Result<Foundation, Fault> {
+    Ok(Foundation {
+        ledger: backends::ledger(&options.records)?,
+        queue: backends::queue(options, backends::Use::Looking).await?,
+        storage: backends::storage(&options.storage)?,
+        outputs: match &options.storage {
+            StorageChoice::File(folder) => Some(folder.clone()),
+            StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
+        },
+        clock: Arc::new(SystemClock),
+        recipe: options.recipe,
+        trust: options.trust.clone(),
+        links: links.to_owned(),
+        queue_name: options.queue_name.clone(),
+        most_bytes: options.most_bytes,
+        lease: options.settings.lease,
+    })
+}
