@@ -114,8 +114,13 @@ impl World {
             NewRow { cells: input, name: String::new(), images, error: None }
         };
         records.append(&request, (0..images).map(row).collect(), now).await.unwrap();
-        let end =
-            IntakeEnd { options: Default::default(), digest: String::new(), rows: images, row_errors: Vec::new(), row_errors_total: 0 };
+        let end = IntakeEnd {
+            options: Default::default(),
+            digest: String::new(),
+            rows: images,
+            row_errors: Vec::new(),
+            row_errors_total: 0,
+        };
         records.open(&request, end, now).await.unwrap();
         World { folder, records, request, images, ends: Arc::default(), workers: Vec::new() }
     }

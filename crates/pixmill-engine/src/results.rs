@@ -16,8 +16,17 @@ use crate::port::records::{Directory, Records};
 const ROWS: usize = 1_000;
 
 /// What a path may not hold as it is (WHATWG URL), and the percent sign, which is itself in a file's name.
-const PATH: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}').add(b'%');
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'%');
 
 /// Where clients find an output: its URL, or its path below the address that the server's links begin with.
 pub fn link(location: &str, links: &str) -> String {
@@ -157,7 +166,13 @@ mod tests {
     fn outputs_are_found_below_the_links() {
         let links = "https://shop.example/p";
         assert_eq!(link("https://cdn.example/a%20b.jpg", links), "https://cdn.example/a%20b.jpg");
-        assert_eq!(link("processed_images/%2E/a.jpg", links), "https://shop.example/p/processed_images/%252E/a.jpg");
-        assert_eq!(link("processed_images/café.jpg", links), "https://shop.example/p/processed_images/caf%C3%A9.jpg");
+        assert_eq!(
+            link("processed_images/%2E/a.jpg", links),
+            "https://shop.example/p/processed_images/%252E/a.jpg"
+        );
+        assert_eq!(
+            link("processed_images/café.jpg", links),
+            "https://shop.example/p/processed_images/caf%C3%A9.jpg"
+        );
     }
 }

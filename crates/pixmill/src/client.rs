@@ -57,7 +57,11 @@ impl Client {
     }
 
     /// The same, going on after an event; the status with the problem.
-    fn get_from(&self, path: &str, last: Option<&str>) -> Result<Result<Response<Body>, (u16, Fault)>, Fault> {
+    fn get_from(
+        &self,
+        path: &str,
+        last: Option<&str>,
+    ) -> Result<Result<Response<Body>, (u16, Fault)>, Fault> {
         let mut request = self.agent.get(format!("{}{path}", self.server));
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
@@ -135,7 +139,9 @@ pub(crate) fn encoded(id: &str) -> String {
 pub(crate) fn json(mut response: Response<Body>) -> Result<Value, Fault> {
     let text = response.body_mut().read_to_string();
     let value = text.ok().and_then(|text| serde_json::from_str(&text).ok());
-    value.ok_or_else(|| Fault::permanent(Code::BodyMalformed, "the answer is no JSON: is that a pixmill server?"))
+    value.ok_or_else(|| {
+        Fault::permanent(Code::BodyMalformed, "the answer is no JSON: is that a pixmill server?")
+    })
 }
 
 /// An answer that is one, or the problem that it tells, with its status.
@@ -147,7 +153,8 @@ fn answered(mut response: Response<Body>) -> Result<Response<Body>, (u16, Fault)
     let text = response.body_mut().read_to_string().unwrap_or_default();
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();
     let code = problem["code"].as_str().and_then(Code::parse).unwrap_or(Code::FetchStatus);
-    let mut message = problem["detail"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
+    let mut message =
+        problem["detail"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
     for error in problem["errors"].as_array().into_iter().flatten().take(10) {
         let place = match (&error["line"], &error["field"]) {
             (Value::Number(line), _) => format!("line {line}"),
@@ -184,7 +191,8 @@ mod tests {
 
     #[test]
     fn events_are_read_as_they_are_written() {
-        let text = "event: progress\nid: 1:~\ndata: {\"a\":1}\n\n: still here\n\nid: 2:~1\n\nevent: image\nid: 3";
+        let text =
+            "event: progress\nid: 1:~\ndata: {\"a\":1}\n\n: still here\n\nid: 2:~1\n\nevent: image\nid: 3";
         let (mut last, mut heard) = (None, Vec::new());
         follow(BufReader::new(text.as_bytes()), &mut last, &mut |event| {
             heard.push((event.name.clone(), event.data.clone()));

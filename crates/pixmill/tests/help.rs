@@ -33,6 +33,8 @@ fn help_teaches_each_command() {
         &["doctor", "--help"],
         &["webhook", "--help"],
         &["webhook", "test", "--help"],
+        &["submit", "--help"],
+        &["keys", "--help"],
         &["completions", "--help"],
     ] {
         let words = arguments.iter().filter(|word| arguments.len() == 1 || **word != "--help");

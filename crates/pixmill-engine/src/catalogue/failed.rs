@@ -8,9 +8,9 @@ use super::header::Header;
 use super::read::{Catalogue, Next, OpenError, Row};
 use super::results::{SlotError, push_error};
 use super::scan::Scan;
+use crate::code::Code;
 use crate::model::image::Correction;
 use crate::model::row::RowError;
-use crate::code::Code;
 
 /// The columns that say which image a line is about: counted from 1.
 pub const NUMBERS: [&str; 2] = ["Row", "Position"];
@@ -43,14 +43,7 @@ impl FailedWriter {
     }
 
     /// Writes a line: row and position from 1, the row's [`cells`](super::Row::cells), the image's address.
-    pub fn line(
-        &mut self,
-        row: u64,
-        position: u32,
-        cells: &str,
-        input: &str,
-        error: Option<SlotError<'_>>,
-    ) {
+    pub fn line(&mut self, row: u64, position: u32, cells: &str, input: &str, error: Option<SlotError<'_>>) {
         self.text.push_str(&format!("{row},{position}"));
         self.scan.record(cells.as_bytes(), b',', true);
         let fields = Fields { text: cells, spans: &self.scan.fields };
@@ -97,7 +90,10 @@ pub fn read_corrections(reader: impl Read, most: usize) -> Result<Vec<(u64, Corr
         OpenError::Io(error) => Misread::Io(error),
     })?;
     let numbers = numbers(catalogue.header()).ok_or_else(|| {
-        let message = format!("The header lacks '{}' and '{}': send the file of failed images back.", NUMBERS[0], NUMBERS[1]);
+        let message = format!(
+            "The header lacks '{}' and '{}': send the file of failed images back.",
+            NUMBERS[0], NUMBERS[1]
+        );
         Misread::Lines(vec![RowError { line: 1, code: Code::CatalogueHeader, message }])
     })?;
     let (mut corrections, mut errors) = (Vec::new(), Vec::new());
@@ -149,7 +145,9 @@ mod tests {
 
     fn lines(text: &str) -> Vec<(u64, String)> {
         match read_corrections(text.as_bytes(), 9) {
-            Err(Misread::Lines(errors)) => errors.into_iter().map(|error| (error.line, error.message)).collect(),
+            Err(Misread::Lines(errors)) => {
+                errors.into_iter().map(|error| (error.line, error.message)).collect()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -158,7 +156,13 @@ mod tests {
     fn what_is_written_comes_back() {
         let mut writer = FailedWriter::new("Name,Image Urls");
         let error = SlotError { code: Code::FetchStatus, sentence: "404, not found" };
-        writer.line(3, 2, "\"Mug, blue\",\"http://a/1.jpg, http://a/2.jpg\"", "http://a/w_1,h_2/2.jpg", Some(error));
+        writer.line(
+            3,
+            2,
+            "\"Mug, blue\",\"http://a/1.jpg, http://a/2.jpg\"",
+            "http://a/w_1,h_2/2.jpg",
+            Some(error),
+        );
         let text = String::from_utf8(writer.take()).expect("text");
         assert_eq!(
             text,

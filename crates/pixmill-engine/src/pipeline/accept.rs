@@ -109,7 +109,8 @@ impl Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        let (Some(request), Ok(runtime)) = (self.request.take(), tokio::runtime::Handle::try_current()) else {
+        let (Some(request), Ok(runtime)) = (self.request.take(), tokio::runtime::Handle::try_current())
+        else {
             return;
         };
         let records = self.records.clone();

@@ -105,13 +105,21 @@ async fn images_are_paged_in_order_by_status(case: Case) {
     let id = case.open("a", &[&["http://h/0", "http://h/1"], &["http://h/2"], &["http://h/3"]], START).await;
     let all = case.images(&id, None).await;
     let places: Vec<_> = all.iter().map(|view| (view.row, view.position, view.input.as_str())).collect();
-    assert_eq!(places, [(0, 0, "http://h/0"), (0, 1, "http://h/1"), (1, 0, "http://h/2"), (2, 0, "http://h/3")]);
+    assert_eq!(
+        places,
+        [(0, 0, "http://h/0"), (0, 1, "http://h/1"), (1, 0, "http://h/2"), (2, 0, "http://h/3")]
+    );
     let page = case.ledger.images(&id, None, Some(&all[1].image), 1).await.unwrap();
     assert_eq!(page, all[2..3]);
     case.end(&id, at(7)).await;
     let failed = case.images(&id, Some(ImageStatus::Failed)).await;
-    assert_eq!(failed.iter().map(|view| view.image.clone()).collect::<Vec<_>>(), [all[0].image.clone(), all[2].image.clone()]);
-    assert!(failed.iter().all(|view| view.ended.is_some() && view.slot.failure.is_some() && view.attempts == 1));
+    assert_eq!(
+        failed.iter().map(|view| view.image.clone()).collect::<Vec<_>>(),
+        [all[0].image.clone(), all[2].image.clone()]
+    );
+    assert!(
+        failed.iter().all(|view| view.ended.is_some() && view.slot.failure.is_some() && view.attempts == 1)
+    );
     assert_eq!(case.images(&id, Some(ImageStatus::Completed)).await.len(), 2);
     assert_eq!(case.images(&id, Some(ImageStatus::Pending)).await, []);
     let other = case.open("a", &[&["http://h/9"]], START).await;
@@ -126,7 +134,10 @@ async fn failed_images_come_with_their_rows(case: Case) {
     case.end(&id, at(7)).await;
     let failed = case.ledger.failed(&id, None, 100).await.unwrap();
     let told: Vec<_> = failed.iter().map(|(view, cells)| (view.row, view.position, cells.as_str())).collect();
-    assert_eq!(told, [(0, 0, "0,product 0,\"http://h/0, http://h/1\""), (1, 0, "1,product 1,\"http://h/2\"")]);
+    assert_eq!(
+        told,
+        [(0, 0, "0,product 0,\"http://h/0, http://h/1\""), (1, 0, "1,product 1,\"http://h/2\"")]
+    );
     let page = case.ledger.failed(&id, Some(&failed[0].0.image), 100).await.unwrap();
     assert_eq!(page, failed[1..]);
 }
@@ -173,7 +184,8 @@ fn correction(row: u64, position: u32, input: &str) -> Correction {
 }
 
 async fn corrections_reopen_what_they_name_and_nothing_else(case: Case) {
-    let id = case.open("a", &[&["http://h/0"], &["http://h/1"], &["http://h/2"], &["http://h/3"]], START).await;
+    let id =
+        case.open("a", &[&["http://h/0"], &["http://h/1"], &["http://h/2"], &["http://h/3"]], START).await;
     case.end(&id, at(5)).await;
     let wrong = case.ledger.correct(&id, vec![correction(2, 0, "http://h/better")], at(6)).await.unwrap();
     assert_eq!(wrong, Vec::<usize>::new());

@@ -46,12 +46,8 @@ async fn what_was_taken_in_is_told(records: Arc<dyn RecordsForTests>) {
     let errors: Vec<_> = [2, 9]
         .map(|line| RowError { line, code: Code::CatalogueRow, message: format!("line {line} has no URL") })
         .into();
-    let end = IntakeEnd {
-        digest: "abc".into(),
-        row_errors: errors.clone(),
-        row_errors_total: 12,
-        ..intake_end(7)
-    };
+    let end =
+        IntakeEnd { digest: "abc".into(), row_errors: errors.clone(), row_errors_total: 12, ..intake_end(7) };
     records.append(&new.id, rows(&[&["http://h/a.jpg"]]), at(2)).await.unwrap();
     records.open(&new.id, end, at(3)).await.unwrap();
     let told = records.request(&new.id).await.unwrap().unwrap();

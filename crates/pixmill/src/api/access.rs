@@ -99,7 +99,8 @@ impl Access {
         if let Some(shown) = parts.headers.get(header::AUTHORIZATION) {
             let secret = shown.to_str().ok().and_then(bearer);
             let found = secret.and_then(|secret| known.get(&key::hash(secret)));
-            let found = found.ok_or_else(|| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
+            let found =
+                found.ok_or_else(|| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
             let limits = found.limit()?;
             return Ok((Caller { tenant: found.tenant.clone() }, limits));
         }

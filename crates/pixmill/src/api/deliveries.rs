@@ -97,7 +97,8 @@ pub(super) async fn list(
     };
     let (request, cursor) = (request.as_ref(), query.get("cursor"));
     let found = api.on.ledger.deliveries_of(&caller.tenant, request, cursor, limit + 1).await?;
-    let page = Page::of(found, limit, |delivery| delivery.id.clone(), |delivery| DeliveryBody::from(delivery));
+    let page =
+        Page::of(found, limit, |delivery| delivery.id.clone(), |delivery| DeliveryBody::from(delivery));
     Ok(json(StatusCode::OK, &page))
 }
 

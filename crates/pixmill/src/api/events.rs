@@ -61,7 +61,10 @@ pub(super) async fn watch(
     let standing = api.standing(&caller, &id).await?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(query.get("lastEventId"));
     let last = last.filter(|last| !last.is_empty()).map(Place::parse).transpose()?;
-    if last.as_ref().is_some_and(|last| !standing.request.status.is_open() && last.round == Some(standing.request.round)) {
+    if last
+        .as_ref()
+        .is_some_and(|last| !standing.request.status.is_open() && last.round == Some(standing.request.round))
+    {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let from = last.map_or(Moment { at: standing.request.updated, image: None }, |last| last.moment);

@@ -38,11 +38,7 @@ pub(super) async fn list(
     let status = query.one_of("status", &ImageStatus::ALL, ImageStatus::as_str)?;
     let after = query.get("cursor").map(ImageId::from);
     let found = api.on.ledger.images(&id, status, after.as_ref(), limit + 1).await?;
-    let page = Page::of(
-        found,
-        limit,
-        |view| view.image.to_string(),
-        |view| ImageBody::new(view, &api.on.links),
-    );
+    let page =
+        Page::of(found, limit, |view| view.image.to_string(), |view| ImageBody::new(view, &api.on.links));
     Ok(json(StatusCode::OK, &page))
 }

@@ -72,7 +72,12 @@ impl Metrics {
         let calls = self.calls.clone();
         registry.register("pixmill_http_requests", "Calls that were answered", calls);
         let (seconds, unit) = (self.seconds.clone(), Unit::Seconds);
-        registry.register_with_unit("pixmill_http_request_duration", "Until the head of the answer", unit, seconds);
+        registry.register_with_unit(
+            "pixmill_http_request_duration",
+            "Until the head of the answer",
+            unit,
+            seconds,
+        );
         let jobs = Family::<Jobs, Gauge>::default();
         for (state, count) in [
             ("waiting", images.pending),

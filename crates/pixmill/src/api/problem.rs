@@ -100,8 +100,11 @@ impl Problem {
     /// A parameter of the query or a header that holds something wrong.
     pub(super) fn parameter(name: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Problem::new(Code::QueryInvalid, format!("'{name}': {message}"))
-            .because(vec![FieldError::of_field(Code::QueryInvalid, name, message)])
+        Problem::new(Code::QueryInvalid, format!("'{name}': {message}")).because(vec![FieldError::of_field(
+            Code::QueryInvalid,
+            name,
+            message,
+        )])
     }
 
     /// A request that is not there, or is another tenant's.
@@ -172,7 +175,11 @@ impl From<Fault> for Problem {
         }
         tracing::error!(%fault, "a call failed");
         let problem = Problem::new(fault.code, "the server could not do this now");
-        if status == StatusCode::SERVICE_UNAVAILABLE { problem.after(Duration::from_secs(5)) } else { problem }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            problem.after(Duration::from_secs(5))
+        } else {
+            problem
+        }
     }
 }
 

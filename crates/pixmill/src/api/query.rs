@@ -60,9 +60,9 @@ impl Query {
     /// A time in RFC 3339.
     pub(super) fn time(&self, name: &str) -> Result<Option<Timestamp>, Problem> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        Timestamp::parse(value).map(Some).ok_or_else(|| {
-            Problem::parameter(name, "allowed are times such as 2026-01-31T00:00:00Z")
-        })
+        Timestamp::parse(value)
+            .map(Some)
+            .ok_or_else(|| Problem::parameter(name, "allowed are times such as 2026-01-31T00:00:00Z"))
     }
 }
 

@@ -15,13 +15,13 @@ use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::port::records::RequestView;
 
+use super::Api;
 use super::access::Caller;
 use super::answer::json;
 use super::problem::{FieldError, Problem, ProblemBody};
 use super::query::{Id, Query};
 use super::upload::{self, Body};
 use super::view::{NodeBody, Page, RequestBody};
-use super::Api;
 
 /// Most bytes of corrections.
 const MOST_CORRECTION_BYTES: u64 = 32 << 20;
@@ -89,7 +89,12 @@ pub(super) async fn create_as_node(
     Ok(json(StatusCode::OK, &take_in(&api, &caller, query, request).await?.as_node()))
 }
 
-async fn take_in(api: &Arc<Api>, caller: &Caller, query: Query, request: Request) -> Result<RequestBody, Problem> {
+async fn take_in(
+    api: &Arc<Api>,
+    caller: &Caller,
+    query: Query,
+    request: Request,
+) -> Result<RequestBody, Problem> {
     let id = upload::take(api, caller, query, request).await?;
     let standing = api.standing(caller, id.as_str()).await?;
     whole(api, &standing).await
@@ -154,7 +159,12 @@ pub(super) async fn list(
         None => None,
         Some(cursor) => {
             let known = api.standing(&caller, cursor).await;
-            Some(known.map_err(|_| Problem::parameter("cursor", "it is not from a list of these requests"))?.request.id)
+            Some(
+                known
+                    .map_err(|_| Problem::parameter("cursor", "it is not from a list of these requests"))?
+                    .request
+                    .id,
+            )
         }
     };
     let found = api.on.ledger.requests_of(&caller.tenant, status, before.as_ref(), limit + 1).await?;

@@ -36,13 +36,8 @@ const NAMELESS: &str = "upload.csv";
 const LONGEST_NAME: usize = 255;
 
 /// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it.
-const CATALOGUES: [&str; 5] = [
-    "text/csv",
-    "application/csv",
-    "text/plain",
-    "text/tab-separated-values",
-    "application/vnd.ms-excel",
-];
+const CATALOGUES: [&str; 5] =
+    ["text/csv", "application/csv", "text/plain", "text/tab-separated-values", "application/vnd.ms-excel"];
 
 /// Takes a catalogue in, or finds that it was taken in before under the same key.
 pub(super) async fn take(
@@ -80,7 +75,9 @@ impl Upload {
         let body = Body::new(request.into_body(), self.api.on.most_bytes);
         match media_type.as_str() {
             "multipart/form-data" => Err(Problem::new(Code::BodyMalformed, "the form's boundary is missing")),
-            form if form.starts_with("multipart/form-data;") => form::take(self, &media_type, query.0, body).await,
+            form if form.starts_with("multipart/form-data;") => {
+                form::take(self, &media_type, query.0, body).await
+            }
             "application/json" => {
                 let listing = listing::read(&body.whole_of_at_most(listing::MOST_BYTES).await?)?;
                 let options = [query.0, listing.options].concat();
@@ -96,7 +93,12 @@ impl Upload {
     }
 
     /// The body is the catalogue.
-    async fn raw(&self, name: &str, options: Vec<(String, String)>, body: Body) -> Result<RequestId, Problem> {
+    async fn raw(
+        &self,
+        name: &str,
+        options: Vec<(String, String)>,
+        body: Body,
+    ) -> Result<RequestId, Problem> {
         let options = self.options(&options)?;
         let (pipe, reader) = body::pipe();
         let pump = body::pump(pipe, body.into_stream());
@@ -157,7 +159,10 @@ impl Upload {
         if same {
             return Ok(before.clone());
         }
-        Err(Problem::new(Code::IdempotencyMismatch, "this Idempotency-Key was used with another body or other options"))
+        Err(Problem::new(
+            Code::IdempotencyMismatch,
+            "this Idempotency-Key was used with another body or other options",
+        ))
     }
 }
 

@@ -101,8 +101,8 @@ pub(super) struct ResultsArgs {
     id: String,
 
     /// Where to [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[arg(short = 'o', long, value_name = "FILE")]
+    save: Option<PathBuf>,
 
     /// Only what failed, a line an image, to be corrected and given to 'retry'
     #[arg(long)]
@@ -210,14 +210,15 @@ pub(super) fn results(args: &ResultsArgs) -> Result<End, Stop> {
     let name = if args.failed { "/failed.csv" } else { "/results.csv" };
     let response = Client::new(&args.server).get(&path(&args.id, name))?;
     let mut body = response.into_body().into_reader();
-    let copied = match &args.output {
+    let copied = match &args.save {
         Some(file) => File::create(file).and_then(|mut file| {
             io::copy(&mut body, &mut file)?;
             file.sync_all()
         }),
         None => io::copy(&mut body, &mut io::stdout().lock()).and_then(|_| io::stdout().flush()),
     };
-    copied.map_err(|error| Fault::transient(Code::FetchTruncated, format!("the results broke off: {error}")))?;
+    copied
+        .map_err(|error| Fault::transient(Code::FetchTruncated, format!("the results broke off: {error}")))?;
     Ok(End::Done)
 }
 

@@ -36,7 +36,9 @@ pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> 
     match (options.role, &options.records) {
         (Role::Worker, _) => return Ok(None),
         (Role::All, RecordsChoice::Mongodb(_)) => {
-            tracing::warn!("the HTTP API does not stand on MongoDB yet: this process works requests off alone");
+            tracing::warn!(
+                "the HTTP API does not stand on MongoDB yet: this process works requests off alone"
+            );
             return Ok(None);
         }
         (Role::All | Role::Api, _) => {}

@@ -56,7 +56,9 @@ pub(super) fn ledger(choice: &RecordsChoice) -> Result<Arc<dyn Ledger>, Fault> {
         RecordsChoice::Sqlite(file) => Ok(Arc::new(Sqlite::open(file)?)),
         RecordsChoice::Mongodb(address) => Err(Fault::permanent(
             Code::ConfigInvalid,
-            format!("the HTTP API and its keys do not stand on {address} yet: use sqlite:PATH, or --role worker"),
+            format!(
+                "the HTTP API and its keys do not stand on {address} yet: use sqlite:PATH, or --role worker"
+            ),
         )),
     }
 }

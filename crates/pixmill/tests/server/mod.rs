@@ -90,7 +90,11 @@ impl Server {
     /// `pixmill serve` on this state, which may call the public internet alone.
     pub(crate) fn guarded(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
-        command.arg("serve").arg("--data").arg(self.data()).args(["--listen", "127.0.0.1:0"]).args(arguments).current_dir(self.folder.path());
+        command.arg("serve").arg("--data").arg(self.data()).args(arguments).current_dir(self.folder.path());
+        // Tests run side by side, so each server takes whatever port is free.
+        if !arguments.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         for name in ECOSYSTEM {
             command.env_remove(name);
         }

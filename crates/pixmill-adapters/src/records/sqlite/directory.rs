@@ -25,8 +25,9 @@ impl Directory for Sqlite {
     async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault> {
         let id = id.clone();
         self.read(move |connection| {
-            let mut request = connection
-                .prepare_cached(&format!("{REQUEST} WHERE id = ?1 AND status NOT IN ('receiving', 'dropped')"))?;
+            let mut request = connection.prepare_cached(&format!(
+                "{REQUEST} WHERE id = ?1 AND status NOT IN ('receiving', 'dropped')"
+            ))?;
             Ok(request.query_row([id.as_str()], request_view_in).optional()?)
         })
         .await
@@ -50,7 +51,8 @@ impl Directory for Sqlite {
                    AND (?3 IS NULL OR status = ?3) ORDER BY num DESC LIMIT ?4"
             ))?;
             let status = status.map(RequestStatus::as_str);
-            let requests = requests.query_map(params![tenant, before, status, most as i64], request_view_in)?;
+            let requests =
+                requests.query_map(params![tenant, before, status, most as i64], request_view_in)?;
             Ok(requests.collect::<Result<_, _>>()?)
         })
         .await

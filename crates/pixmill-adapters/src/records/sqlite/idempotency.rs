@@ -67,9 +67,7 @@ fn reserve(
     until: Timestamp,
     now: Timestamp,
 ) -> Result<Reservation, Broken> {
-    connection
-        .prepare_cached("DELETE FROM idempotency WHERE at < ?1")?
-        .execute([(now - REMEMBERED).0])?;
+    connection.prepare_cached("DELETE FROM idempotency WHERE at < ?1")?.execute([(now - REMEMBERED).0])?;
     let held = connection
         .prepare_cached("SELECT request, held_until FROM idempotency WHERE tenant = ?1 AND key = ?2")?
         .query_row([tenant, key], |row| {

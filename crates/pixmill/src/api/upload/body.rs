@@ -42,7 +42,9 @@ impl Body {
         let chunk = match next {
             Err(_) => {
                 let detail = format!("nothing came for {} seconds", LONGEST_PAUSE.as_secs());
-                return Err(Problem::new(Code::BodyMalformed, detail).with_status(StatusCode::REQUEST_TIMEOUT));
+                return Err(
+                    Problem::new(Code::BodyMalformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
+                );
             }
             Ok(None) => return Ok(None),
             Ok(Some(Err(error))) => {

@@ -91,7 +91,10 @@ async fn read_option(mut field: Field<'_>, pairs: &mut Vec<(String, String)>) ->
     while let Some(chunk) = field.chunk().await.map_err(malformed)? {
         value.extend_from_slice(&chunk);
         if value.len() as u64 > OPTION_BYTES {
-            return Err(Problem::new(Code::BodyTooLarge, format!("the field '{name}' may have {OPTION_BYTES} bytes")));
+            return Err(Problem::new(
+                Code::BodyTooLarge,
+                format!("the field '{name}' may have {OPTION_BYTES} bytes"),
+            ));
         }
     }
     if pairs.len() >= OPTIONS {

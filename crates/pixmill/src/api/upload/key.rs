@@ -68,9 +68,8 @@ pub(super) async fn reserve(
 fn read(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let key = value.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= LONGEST);
-    let wrong = || {
-        Problem::parameter("Idempotency-Key", format!("allowed are 1 to {LONGEST} visible ASCII signs"))
-    };
+    let wrong =
+        || Problem::parameter("Idempotency-Key", format!("allowed are 1 to {LONGEST} visible ASCII signs"));
     key.map(Some).ok_or_else(wrong)
 }
 

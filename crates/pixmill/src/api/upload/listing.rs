@@ -61,18 +61,26 @@ pub(super) fn read(text: &[u8]) -> Result<Read, Problem> {
     let mut rows = Rows { writer: csv::Writer::from_writer(Vec::new()), errors: Vec::new() };
     rows.write("Product Name", "Input Image Urls");
     match (images, products) {
-        (Some(Value::Array(images)), None) => images.iter().enumerate().for_each(|(at, image)| rows.image(at, image)),
+        (Some(Value::Array(images)), None) => {
+            images.iter().enumerate().for_each(|(at, image)| rows.image(at, image))
+        }
         (None, Some(Value::Array(products))) => {
             products.iter().enumerate().for_each(|(at, product)| rows.product(at, product));
         }
-        _ => return Err(Problem::new(Code::BodyMalformed, "the body must hold a list 'images' or a list 'products'")),
+        _ => {
+            return Err(Problem::new(
+                Code::BodyMalformed,
+                "the body must hold a list 'images' or a list 'products'",
+            ));
+        }
     }
     let options = options(body, &mut rows.errors);
     if !rows.errors.is_empty() {
         let detail = "the list holds entries that can't be used";
         return Err(Problem::new(Code::BodyMalformed, detail).because(rows.errors));
     }
-    let catalogue = rows.writer.into_inner().map_err(|_| Problem::new(Code::BodyMalformed, "the list can't be read"))?;
+    let catalogue =
+        rows.writer.into_inner().map_err(|_| Problem::new(Code::BodyMalformed, "the list can't be read"))?;
     Ok(Read { catalogue, options })
 }
 
@@ -101,7 +109,10 @@ impl Rows {
         };
         match url.filter(|url| !url.trim().is_empty()) {
             Some(url) => self.write(name, &cell(url)),
-            None => self.wrong(format!("images[{at}]"), "allowed are an address, and an object with 'url' and 'name'"),
+            None => self.wrong(
+                format!("images[{at}]"),
+                "allowed are an address, and an object with 'url' and 'name'",
+            ),
         }
     }
 
@@ -179,11 +190,15 @@ mod tests {
     #[test]
     fn lists_become_catalogues() {
         assert_eq!(
-            catalogue(r#"{"images": ["http://h/w_1,h_2/a b.jpg", {"url": "http://h/2", "name": "Mug, blue"}]}"#),
+            catalogue(
+                r#"{"images": ["http://h/w_1,h_2/a b.jpg", {"url": "http://h/2", "name": "Mug, blue"}]}"#
+            ),
             "Product Name,Input Image Urls\n,http://h/w_1%2Ch_2/a%20b.jpg\n\"Mug, blue\",http://h/2\n"
         );
         assert_eq!(
-            catalogue(r#"{"products": [{"name": "Mug", "images": ["http://h/1", "http://h/2"]}, {"images": []}]}"#),
+            catalogue(
+                r#"{"products": [{"name": "Mug", "images": ["http://h/1", "http://h/2"]}, {"images": []}]}"#
+            ),
             "Product Name,Input Image Urls\nMug,\"http://h/1\nhttp://h/2\"\n,\n"
         );
     }
@@ -194,7 +209,12 @@ mod tests {
         let mut options = read(text.as_bytes()).unwrap().options;
         options.sort();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let expected = [pair("maxWidth", ""), pair("progressive", "true"), pair("quality", "40"), pair("webhookUrl", "https://h/")];
+        let expected = [
+            pair("maxWidth", ""),
+            pair("progressive", "true"),
+            pair("quality", "40"),
+            pair("webhookUrl", "https://h/"),
+        ];
         assert_eq!(options, expected);
     }
 

@@ -32,8 +32,13 @@ async fn take_in(records: &Mongodb, images: usize) -> RequestId {
     });
     records.begin(new, START).await.unwrap();
     records.append(&id, rows.collect(), START).await.unwrap();
-    let end =
-        IntakeEnd { options: Default::default(), digest: String::new(), rows: images as u64, row_errors: vec![], row_errors_total: 0 };
+    let end = IntakeEnd {
+        options: Default::default(),
+        digest: String::new(),
+        rows: images as u64,
+        row_errors: vec![],
+        row_errors_total: 0,
+    };
     records.open(&id, end, START).await.unwrap();
     id
 }

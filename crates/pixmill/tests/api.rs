@@ -1,0 +1,442 @@
+//! The HTTP API from outside, against the real binary.
+#![cfg(unix)]
+
+mod caller;
+mod seeded;
+mod server;
+
+use std::process::{Command, Stdio};
+
+use caller::{Caller, form};
+use pixmill_testkit::origin::{Origin, Settings};
+use pixmill_testkit::sink::{Reply, Sink};
+use serde_json::{Value, json};
+use server::{Process, Server};
+
+fn origin() -> Origin {
+    Origin::start(Settings::serving(seeded::pictures())).expect("the origin starts")
+}
+
+/// A catalogue of two good pictures and one that is missing.
+fn catalogue(origin: &Origin) -> String {
+    let [good, gone] = [origin.url("/caps.jpg"), origin.url("/x/status/404")];
+    format!("S. No.,Product Name,Input Image Urls\n1,Cap,\"{good}, {gone}\"\n2,Other cap,{good}?2\n")
+}
+
+#[test]
+fn a_catalogue_is_taken_in_whatever_form_it_comes_in() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &["--public-url", "https://shop.example"]);
+    let catalogue = catalogue(&origin);
+    let (content_type, body) = form("csvFile", &catalogue, &[("quality", "30"), ("other", "x")]);
+    let from_form = caller.post("/v1/requests", &[("content-type", &content_type)], body);
+    let from_csv = caller.post_csv("/v1/requests?quality=30&name=shop.csv", &catalogue);
+    let listed = json!({"products": [
+        {"name": "Cap", "images": [origin.url("/caps.jpg"), origin.url("/x/status/404")]},
+        {"name": "Other cap", "images": [format!("{}?2", origin.url("/caps.jpg"))]},
+    ], "recipe": {"quality": 30}});
+    let from_json = caller.post(
+        "/v1/requests?name=shop.csv",
+        &[("content-type", "application/json")],
+        listed.to_string(),
+    );
+    let mut outputs = Vec::new();
+    for answer in [&from_form, &from_csv, &from_json] {
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let id = answer.id();
+        assert_eq!(answer.header("location"), format!("https://shop.example/v1/requests/{id}"));
+        let request = caller.wait_for(&id);
+        for (name, value) in [("totalImages", 3), ("processedImages", 3), ("failedImages", 1), ("rows", 2)] {
+            assert_eq!(request[name], value, "{name} of {request}");
+        }
+        assert_eq!((&request["catalogue"], &request["request_id"]), (&"shop.csv".into(), &id.clone().into()));
+        let results = caller.get(&format!("/v1/requests/{id}/results.csv"), &[]);
+        assert_eq!(results.header("content-type"), "text/csv; charset=utf-8");
+        let output = format!("https://shop.example/processed_images/{id}/000001-01-caps.jpg");
+        assert!(results.text.contains(&output), "{}", results.text);
+        outputs.push(caller.get(&format!("/processed_images/{id}/000001-01-caps.jpg"), &[]));
+    }
+    assert!(outputs.iter().all(|output| output.text == outputs[0].text), "one recipe, one picture");
+    let listed = caller.get("/v1/requests?limit=2&status=completed", &[]).json();
+    assert_eq!((listed["data"].as_array().unwrap().len(), &listed["has_more"]), (2, &true.into()));
+    let cursor = listed["next_cursor"].as_str().unwrap();
+    let rest = caller.get(&format!("/v1/requests?cursor={cursor}"), &[]).json();
+    assert_eq!((&rest["data"][0]["id"], &rest["has_more"]), (&from_form.id().into(), &false.into()));
+    let usage = caller.get("/v1/usage", &[]).json();
+    assert_eq!(
+        (&usage["requests"], &usage["images"], &usage["failedImages"]),
+        (&3.into(), &9.into(), &3.into())
+    );
+}
+
+#[test]
+fn outputs_are_handed_out_once_and_in_parts() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    let id = caller.post_csv("/v1/requests", &catalogue(&origin)).id();
+    caller.wait_for(&id);
+    let images = caller.get(&format!("/v1/requests/{id}/images?status=completed&limit=1"), &[]).json();
+    let url = images["data"][0]["outputUrl"].as_str().unwrap().to_owned();
+    assert!(url.starts_with(&caller.url), "{url}");
+    let whole = caller.get(&url, &[]);
+    assert_eq!((whole.status, whole.header("content-type")), (200, "image/jpeg"));
+    let tag = whole.header("etag");
+    assert_eq!(caller.get(&url, &[("if-none-match", tag)]).status, 304);
+    let part = caller.get(&url, &[("range", "bytes=0-1")]);
+    let length = whole.header("content-length");
+    assert_eq!((part.status, part.header("content-range")), (206, format!("bytes 0-1/{length}").as_str()));
+    assert_eq!(part.header("content-length"), "2");
+    let changed = caller.get(&url, &[("range", "bytes=0-1"), ("if-range", "\"other\"")]);
+    assert_eq!(changed.status, 200, "another picture is sent whole");
+    assert_eq!(caller.get(&url, &[("range", "bytes=99999999-")]).status, 416);
+    for path in ["/processed_images/..%2f..%2fpixmill.db", "/processed_images/nowhere.jpg"] {
+        assert_eq!(caller.get(path, &[]).code(), "file.missing");
+    }
+}
+
+#[test]
+fn failed_images_are_corrected_and_retried() {
+    let (origin, server) = (origin(), Server::new());
+    let sink = Sink::start(|_| Reply::from(200)).expect("a sink");
+    let caller = Caller::start(&server, &[]);
+    let (content_type, body) = form("file", &catalogue(&origin), &[("webhook_url", &sink.url("/hook"))]);
+    let id = caller.post("/v1/requests", &[("content-type", &content_type)], body).id();
+    caller.wait_for(&id);
+    let path = format!("/v1/requests/{id}/failed.csv");
+    let failed = caller.get(&path, &[]).text;
+    let lines: Vec<_> = failed.lines().collect();
+    assert_eq!(lines[0], "Row,Position,S. No.,Product Name,Input Image Urls,Image Errors");
+    let gone = origin.url("/x/status/404");
+    assert!(lines.len() == 2 && lines[1].starts_with(&format!("1,2,1,Cap,{gone},fetch.status ")), "{failed}");
+    let retry = format!("/v1/requests/{id}/retry");
+    let wrong = caller.post_csv(&retry, &failed.replace("\n1,2,", "\n2,1,"));
+    assert_eq!((wrong.status, wrong.code().as_str()), (422, "catalogue.row"));
+    assert_eq!(wrong.json()["errors"][0]["line"], 2);
+    let corrected = failed.replace(&gone, &origin.url("/motocross-fade.png"));
+    let retried = caller.post_csv(&retry, &corrected);
+    assert_eq!((retried.status, &retried.json()["round"]), (202, &2.into()));
+    assert_eq!(caller.wait_for(&id)["failedImages"], 0);
+    assert_eq!(caller.get(&path, &[]).text.lines().count(), 1);
+    assert_eq!(caller.post(&retry, &[], "").code(), "request.state", "nothing is left to retry");
+    let heard = sink.wait_for(2, std::time::Duration::from_secs(60));
+    assert_eq!(heard.len(), 2, "each round is told");
+    let deliveries = caller.get(&format!("/v1/webhooks/deliveries?requestId={id}"), &[]).json();
+    let first = deliveries["data"][0]["id"].as_str().unwrap().to_owned();
+    let again = caller.post(&format!("/v1/webhooks/deliveries/{first}/redeliver"), &[], "");
+    assert_eq!(again.status, 202, "{again:?}");
+    let heard = sink.wait_for(3, std::time::Duration::from_secs(60));
+    assert_eq!(heard[2].header("webhook-id"), deliveries["data"][0]["eventId"].as_str().unwrap());
+}
+
+#[test]
+fn watchers_miss_nothing_and_see_nothing_twice() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    let (catalogue, expected) = seeded::catalogue(&origin.url(""), 12);
+    let images = expected.iter().map(Vec::len).sum::<usize>();
+    let id = caller.post_csv("/v1/requests", &catalogue).id();
+    let created = caller.get(&format!("/v1/requests/{id}"), &[]).json()["createdAt"].clone();
+    assert!(created.as_str().unwrap().ends_with('Z'));
+    let live = caller.watch(&id, None);
+    let (name, end, body) = live.last().expect("events");
+    assert_eq!((name.as_str(), &body["status"]), ("completed", &"completed".into()));
+    let resumed = caller.watch(&id, Some("0:~"));
+    assert_eq!(resumed[0].0, "progress");
+    let mut seen: Vec<_> = resumed.iter().filter(|(name, ..)| name == "image").collect();
+    assert_eq!(seen.len(), images, "from the beginning all of them");
+    let middle = &seen[images / 2].1;
+    let rest: Vec<_> =
+        caller.watch(&id, Some(middle)).into_iter().filter(|(name, ..)| name == "image").collect();
+    assert_eq!(rest.len(), images - images / 2 - 1, "after one of them the others");
+    seen.sort_by_key(|(_, _, image)| (image["row"].as_u64(), image["position"].as_u64()));
+    seen.dedup_by_key(|(_, _, image)| image["id"].clone());
+    assert_eq!(seen.len(), images);
+    let processed: Vec<_> = live
+        .iter()
+        .filter(|(name, ..)| name == "progress")
+        .map(|(_, _, body)| body["processedImages"].as_u64())
+        .collect();
+    assert!(processed.is_sorted(), "progress never falls: {processed:?}");
+    let over = caller.get(&format!("/v1/requests/{id}/events"), &[("last-event-id", end)]);
+    assert_eq!(over.status, 204, "whoever has heard it all is told to stay away");
+    assert_eq!(
+        caller.get(&format!("/v1/requests/{id}/events"), &[("last-event-id", "x")]).code(),
+        "query.invalid"
+    );
+}
+
+#[test]
+fn a_key_and_a_body_make_one_request() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    let post = |key: &str, quality: &str, catalogue: &str| {
+        let (content_type, body) = form("file", catalogue, &[("quality", quality)]);
+        caller.post("/v1/requests", &[("content-type", &content_type), ("idempotency-key", key)], body)
+    };
+    let catalogue = catalogue(&origin);
+    let first = post("k1", "30", &catalogue);
+    assert_eq!(post("k1", "30", &catalogue).id(), first.id());
+    for other in [post("k1", "31", &catalogue), post("k1", "30", &catalogue.replace("Other", "Third"))] {
+        assert_eq!((other.status, other.code().as_str()), (422, "idempotency.mismatch"));
+    }
+    assert_ne!(post("k2", "30", &catalogue).id(), first.id());
+    assert_eq!(post("k3", "30", "no catalogue\n").status, 422);
+    assert_eq!(post("k3", "30", &catalogue).status, 202, "what came to nothing may be tried again");
+    assert_eq!(post(&"k".repeat(256), "30", &catalogue).code(), "query.invalid");
+    let all = caller.get("/v1/requests", &[]).json();
+    assert_eq!(all["data"].as_array().unwrap().len(), 3);
+}
+
+fn pixmill(server: &Server, arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
+    command.args(arguments).current_dir(server.data()).output().unwrap()
+}
+
+fn key(server: &Server, arguments: &[&str]) -> String {
+    let data = server.data();
+    let all = [&["keys", "create", "--data", data.to_str().unwrap()], arguments].concat();
+    let output = pixmill(server, &all);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_tenant_sees_its_own_requests_alone() {
+    let (origin, server) = (origin(), Server::new());
+    let [a, b] = ["a", "b"].map(|tenant| format!("Bearer {}", key(&server, &["--tenant", tenant])));
+    let caller = Caller::start(&server, &[]);
+    assert_eq!(caller.get("/v1/requests", &[]).code(), "auth.missing", "a key exists, so one is asked for");
+    assert_eq!(caller.get("/v1/requests", &[("authorization", "Bearer pxm_x")]).code(), "auth.invalid");
+    let headers = [("authorization", a.as_str()), ("content-type", "text/csv")];
+    let id = caller.post("/v1/requests", &headers, catalogue(&origin)).id();
+    assert_eq!(caller.get(&format!("/v1/requests/{id}"), &headers[..1]).status, 200);
+    let other = [("authorization", b.as_str())];
+    for path in ["", "/images", "/results.csv", "/failed.csv", "/events"] {
+        let answer = caller.get(&format!("/v1/requests/{id}{path}"), &other);
+        assert_eq!((answer.status, answer.code().as_str()), (404, "request.not_found"), "{path}");
+    }
+    for path in ["cancel", "retry"] {
+        assert_eq!(caller.post(&format!("/v1/requests/{id}/{path}"), &other, "").status, 404, "{path}");
+    }
+    assert_eq!(caller.get("/v1/requests", &other).json()["data"], json!([]));
+    assert_eq!(caller.get(&format!("/v1/requests?cursor={id}"), &other).code(), "query.invalid");
+    let data = server.data();
+    let listed = pixmill(&server, &["keys", "list", "--data", data.to_str().unwrap()]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(!listed.contains(a.trim_start_matches("Bearer ")), "secrets are shown once");
+    let first: Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    let revoke = ["keys", "revoke", first["id"].as_str().unwrap(), "--data", data.to_str().unwrap()];
+    assert!(pixmill(&server, &revoke).status.success());
+    let began = std::time::Instant::now();
+    while caller.get("/v1/requests", &headers[..1]).status != 401 {
+        assert!(began.elapsed().as_secs() < 60, "a revoked key goes on holding");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_key_has_its_limit() {
+    let server = Server::new();
+    let key = format!("Bearer {}", key(&server, &["--per-minute", "2"]));
+    let caller = Caller::start(&server, &[]);
+    let ask = || caller.get("/v1/usage", &[("authorization", &key)]);
+    let first = ask();
+    assert_eq!((first.header("ratelimit-limit"), first.header("ratelimit-remaining")), ("2", "1"));
+    ask();
+    let third = ask();
+    assert_eq!((third.status, third.code().as_str()), (429, "rate.limited"));
+    assert!((1..=30).contains(&third.header("retry-after").parse::<u64>().unwrap()), "{third:?}");
+}
+
+#[test]
+fn clients_of_node_stacks_go_on_working() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    for upload in ["/upload", "/api/upload"] {
+        let (content_type, body) = form("csv", &catalogue(&origin), &[]);
+        let answer = caller.post(upload, &[("content-type", &content_type)], body);
+        let request = answer.json();
+        assert_eq!((answer.status, &request["processedProducts"]), (200, &2.into()), "{answer:?}");
+        assert_eq!((&request["_id"], &request["requestId"]), (&request["id"], &request["id"]));
+        let id = answer.id();
+        caller.wait_for(&id);
+        for status in ["/status", "/api/status"] {
+            let told = caller.get(&format!("{status}/{id}"), &[]).json();
+            assert_eq!((&told["status"], &told["_id"]), (&"completed".into(), &id.clone().into()));
+        }
+        for csv in ["/api/csv", "/api/download", "/download"] {
+            assert!(caller.get(&format!("{csv}/{id}"), &[]).text.contains("Output Image Urls"), "{csv}");
+        }
+    }
+}
+
+#[test]
+fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
+    let server = Server::new();
+    let caller = Caller::start(&server, &["--max-upload", "1"]);
+    let csv = [("content-type", "text/csv")];
+    let json = [("content-type", "application/json")];
+    let good = "Name,Image Urls\nCap,http://h/a.jpg\n";
+    let two_files = form("file", good, &[]).1.replace("--edge--\r\n", "") + &form("csv", good, &[]).1;
+    let edge = [("content-type", "multipart/form-data; boundary=edge")];
+    let large = format!("Name,Image Urls\n{}", "Cap,http://h/a.jpg\n".repeat(100_000));
+    for (status, code, answer) in [
+        (415, "body.media_type", caller.post("/v1/requests", &[("content-type", "image/png")], good)),
+        (415, "body.media_type", caller.post("/v1/requests", &[], good)),
+        (422, "catalogue.header", caller.post("/v1/requests", &csv, "elephant,mouse\n1,2\n")),
+        (422, "catalogue.encoding", caller.post("/v1/requests", &csv, [0x1f, 0x8b, 8, 0])),
+        (422, "catalogue.row", caller.post("/v1/requests", &csv, "Name,Image Urls\nCap\nMug\n")),
+        (413, "body.too_large", caller.post("/v1/requests", &csv, &large)),
+        (413, "body.too_large", caller.post("/v1/requests", &edge, form("file", &large, &[]).1)),
+        (400, "body.malformed", caller.post("/v1/requests", &edge, "--edge--\r\n")),
+        (400, "body.malformed", caller.post("/v1/requests", &edge, two_files)),
+        (
+            400,
+            "body.malformed",
+            caller.post("/v1/requests", &[("content-type", "multipart/form-data")], good),
+        ),
+        (400, "body.malformed", caller.post("/v1/requests", &edge, &form("file", good, &[]).1[..60])),
+        (
+            400,
+            "body.malformed",
+            caller.post("/v1/requests", &edge, form("file", good, &[]).1.replace("--edge--", "")),
+        ),
+        (400, "body.malformed", caller.post("/v1/requests", &json, "{")),
+        (400, "body.malformed", caller.post("/v1/requests", &json, r#"{"images": [3]}"#)),
+        (422, "recipe.invalid", caller.post("/v1/requests?quality=0", &csv, good)),
+        (
+            422,
+            "recipe.invalid",
+            caller.post("/v1/requests", &edge, form("file", good, &[("format", "bmp")]).1),
+        ),
+        (422, "webhook.address", caller.post("/v1/requests?webhookUrl=ftp://h/", &csv, good)),
+        (404, "request.not_found", caller.get("/v1/requests/none", &[])),
+        (404, "request.not_found", caller.get("/v1/requests/%ff", &[])),
+        (404, "request.not_found", caller.post("/v1/requests/none/cancel", &[], "")),
+        (404, "request.not_found", caller.delete("/v1/requests/none")),
+        (404, "request.not_found", caller.post("/v1/webhooks/deliveries/none/redeliver", &[], "")),
+        (404, "route.unknown", caller.get("/v2", &[])),
+        (405, "route.method", caller.delete("/v1/usage")),
+        (400, "query.invalid", caller.get("/v1/requests?limit=0", &[])),
+        (400, "query.invalid", caller.get("/v1/requests?status=receiving", &[])),
+        (400, "query.invalid", caller.get("/v1/requests?cursor=none", &[])),
+        (400, "query.invalid", caller.get("/v1/usage?from=yesterday", &[])),
+        (401, "auth.missing", caller.get("/v1/usage", &[("sec-fetch-site", "cross-site")])),
+        (401, "auth.missing", caller.get("/v1/usage", &[("origin", "https://evil.example")])),
+    ] {
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{answer:?}");
+    }
+    assert_eq!(caller.get("/v1/requests", &[]).json()["data"], json!([]));
+    let health = caller.get("/readyz", &[]).json();
+    assert_eq!(health["status"], "ok", "{health}");
+}
+
+#[test]
+fn cancelled_requests_are_deleted_with_their_outputs() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    let id =
+        caller.post_csv("/v1/requests", &format!("Name,Image Urls\nCap,{}\n", origin.url("/x/hang"))).id();
+    let path = format!("/v1/requests/{id}");
+    assert_eq!(caller.delete(&path).code(), "request.state");
+    let cancelled = caller.post(&format!("{path}/cancel"), &[], "");
+    assert_eq!((cancelled.status, &cancelled.json()["cancelledImages"]), (200, &1.into()));
+    assert_eq!(caller.post(&format!("{path}/cancel"), &[], "").status, 200);
+    assert!(caller.watch(&id, None).iter().all(|(name, ..)| name != "completed"), "there is no completion");
+    assert_eq!(caller.delete(&path).status, 204);
+    assert_eq!(caller.get(&path, &[]).code(), "request.not_found");
+    let done = caller.post_csv("/v1/requests", &catalogue(&origin)).id();
+    caller.wait_for(&done);
+    let folder = server.storage().join("processed_images").join(&done);
+    assert!(folder.read_dir().unwrap().count() > 0);
+    assert_eq!(caller.post(&format!("/v1/requests/{done}/cancel"), &[], "").code(), "request.state");
+    assert_eq!(caller.delete(&format!("/v1/requests/{done}")).status, 204);
+    assert_eq!(folder.read_dir().map_or(0, Iterator::count), 0, "outputs go with their request");
+}
+
+#[test]
+fn a_server_is_not_open_to_others_by_accident() {
+    let server = Server::new();
+    let output = server.command(&["--listen", "0.0.0.0:0"]).stderr(Stdio::piped()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("PIXMILL_TRUST"), "{error}");
+    let open = Caller::start(&server, &["--listen", "0.0.0.0:0", "--trust", "10.0.0.0/8"]);
+    let url = open.url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(open.get(&format!("{url}/v1/usage"), &[]).code(), "auth.missing");
+    assert_eq!(open.get(&format!("{url}/healthz"), &[]).status, 200);
+}
+
+#[test]
+fn an_api_and_a_worker_may_be_two_processes() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &["--role", "api"]);
+    let _worker = Process::start(&mut server.command(&["--role", "worker"]));
+    let id = caller.post_csv("/v1/requests", &catalogue(&origin)).id();
+    assert_eq!(caller.wait_for(&id)["completedImages"], 2);
+    let metrics = caller.get("/metrics", &[]);
+    assert!(
+        metrics.text.contains("bullmq_job_count{queue=\"image-processing\",state=\"completed\"} 2"),
+        "{metrics:?}"
+    );
+    caller.process.signal("TERM");
+    assert_eq!(caller.process.exit_code(), Some(0));
+}
+
+#[test]
+fn commands_do_what_the_api_does() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    let ask = |arguments: &[&str], code: i32| {
+        let output = pixmill(&server, &[arguments, &["--server", &caller.url]].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {told}");
+        (String::from_utf8(output.stdout).unwrap(), told)
+    };
+    let file = server.data().join("shop.csv");
+    std::fs::write(&file, catalogue(&origin)).unwrap();
+    let (submitted, told) = ask(&["submit", file.to_str().unwrap(), "--watch", "--quality", "30"], 3);
+    assert!(told.contains("completed: 3 of 3 images, 1 failed"), "{told}");
+    let id = serde_json::from_str::<Value>(&submitted).unwrap()["id"].as_str().unwrap().to_owned();
+    let failed = server.data().join("failed.csv");
+    ask(&["results", &id, "--failed", "-o", failed.to_str().unwrap()], 0);
+    let text = std::fs::read_to_string(&failed).unwrap();
+    std::fs::write(&failed, text.replace("/x/status/404", "/motocross-fade.png")).unwrap();
+    ask(&["retry", &id, failed.to_str().unwrap()], 0);
+    let (events, _) = ask(&["watch", &id, "--json"], 0);
+    let last: Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["failedImages"]), (&"completed".into(), &0.into()));
+    let (results, _) = ask(&["results", &id], 0);
+    assert_eq!(results.lines().count(), 3);
+    assert!(ask(&["status", &id], 0).0.contains("\"completed\""));
+    let (_, told) = ask(&["cancel", &id], 1);
+    assert!(told.contains("request.state"), "{told}");
+    assert!(ask(&["status", "none"], 1).1.contains("request.not_found"));
+}
+
+#[test]
+fn the_description_is_what_it_was() {
+    let output = Command::new(env!("CARGO_BIN_EXE_pixmill")).arg("openapi").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    insta::assert_snapshot!("openapi", text);
+    let server = Server::new();
+    let caller = Caller::start(&server, &["--role", "api"]);
+    assert_eq!(caller.get("/openapi.json", &[]).text, text);
+    let page = caller.get("/docs", &[]);
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(
+        !page.text.contains("src=\"http") && !page.text.contains("https://"),
+        "nothing comes from elsewhere"
+    );
+    let description: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(description["openapi"], "3.1.0");
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|method| *method == "get") {
+            let answer = caller.get(&path.replace("{id}", "none").replace("{path}", "none"), &[]);
+            assert!(
+                !answer.text.contains("route."),
+                "{method} {path} is described and not served: {answer:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A server that answers calls, and a client that makes them.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use ureq::http::Response;
+use ureq::{Agent, Body};
+
+use super::server::{Process, Server};
+
+/// Longer than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(120);
+
+/// An answer, all of it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The code of a problem.
+    pub(crate) fn code(&self) -> String {
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{self:?}");
+        assert!(problem["instance"].as_str().unwrap().ends_with(self.header("x-request-id")), "{self:?}");
+        problem["code"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.json()["id"].as_str().unwrap_or_else(|| panic!("{self:?}")).to_owned()
+    }
+}
+
+/// A server that answers, and how it is called.
+pub(crate) struct Caller {
+    agent: Agent,
+    pub(crate) url: String,
+    pub(crate) process: Process,
+}
+
+impl Caller {
+    /// Starts `pixmill serve` and waits until it listens.
+    pub(crate) fn start(server: &Server, arguments: &[&str]) -> Self {
+        let mut process = Process::start(server.command(arguments).stderr(Stdio::piped()));
+        let mut lines = BufReader::new(process.0.stderr.take().expect("piped")).lines();
+        let mut said = Vec::new();
+        let url = loop {
+            let line = lines.next().and_then(Result::ok).unwrap_or_else(|| panic!("it ended: {said:#?}"));
+            let told: Value = serde_json::from_str(&line).unwrap_or_default();
+            if told["message"] == "listening" {
+                break format!("http://{}", told["address"].as_str().expect("an address"));
+            }
+            said.push(line);
+        };
+        // Whoever writes into a closed pipe ends.
+        std::thread::spawn(move || lines.for_each(drop));
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .timeout_global(Some(LONG))
+            .build();
+        Caller { agent: agent.into(), url, process }
+    }
+
+    pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.agent.get(self.address(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request.call().unwrap_or_else(|error| panic!("{path}: {error}")))
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        answer(self.agent.delete(self.address(path)).call().unwrap())
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+        let mut request = self.agent.post(self.address(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        answer(request.send(body.as_ref()).unwrap_or_else(|error| panic!("{path}: {error}")))
+    }
+
+    pub(crate) fn post_csv(&self, path: &str, catalogue: &str) -> Answer {
+        self.post(path, &[("content-type", "text/csv")], catalogue)
+    }
+
+    fn address(&self, path: &str) -> String {
+        if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) }
+    }
+
+    /// Waits until a request has ended.
+    pub(crate) fn wait_for(&self, id: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let request = self.get(&format!("/v1/requests/{id}"), &[]).json();
+            if matches!(request["status"].as_str(), Some("completed" | "cancelled")) {
+                return request;
+            }
+            assert!(began.elapsed() < LONG, "{request}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Watches a request to the end of its stream: names, ids and bodies of events.
+    pub(crate) fn watch(&self, id: &str, last: Option<&str>) -> Vec<(String, String, Value)> {
+        let mut request = self.agent.get(self.address(&format!("/v1/requests/{id}/events")));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let text = answer(request.call().unwrap()).text;
+        let field = |event: &str, name: &str| {
+            let line =
+                event.lines().find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned));
+            line.unwrap_or_default()
+        };
+        let events = text.split("\n\n").filter(|event| event.contains("event: "));
+        events
+            .map(|event| {
+                let data = serde_json::from_str(&field(event, "data")).expect("JSON");
+                (field(event, "event"), field(event, "id"), data)
+            })
+            .collect()
+    }
+}
+
+fn answer(mut response: Response<Body>) -> Answer {
+    let headers = response.headers().iter().map(|(name, value)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    });
+    let headers = headers.collect();
+    let status = response.status().as_u16();
+    let bytes = response.body_mut().read_to_vec().expect("the whole body");
+    Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+/// A form with a file and fields after it, and its content type.
+pub(crate) fn form(file: &str, catalogue: &str, fields: &[(&str, &str)]) -> (String, String) {
+    let mut body = format!(
+        "--edge\r\nContent-Disposition: form-data; name=\"{file}\"; filename=\"shop.csv\"\r\n\
+         Content-Type: text/csv\r\n\r\n{catalogue}\r\n"
+    );
+    for (name, value) in fields {
+        body += &format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    }
+    ("multipart/form-data; boundary=edge".to_owned(), body + "--edge--\r\n")
+}
