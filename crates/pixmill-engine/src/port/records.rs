@@ -319,8 +319,9 @@ pub trait Directory: Send + Sync {
 #[async_trait]
 pub trait Amend: Send + Sync {
     /// Replaces the inputs of failed images (and of cancelled ones of a cancelled request) and re-opens those alone,
-    /// with their attempts at zero, in a new round, all in one write. Answers with the numbers of corrections that
-    /// name no such image: then nothing is changed.
+    /// with their attempts at zero, in a new round, all in one write. Of corrections with equal inputs one is worked
+    /// and the others follow it. Answers with the numbers of corrections that name no such image: then nothing is
+    /// changed.
     async fn correct(
         &self,
         request: &RequestId,

@@ -26,7 +26,8 @@ where
     a_retry_takes_ends_back(Case::new(make().await)).await;
     corrections_reopen_what_they_name_and_nothing_else(Case::new(make().await)).await;
     corrections_are_all_or_nothing(Case::new(make().await)).await;
-    what_followed_a_corrected_image_stands_on_its_own(Case::new(make().await)).await;
+    equal_corrections_are_worked_once(Case::new(make().await)).await;
+    what_followed_a_corrected_image_keeps_its_input(Case::new(make().await)).await;
     only_what_has_ended_is_deleted(Case::new(make().await)).await;
     tries_are_shown_to_their_tenant_alone(Case::new(make().await)).await;
     usage_and_census_count_every_image(Case::new(make().await)).await;
@@ -217,18 +218,41 @@ async fn corrections_are_all_or_nothing(case: Case) {
     assert_eq!(unknown.code, Code::RequestNotFound);
 }
 
-async fn what_followed_a_corrected_image_stands_on_its_own(case: Case) {
-    let id = case.open("a", &[&["http://h/same"], &["http://h/same"]], START).await;
+async fn equal_corrections_are_worked_once(case: Case) {
+    let id = case.open("a", &[&["http://h/0", "http://h/0"], &["http://h/2"], &["http://h/3"]], START).await;
+    let claims = claim_fresh(&case.records, &id, START).await;
+    settle(&case.records, claims.iter().map(failed), at(5)).await;
+    let corrections = vec![
+        correction(2, 0, "http://h/better"),
+        correction(0, 1, "http://h/wrong"),
+        correction(0, 1, "http://H:80/better#part"),
+        correction(1, 0, "http://h/better"),
+    ];
+    assert_eq!(case.ledger.correct(&id, corrections, at(6)).await.unwrap(), Vec::<usize>::new());
+    assert_eq!(audit(&case.records, &id).await.pending, 3);
+    let claims = claim_due(&case.records, &id, at(6)).await;
+    assert_eq!(claims.len(), 1, "{claims:?}");
+    settle(&case.records, claims.iter().map(completed), at(7)).await;
+    let progress = audit(&case.records, &id).await;
+    assert_eq!((progress.completed, progress.failed), (3, 1));
+    assert_eq!(status(&case.records, &id).await, RequestStatus::Completed);
+}
+
+async fn what_followed_a_corrected_image_keeps_its_input(case: Case) {
+    let same = &["http://h/same"][..];
+    let id = case.open("a", &[same, same, same], START).await;
     case.end(&id, at(5)).await;
     case.ledger.correct(&id, vec![correction(0, 0, "http://h/better")], at(6)).await.unwrap();
     let claims = claim_due(&case.records, &id, at(6)).await;
     settle(&case.records, claims.iter().map(completed), at(7)).await;
-    assert_eq!(statuses(&case.records, &id).await, [ImageStatus::Completed, ImageStatus::Failed]);
+    use ImageStatus::{Completed, Failed};
+    assert_eq!(statuses(&case.records, &id).await, [Completed, Failed, Failed]);
     case.records.retry(&id, at(8)).await.unwrap();
     let claims = claim_due(&case.records, &id, at(8)).await;
-    assert_eq!(claims.iter().map(|claim| claim.input.as_str()).collect::<Vec<_>>(), ["http://h/same"]);
+    let inputs: Vec<_> = claims.iter().map(|claim| claim.input.as_str()).collect();
+    assert_eq!(inputs, ["http://h/same"], "equal ones are worked once still");
     settle(&case.records, claims.iter().map(completed), at(9)).await;
-    assert_eq!(audit(&case.records, &id).await.completed, 2);
+    assert_eq!(audit(&case.records, &id).await.completed, 3);
 }
 
 async fn only_what_has_ended_is_deleted(case: Case) {

@@ -1,10 +1,13 @@
 //! What clients change of requests that were accepted: better inputs, and deleting.
 
+use std::collections::{BTreeMap, HashMap};
+
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{Correction, ImageStatus};
 use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::source::{Fingerprint, equal_inputs};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Amend;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -57,11 +60,13 @@ const AT: &str = "SELECT images.id, images.status FROM rows
   JOIN images ON images.id = ?2 + rows.first_image + ?3
   WHERE rows.id = ?1 AND ?3 < rows.images";
 
-/// It follows no other image any more, and those that followed it stand on their own: their input is the old one.
-const DETACH: &str = "UPDATE images SET same_as = NULL WHERE same_as = ?1";
+/// Whatever followed it has the old input still: the first of them leads the others.
+const PASS_ON: &str = "UPDATE images
+  SET same_as = nullif((SELECT min(id) FROM images WHERE same_as = ?1), id) WHERE same_as = ?1";
 
-const REPLACE: &str = "UPDATE images SET input = ?2, status = 0, attempts = 0, suspect = 0, same_as = NULL,
-    code = NULL, message = NULL, ended = NULL, due = ?3 WHERE id = ?1";
+/// Images that others follow are due at once, as after a retry.
+const REPLACE: &str = "UPDATE images SET input = ?2, status = 0, attempts = 0, suspect = 0, same_as = ?3,
+    code = NULL, message = NULL, ended = NULL, due = CASE WHEN ?3 IS NULL THEN ?4 END WHERE id = ?1";
 
 fn correct(
     connection: &Connection,
@@ -74,34 +79,34 @@ fn correct(
     if !wrong.is_empty() || found.is_empty() {
         return Ok(wrong);
     }
-    let mut detach = connection.prepare_cached(DETACH)?;
+    let mut pass_on = connection.prepare_cached(PASS_ON)?;
     let mut replace = connection.prepare_cached(REPLACE)?;
     let mut tallies = Tallies::default();
-    for ((image, status), correction) in found.iter().zip(corrections) {
-        // Where two lines are about one image the later one holds, and the image is re-opened once.
-        detach.execute([image])?;
-        replace.execute(params![image, correction.input, now.0])?;
-        if let Some(status) = status {
-            tallies.moved(owner.num, 1, *status, ImageStatus::Pending);
-        }
+    let (fingerprint, mut leads) = (Fingerprint::new(), HashMap::new());
+    for (&image, &(status, input)) in &found {
+        let (lead, its_input) = *leads.entry(fingerprint.of(input)).or_insert((image, input));
+        let follows = (lead != image && equal_inputs(its_input, input)).then_some(lead);
+        pass_on.execute([image])?;
+        replace.execute(params![image, input, follows, now.0])?;
+        tallies.moved(owner.num, 1, status, ImageStatus::Pending);
     }
     next_round(connection, owner.num)?;
     tallies.write(connection, now)?;
     Ok(Vec::new())
 }
 
-/// An image's key, and the end that it is re-opened from unless another correction has done so.
-type Found = (i64, Option<ImageStatus>);
+/// Images that are corrected, in the order of the catalogue: the end that each is re-opened from, and its new input.
+type Found<'a> = BTreeMap<i64, (ImageStatus, &'a str)>;
 
-/// The images that are corrected, and the numbers of corrections that name none that may be.
-fn find(
+/// The images that are corrected, and the numbers of corrections that name none that may be. Where two are about one
+/// image the later one holds.
+fn find<'a>(
     connection: &Connection,
     owner: Owner,
-    corrections: &[Correction],
-) -> Result<(Vec<Found>, Vec<usize>), Broken> {
+    corrections: &'a [Correction],
+) -> Result<(Found<'a>, Vec<usize>), Broken> {
     let mut at = connection.prepare_cached(AT)?;
-    let (mut found, mut wrong) = (Vec::with_capacity(corrections.len()), Vec::new());
-    let mut seen = std::collections::HashSet::new();
+    let (mut found, mut wrong) = (BTreeMap::new(), Vec::new());
     for (ordinal, correction) in corrections.iter().enumerate() {
         let row = key(owner.num, correction.row.min(MOST));
         let image = at
@@ -110,7 +115,9 @@ fn find(
             })
             .optional()?;
         match image.and_then(|(id, status)| Some((id, reopened(status, owner.status)?))) {
-            Some((id, status)) => found.push((id, seen.insert(id).then_some(status))),
+            Some((id, status)) => {
+                found.insert(id, (status, correction.input.as_str()));
+            }
             None => wrong.push(ordinal),
         }
     }
