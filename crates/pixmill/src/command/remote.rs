@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use pixmill_codec::Recipe;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use serde_json::Value;
@@ -17,10 +16,12 @@ use super::{End, Stop};
 use crate::client::{Client, encoded, json};
 use crate::config::client::ServerFlags;
 use crate::config::listen::web_address;
-use crate::config::recipe::RecipeFlags;
+use crate::config::recipe::RecipeSaid;
 use crate::display;
 
 /// Hand a catalogue to a server and print the request
+///
+/// Recipe options that are left out are the server's own.
 #[derive(Debug, Args)]
 pub(super) struct SubmitArgs {
     /// The catalogue
@@ -40,7 +41,7 @@ pub(super) struct SubmitArgs {
     watch: bool,
 
     #[command(flatten)]
-    recipe: RecipeFlags,
+    recipe: RecipeSaid,
 
     #[command(flatten)]
     server: ServerFlags,
@@ -118,7 +119,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
     let name = args.catalogue.file_name().unwrap_or_default().to_string_lossy();
     let mut query = Serializer::new(String::new());
     query.append_pair("name", &name);
-    query.extend_pairs(recipe_pairs(&args.recipe.recipe()));
+    query.extend_pairs(&args.recipe.0);
     if let Some(webhook) = &args.webhook {
         query.append_pair("webhookUrl", webhook.as_str());
     }
@@ -131,19 +132,6 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
         Some(id) if args.watch => follow(&client, id, false),
         _ => Ok(End::Done),
     }
-}
-
-/// All of a recipe, so that a server's own usual one does not mix with it.
-fn recipe_pairs(recipe: &Recipe) -> Vec<(String, String)> {
-    let Ok(Value::Object(fields)) = serde_json::to_value(recipe) else { return Vec::new() };
-    let [red, green, blue] = recipe.background.0;
-    let shown = |name: &str, value: Value| match value {
-        Value::Null => None,
-        _ if name == "background" => Some(format!("#{red:02x}{green:02x}{blue:02x}")),
-        Value::String(text) => Some(text),
-        value => Some(value.to_string()),
-    };
-    fields.into_iter().filter_map(|(name, value)| Some((name.clone(), shown(&name, value)?))).collect()
 }
 
 pub(super) fn status(args: &StatusArgs) -> Result<End, Stop> {
@@ -234,13 +222,23 @@ fn open(path: &Path) -> Result<File, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args, Command, FromArgMatches};
+
     use super::*;
 
     #[test]
-    fn a_recipe_is_sent_whole() {
-        let recipe = Recipe { max_width: Some(640), ..Recipe::default() };
-        let pairs = recipe_pairs(&recipe);
-        let back = crate::config::recipe::amended(Recipe { quality: 9, ..Recipe::default() }, &pairs);
-        assert_eq!(back, Ok(recipe), "{pairs:?}");
+    fn a_server_is_told_what_was_said_and_no_more() {
+        let command = SubmitArgs::augment_args(Command::new("submit"));
+        let said = |arguments: &[&str]| {
+            let all = [&["submit", "shop.csv"], arguments].concat();
+            let matches = command.clone().try_get_matches_from(all).unwrap();
+            SubmitArgs::from_arg_matches(&matches).unwrap().recipe.0
+        };
+        assert!(said(&[]).is_empty());
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            said(&["--quality", "50", "--max-width=640", "--progressive"]),
+            [pair("quality", "50"), pair("max_width", "640"), pair("progressive", "true")]
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::parser::ValueSource;
-use clap::{Arg, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use pixmill_codec::{Background, Format, KeepMetadata, Recipe, Score};
 
 use super::bounds::{colour, whole};
@@ -119,6 +119,41 @@ impl RecipeFlags {
             progressive: self.progressive,
             keep_metadata: self.keep_metadata,
         }
+    }
+}
+
+/// Recipe options for a server, which knows what to do where nothing is said: those alone that were said, as text.
+#[derive(Debug, Clone)]
+pub(crate) struct RecipeSaid(pub(crate) Vec<(String, String)>);
+
+impl Args for RecipeSaid {
+    fn augment_args(onto: Command) -> Command {
+        let options = command();
+        let ids = options.get_arguments().map(|option| option.get_id().clone());
+        let shown = |arg: Arg| arg.hide_default_value(true);
+        ids.fold(RecipeFlags::augment_args(onto), |command, id| command.mut_arg(id, shown))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for RecipeSaid {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let options = command();
+        let said = options.get_arguments().filter_map(|option| {
+            let id = option.get_id().as_str();
+            let is_said = matches.value_source(id) == Some(ValueSource::CommandLine);
+            let value = matches.get_raw(id).filter(|_| is_said)?.next()?;
+            Some((id.to_owned(), value.to_string_lossy().into_owned()))
+        });
+        Ok(RecipeSaid(said.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }
 
