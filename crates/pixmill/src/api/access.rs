@@ -94,20 +94,21 @@ impl Access {
         Ok(by_hash)
     }
 
-    async fn judge(&self, parts: &Parts) -> Result<(Caller, HeaderMap), Problem> {
+    /// Who it is that calls; what the key allows is told in headers, also to whoever is refused.
+    async fn judge(&self, parts: &Parts, told: &mut HeaderMap) -> Result<Caller, Problem> {
         let known = self.known().await?;
         if let Some(shown) = parts.headers.get(header::AUTHORIZATION) {
             let secret = shown.to_str().ok().and_then(bearer);
             let found = secret.and_then(|secret| known.get(&key::hash(secret)));
             let found =
                 found.ok_or_else(|| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
-            let limits = found.limit()?;
-            return Ok((Caller { tenant: found.tenant.clone() }, limits));
+            found.limit(told)?;
+            return Ok(Caller { tenant: found.tenant.clone() });
         }
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
         let trusted = peer.is_some_and(|peer| self.trusts(peer, known.is_empty()));
         if trusted && !is_from_another_site(&parts.headers) {
-            return Ok((Caller { tenant: DEFAULT_TENANT.into() }, HeaderMap::new()));
+            return Ok(Caller { tenant: DEFAULT_TENANT.into() });
         }
         Err(Problem::new(Code::AuthMissing, "this server asks for a key"))
     }
@@ -132,13 +133,15 @@ fn known(key: Key, old: &HashMap<String, Known>) -> (String, Known) {
 
 impl Known {
     /// Counts a call; what is left is told in headers.
-    fn limit(&self) -> Result<HeaderMap, Problem> {
-        let (Some(limiter), Some(per_minute)) = (&self.limiter, self.per_minute) else {
-            return Ok(HeaderMap::new());
-        };
+    fn limit(&self, told: &mut HeaderMap) -> Result<(), Problem> {
+        let (Some(limiter), Some(per_minute)) = (&self.limiter, self.per_minute) else { return Ok(()) };
         match limiter.check() {
-            Ok(state) => Ok(limits(per_minute, state.remaining_burst_capacity())),
+            Ok(state) => {
+                told.extend(limits(per_minute, state.remaining_burst_capacity()));
+                Ok(())
+            }
             Err(early) => {
+                told.extend(limits(per_minute, 0));
                 let wait = early.wait_time_from(DefaultClock::default().now());
                 let detail = format!("the key allows {per_minute} calls in a minute");
                 Err(Problem::new(Code::RateLimited, detail).after(wait))
@@ -147,7 +150,7 @@ impl Known {
     }
 }
 
-fn limits(per_minute: NonZeroU32, remaining: u32) -> HeaderMap {
+fn limits(per_minute: NonZeroU32, remaining: u32) -> [(HeaderName, HeaderValue); 3] {
     let missing = u64::from(per_minute.get().saturating_sub(remaining));
     let reset = (missing * 60).div_ceil(u64::from(per_minute.get()));
     let told = [
@@ -155,7 +158,7 @@ fn limits(per_minute: NonZeroU32, remaining: u32) -> HeaderMap {
         ("ratelimit-remaining", u64::from(remaining)),
         ("ratelimit-reset", reset),
     ];
-    told.into_iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value))).collect()
+    told.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)))
 }
 
 fn bearer(text: &str) -> Option<&str> {
@@ -180,15 +183,16 @@ fn is_of_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
 /// Lets pass who may call, and tells them their limits.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    match api.access.judge(&parts).await {
+    let mut limits = HeaderMap::new();
+    let mut response = match api.access.judge(&parts, &mut limits).await {
         Err(problem) => problem.into_response(),
-        Ok((caller, limits)) => {
+        Ok(caller) => {
             parts.extensions.insert(caller);
-            let mut response = next.run(Request::from_parts(parts, body)).await;
-            response.headers_mut().extend(limits);
-            response
+            next.run(Request::from_parts(parts, body)).await
         }
-    }
+    };
+    response.headers_mut().extend(limits);
+    response
 }
 
 #[cfg(test)]
