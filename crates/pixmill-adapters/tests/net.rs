@@ -75,8 +75,11 @@ async fn a_webhook_hears_headers_and_body() {
 async fn only_addresses_that_a_client_sets_are_guarded() {
     let sink = Sink::start(|_| Reply::from(200)).unwrap();
     let url = Url::parse(&sink.url("/")).unwrap();
-    let fault = receiver(&[]).post(&url, SetBy::Client, message()).await.unwrap_err();
-    assert_eq!((fault.code, fault.transient), (Code::WebhookAddress, false));
+    let posted = receiver(&[]).post(&url, SetBy::Client, message()).await.map(drop);
+    for fault in [posted, receiver(&[]).judge(&url).await].map(Result::unwrap_err) {
+        assert_eq!((fault.code, fault.transient), (Code::WebhookAddress, false));
+    }
+    receiver(&["127.0.0.1/32"]).judge(&url).await.unwrap();
     assert!(sink.heard().is_empty());
     assert_eq!(receiver(&[]).post(&url, SetBy::Server, message()).await.unwrap().status, 200);
 }

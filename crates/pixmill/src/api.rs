@@ -34,6 +34,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
+use pixmill_engine::port::receiver::Receiver;
 use pixmill_engine::port::records::{Ledger, RequestView};
 use pixmill_engine::port::storage::Storage;
 use tokio::net::TcpListener;
@@ -55,6 +56,8 @@ pub(crate) struct Foundation {
     pub(crate) storage: Arc<dyn Storage>,
     /// The folder below which the storage keeps outputs, where it has one.
     pub(crate) outputs: Option<PathBuf>,
+    /// Judges addresses of webhooks.
+    pub(crate) receiver: Arc<dyn Receiver>,
     /// Tells and passes time.
     pub(crate) clock: Arc<dyn Clock>,
     /// What requests take that name no recipe of their own.

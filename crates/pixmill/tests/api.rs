@@ -246,6 +246,7 @@ fn a_key_has_its_limit() {
     let third = ask();
     assert_eq!((third.status, third.code().as_str()), (429, "rate.limited"));
     assert!((1..=30).contains(&third.header("retry-after").parse::<u64>().unwrap()), "{third:?}");
+    assert_eq!((third.header("ratelimit-limit"), third.header("ratelimit-remaining")), ("2", "0"));
 }
 
 #[test]
@@ -310,6 +311,8 @@ fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
             caller.post("/v1/requests", &edge, form("file", good, &[("format", "bmp")]).1),
         ),
         (422, "webhook.address", caller.post("/v1/requests?webhookUrl=ftp://h/", &csv, good)),
+        (422, "webhook.address", caller.post("/v1/requests?webhookUrl=http://10.0.0.1/", &csv, good)),
+        (422, "webhook.address", caller.post("/v1/requests?webhookUrl=http://[::1]/", &csv, good)),
         (404, "request.not_found", caller.get("/v1/requests/none", &[])),
         (404, "request.not_found", caller.get("/v1/requests/%ff", &[])),
         (404, "request.not_found", caller.post("/v1/requests/none/cancel", &[], "")),

@@ -1,6 +1,7 @@
 //! Webhooks over HTTP: one post, no redirect, under the guard where a client set the address.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,6 +29,9 @@ const BEGINNING_BYTES: usize = 1024;
 /// Connections that are kept for later posts.
 const POSTS: usize = 32;
 
+/// How long whoever hands a request in waits for a name to resolve.
+const JUDGE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Posts to webhooks over http and https.
 pub struct HttpReceiver {
     guarded: Way,
@@ -38,6 +42,7 @@ pub struct HttpReceiver {
 /// A client, and the guard that its connections pass.
 struct Way {
     guard: Arc<Guard>,
+    connector: connect::GuardedConnector,
     client: Client<connect::GuardedConnector, Full<Bytes>>,
 }
 
@@ -52,16 +57,27 @@ impl HttpReceiver {
 impl Way {
     fn new(guard: Guard) -> Self {
         let guard = Arc::new(guard);
+        let connector = guarded_connector(&guard, POSTS);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .build(guarded_connector(&guard, POSTS));
-        Way { guard, client }
+            .build(connector.clone());
+        Way { guard, connector, client }
     }
 }
 
 #[async_trait]
 impl Receiver for HttpReceiver {
+    async fn judge(&self, url: &Url) -> Result<(), Fault> {
+        judge_literal(&self.guarded.guard, url).map_err(of_a_webhook)?;
+        let called = uri(url).map_err(of_a_webhook)?;
+        let judged = self.guarded.connector.judge(&called);
+        match tokio::time::timeout(JUDGE_TIMEOUT, judged).await {
+            Ok(Err(fault)) if !fault.transient => Err(of_a_webhook(fault)),
+            _ => Ok(()),
+        }
+    }
+
     async fn post(&self, url: &Url, set_by: SetBy, message: Message) -> Result<Answer, Fault> {
         let way = match set_by {
             SetBy::Client => &self.guarded,

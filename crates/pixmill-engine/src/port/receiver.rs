@@ -27,6 +27,13 @@ pub struct Message {
 /// Hears events.
 #[async_trait]
 pub trait Receiver: Send + Sync {
+    /// Judges an address that a client sets before anything is said there: what it is, or resolves to now. One that
+    /// does not resolve just now passes, for every post is judged again.
+    ///
+    /// # Errors
+    /// `webhook.address` when it may not be called.
+    async fn judge(&self, url: &Url) -> Result<(), Fault>;
+
     /// Posts a message once and follows no redirect. How long it may take is the caller's business.
     ///
     /// # Errors

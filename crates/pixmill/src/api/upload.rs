@@ -19,6 +19,7 @@ use pixmill_engine::pipeline::accept::{self, Intake, accept};
 use pixmill_engine::port::records::Records;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
+use url::Url;
 
 use super::access::Caller;
 use super::problem::Problem;
@@ -81,8 +82,7 @@ impl Upload {
             "application/json" => {
                 let listing = listing::read(&body.whole_of_at_most(listing::MOST_BYTES).await?)?;
                 let options = [query.0, listing.options].concat();
-                let options = std::future::ready(self.options(&options));
-                self.consume(&name, Cursor::new(listing.catalogue), options).await
+                self.consume(&name, Cursor::new(listing.catalogue), self.options(&options)).await
             }
             csv if CATALOGUES.contains(&csv) => self.raw(&name, query.0, body).await,
             _ => Err(Problem::new(
@@ -99,7 +99,7 @@ impl Upload {
         options: Vec<(String, String)>,
         body: Body,
     ) -> Result<RequestId, Problem> {
-        let options = self.options(&options)?;
+        let options = self.options(&options).await?;
         let (pipe, reader) = body::pipe();
         let pump = body::pump(pipe, body.into_stream());
         let consume = self.consume(name, reader, std::future::ready(Ok(options)));
@@ -107,8 +107,13 @@ impl Upload {
         pumped.and(consumed)
     }
 
-    fn options(&self, pairs: &[(String, String)]) -> Result<Options, Problem> {
-        options::read(pairs, self.api.on.recipe)
+    /// What is asked, with a webhook that may be called.
+    async fn options(&self, pairs: &[(String, String)]) -> Result<Options, Problem> {
+        let options = options::read(pairs, self.api.on.recipe)?;
+        if let Some(address) = options.webhook.as_deref().and_then(|address| Url::parse(address).ok()) {
+            self.api.on.receiver.judge(&address).await?;
+        }
+        Ok(options)
     }
 
     /// Makes a request of a catalogue, or compares it with the one that was made before.

@@ -10,7 +10,7 @@ use pixmill_engine::fault::Fault;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::backends;
+use super::{backends, webhook};
 use crate::api::{self, Foundation};
 use crate::command::serve::ServeOptions;
 use crate::config::records::RecordsChoice;
@@ -98,6 +98,7 @@ async fn foundation(options: &ServeOptions, links: &str) -> Result<Foundation, F
             StorageChoice::File(folder) => Some(folder.clone()),
             StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
         },
+        receiver: Arc::new(webhook::receiver(&options.allow)),
         clock: Arc::new(SystemClock),
         recipe: options.recipe,
         trust: options.trust.clone(),

@@ -39,7 +39,8 @@ pub(super) fn stage(
     })
 }
 
-fn receiver(allow: &[IpNet]) -> HttpReceiver {
+/// Who is told, with these ranges of addresses opened to clients.
+pub(super) fn receiver(allow: &[IpNet]) -> HttpReceiver {
     HttpReceiver::new(Guard::new(allow.to_vec()))
 }
 

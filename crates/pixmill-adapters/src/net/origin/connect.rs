@@ -58,6 +58,14 @@ impl GuardedConnector {
         let kept_max = requests.saturating_mul(2).max(16);
         GuardedConnector { inner: Arc::new(Inner { guard, resolver, tls, open: Arc::default(), kept_max }) }
     }
+
+    /// Judges where a connection would lead, and makes none.
+    ///
+    /// # Errors
+    /// `fetch.blocked_address`; `fetch.dns`.
+    pub(in crate::net) async fn judge(&self, uri: &Uri) -> Result<(), Fault> {
+        self.inner.sockets(&Place::of(uri)).await.map(drop)
+    }
 }
 
 impl Service<Uri> for GuardedConnector {
@@ -75,13 +83,27 @@ impl Service<Uri> for GuardedConnector {
     }
 }
 
-impl Inner {
-    async fn connect(&self, uri: &Uri) -> Result<Link, Fault> {
+/// Where an address leads.
+struct Place<'a> {
+    host: &'a str,
+    port: u16,
+    encrypted: bool,
+}
+
+impl<'a> Place<'a> {
+    fn of(uri: &'a Uri) -> Self {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let encrypted = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
-        let addresses = self.addresses(host).await?;
-        let sockets = permitted(&self.guard, &addresses, host, port)?;
+        Place { host, port, encrypted }
+    }
+}
+
+impl Inner {
+    async fn connect(&self, uri: &Uri) -> Result<Link, Fault> {
+        let place = Place::of(uri);
+        let sockets = self.sockets(&place).await?;
+        let Place { host, port, encrypted } = place;
         let seat = Seat::take(&self.open);
         let keep = seat.number < self.kept_max;
         let stream = connect_to_one_of(sockets).await.map_err(|error| {
@@ -96,6 +118,11 @@ impl Inner {
         let stream = self.encrypt(stream, host, port).await?;
         let http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(Link { io: TokioIo::new(Box::new(stream)), http_2, keep, _seat: seat })
+    }
+
+    async fn sockets(&self, place: &Place<'_>) -> Result<Vec<SocketAddr>, Fault> {
+        let addresses = self.addresses(place.host).await?;
+        permitted(&self.guard, &addresses, place.host, place.port)
     }
 
     async fn addresses(&self, host: &str) -> Result<Arc<[IpAddr]>, Fault> {
@@ -310,6 +337,23 @@ mod tests {
     fn a_name_whose_addresses_are_all_blocked_is_blocked() {
         let fault = sockets(&Guard::default(), &["10.0.0.1", "::1"], 80).unwrap_err();
         assert_eq!((fault.code, fault.transient), (Code::FetchBlockedAddress, false));
+    }
+
+    #[tokio::test]
+    async fn where_a_name_leads_is_judged_without_a_connection() {
+        let resolver = Resolver::by(|host| match host {
+            "outside.example" => Ok(vec!["8.8.8.8".parse().unwrap()]),
+            "inside.example" => Ok(vec!["10.0.0.1".parse().unwrap()]),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        });
+        let tls = TlsConnector::from(Arc::new(super::super::tls(super::super::mozilla())));
+        let connector = GuardedConnector::new(Arc::default(), resolver, tls, 1);
+        let judge = async |address: &'static str| connector.judge(&Uri::from_static(address)).await;
+        assert_eq!(judge("https://outside.example/").await, Ok(()));
+        let inside = judge("https://inside.example/").await.unwrap_err();
+        assert_eq!((inside.code, inside.transient), (Code::FetchBlockedAddress, false));
+        let nowhere = judge("https://nowhere.example/").await.unwrap_err();
+        assert_eq!((nowhere.code, nowhere.transient), (Code::FetchDns, true));
     }
 
     #[test]

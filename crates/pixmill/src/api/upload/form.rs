@@ -54,11 +54,10 @@ pub(super) async fn take(
     };
     let name = file.file_name().unwrap_or(NAMELESS).to_owned();
     let (tell, told) = oneshot::channel();
-    let usual = upload.api.on.recipe;
     let options = async move {
         let gone = Problem::new(Code::BodyMalformed, "the form broke off");
         let pairs: Vec<(String, String)> = told.await.map_err(|_| gone)?;
-        options::read(&pairs, usual)
+        upload.options(&pairs).await
     };
     let (pipe, reader) = body::pipe();
     let pump = async move {
