@@ -10,6 +10,7 @@ use pixmill_engine::fault::Fault;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::backends::OpenFile;
 use super::{backends, webhook};
 use crate::api::{self, Foundation};
 use crate::command::serve::ServeOptions;
@@ -60,22 +61,24 @@ pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> 
 pub(super) async fn answer(
     door: Door,
     options: &ServeOptions,
+    open_file: &OpenFile,
     links: &str,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
-    let Some(foundation) = reached(options, links, &stop).await? else { return Ok(()) };
+    let Some(foundation) = reached(options, open_file, links, &stop).await? else { return Ok(()) };
     api::serve(door.listener, door.listening, foundation, stop).await
 }
 
 /// What the API stands on, once all of it can be reached; none when stopped before.
 async fn reached(
     options: &ServeOptions,
+    open_file: &OpenFile,
     links: &str,
     stop: &CancellationToken,
 ) -> Result<Option<Foundation>, Fault> {
     let mut told = false;
     loop {
-        let fault = match foundation(options, links).await {
+        let fault = match foundation(options, open_file, links).await {
             Err(fault) if fault.transient => fault,
             reached => return reached.map(Some),
         };
@@ -89,9 +92,9 @@ async fn reached(
     }
 }
 
-async fn foundation(options: &ServeOptions, links: &str) -> Result<Foundation, Fault> {
+async fn foundation(options: &ServeOptions, open_file: &OpenFile, links: &str) -> Result<Foundation, Fault> {
     Ok(Foundation {
-        ledger: backends::ledger(&options.records)?,
+        ledger: backends::ledger(&options.records, open_file)?,
         queue: backends::queue(options, backends::Use::Looking).await?,
         storage: backends::storage(&options.storage)?,
         outputs: match &options.storage {

@@ -1,7 +1,7 @@
 //! From what the configuration names to the adapters that stand for it.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::bullmq::{self, BullQueue};
@@ -24,14 +24,34 @@ use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
 
+/// The SQLite file while this process has it open: both halves of a server write through one thread then, rather than
+/// wait for each other's locks.
+#[derive(Default)]
+pub(super) struct OpenFile(Mutex<Weak<Sqlite>>);
+
+impl OpenFile {
+    fn open(&self, file: &Path) -> Result<Arc<Sqlite>, Fault> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sqlite) = open.upgrade() {
+            return Ok(sqlite);
+        }
+        let sqlite = Arc::new(Sqlite::open(file)?);
+        *open = Arc::downgrade(&sqlite);
+        Ok(sqlite)
+    }
+}
+
 /// Where the truth lives.
 ///
 /// # Errors
 /// `backend.unavailable` (transient while it may come back), `config.invalid`, `disk.*`.
-pub(super) async fn records(options: &ServeOptions) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
+pub(super) async fn records(
+    options: &ServeOptions,
+    open_file: &OpenFile,
+) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
     match &options.records {
         RecordsChoice::Sqlite(file) => {
-            let sqlite = Arc::new(Sqlite::open(file)?);
+            let sqlite = open_file.open(file)?;
             Ok((sqlite.clone(), sqlite))
         }
         RecordsChoice::Mongodb(address) => {
@@ -51,9 +71,9 @@ const JOBS_PER_CONNECTION: usize = 2;
 ///
 /// # Errors
 /// Those of [`records`]; `config.invalid` for records that can't answer it all.
-pub(super) fn ledger(choice: &RecordsChoice) -> Result<Arc<dyn Ledger>, Fault> {
+pub(super) fn ledger(choice: &RecordsChoice, open_file: &OpenFile) -> Result<Arc<dyn Ledger>, Fault> {
     match choice {
-        RecordsChoice::Sqlite(file) => Ok(Arc::new(Sqlite::open(file)?)),
+        RecordsChoice::Sqlite(file) => Ok(open_file.open(file)?),
         RecordsChoice::Mongodb(address) => Err(Fault::permanent(
             Code::ConfigInvalid,
             format!(

@@ -24,7 +24,7 @@ pub(crate) struct Examined {
 /// Looks at every part, one after the other, whatever is wrong with those before.
 pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
     let now = SystemClock.now();
-    let records = match backends::records(options).await {
+    let records = match backends::records(options, &backends::OpenFile::default()).await {
         Ok((records, _)) => checkup::records(&*records, now).await,
         Err(fault) => unreachable_because(&fault),
     };

@@ -15,5 +15,5 @@ use crate::config::records::RecordsChoice;
 /// # Errors
 /// Those of opening the records.
 pub(crate) fn keys(records: &RecordsChoice) -> Result<(Arc<dyn Keys>, Arc<dyn Clock>), Fault> {
-    Ok((backends::ledger(records)?, Arc::new(SystemClock)))
+    Ok((backends::ledger(records, &backends::OpenFile::default())?, Arc::new(SystemClock)))
 }

@@ -13,6 +13,7 @@ use pixmill_engine::pipeline::{Ended, Ports, Watcher};
 use pixmill_engine::serve::{Footing, Serve};
 use tokio_util::sync::CancellationToken;
 
+use super::backends::OpenFile;
 use super::{api, backends, origin, sandbox, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::serve::Role;
@@ -28,11 +29,12 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
     let door = api::open(&options).await?;
     let listening = door.as_ref().map_or(options.listen, |door| door.listening);
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
+    let open_file = Arc::new(OpenFile::default());
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
         let answered = match door {
-            Some(door) => api::answer(door, &options, &links, over.clone()).await,
+            Some(door) => api::answer(door, &options, &open_file, &links, over.clone()).await,
             None => Ok(()),
         };
         answered.inspect_err(|_| over.cancel())
@@ -40,7 +42,7 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
     let working = async {
         let worked = match options.role {
             Role::Api => Ok(()),
-            Role::All | Role::Worker => work(&options, &links, over.clone()).await,
+            Role::All | Role::Worker => work(&options, open_file.clone(), &links, over.clone()).await,
         };
         worked.inspect_err(|_| over.cancel())
     };
@@ -50,11 +52,16 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
 }
 
 /// The stages from dispatch to webhook, and upkeep.
-async fn work(options: &ServeOptions, links: &str, stop: CancellationToken) -> Result<(), Fault> {
+async fn work(
+    options: &ServeOptions,
+    open_file: Arc<OpenFile>,
+    links: &str,
+    stop: CancellationToken,
+) -> Result<(), Fault> {
     let beats = Arc::new(Beats::default());
     let worker = Serve {
         settings: options.settings.clone(),
-        footing: Arc::new(Ground { options: options.clone(), links: links.to_owned() }),
+        footing: Arc::new(Ground { options: options.clone(), open_file, links: links.to_owned() }),
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
     };
@@ -67,6 +74,7 @@ async fn work(options: &ServeOptions, links: &str, stop: CancellationToken) -> R
 /// What the stages stand on, as it is configured.
 struct Ground {
     options: ServeOptions,
+    open_file: Arc<OpenFile>,
     /// What links begin with, without a slash at its end.
     links: String,
 }
@@ -75,7 +83,7 @@ struct Ground {
 impl Footing for Ground {
     async fn open(&self) -> Result<(Ports, Webhook), Fault> {
         let options = &self.options;
-        let (records, outbox) = backends::records(options).await?;
+        let (records, outbox) = backends::records(options, &self.open_file).await?;
         let ports = Ports {
             records,
             queue: backends::queue(options, backends::Use::Working).await?,
