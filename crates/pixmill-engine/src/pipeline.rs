@@ -130,7 +130,7 @@ impl Pipeline {
     /// # Errors
     /// `backend.unavailable` where waiting does not help.
     pub async fn feed(&self, stop: CancellationToken) -> Result<(), Fault> {
-        dispatch::feed(self.ports.clone(), stop).await
+        dispatch::feed(self.ports.clone(), self.settings.lease, stop).await
     }
 
     /// Works until the scope has ended or `stop` is cancelled; what was under way then is finished or handed back.

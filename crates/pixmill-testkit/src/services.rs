@@ -4,13 +4,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub mod mongodb;
 pub mod node;
+mod port;
 pub mod redis;
 pub mod s3;
 
@@ -150,12 +150,6 @@ impl Drop for Service {
         }
         let _ = fs::remove_dir_all(&self.folder);
     }
-}
-
-/// A loopback port that nobody listens on now.
-fn free_port() -> u16 {
-    let probe = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
-    probe.local_addr().expect("it is bound").port()
 }
 
 /// Where the install script puts things.

@@ -9,8 +9,9 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::environment;
 
-/// What is said unless `RUST_LOG` asks for something else.
-const USUAL: &str = "info";
+/// What is said unless `RUST_LOG` asks for something else. BullMQ's crate tells each try of each job while Redis is away;
+/// its adapter says so once.
+const USUAL: &str = "info,bullmq=off";
 
 /// Begins to write what is said, for the rest of the process's life.
 ///
@@ -27,4 +28,19 @@ pub(crate) fn start() -> Result<(), String> {
     // Only a test that starts two servers in one process could come second.
     let _ = tracing_subscriber::registry().with(lines.with_filter(targets)).try_init();
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    #[test]
+    fn a_crate_that_repeats_what_was_said_is_not_heard() {
+        let usual: Targets = USUAL.parse().unwrap();
+        assert!(usual.would_enable("pixmill_adapters::queue::bullmq", &tracing::Level::INFO));
+        assert!(!usual.would_enable("bullmq::worker", &tracing::Level::ERROR));
+        assert_eq!(usual.default_level(), Some(LevelFilter::INFO));
+    }
 }

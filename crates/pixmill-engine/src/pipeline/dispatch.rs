@@ -79,8 +79,8 @@ const FEED_EVERY: Duration = Duration::from_millis(250);
 ///
 /// # Errors
 /// Faults of records and queue that waiting does not mend.
-pub(super) async fn feed(ports: Ports, stop: CancellationToken) -> Result<(), Fault> {
-    let mut feed = Feed::new(ports.clone(), Scope::All);
+pub(super) async fn feed(ports: Ports, lease: Duration, stop: CancellationToken) -> Result<(), Fault> {
+    let mut feed = Feed::new(ports.clone(), Scope::All, lease);
     let mut outage = Outage::none(None);
     while !stop.is_cancelled() {
         let now = ports.clock.now();
@@ -131,7 +131,7 @@ impl Dispatch {
         let (signals, signalled) = mpsc::unbounded_channel();
         let now = worker.ports.clock.now();
         Dispatch {
-            feed: Feed::new(worker.ports.clone(), scope),
+            feed: Feed::new(worker.ports.clone(), scope, settings.lease),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
             unsure: Vec::new(),
             ask_at: None,
@@ -295,7 +295,7 @@ impl Dispatch {
         let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
         let standings = self.worker.ports.records.standings(&images).await?;
         for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {
-            match verdict(&job, standing, now) {
+            match verdict(&job, standing, self.worker.settings.lease, now) {
                 Verdict::Start(candidate) => self.lanes.park(job, &candidate),
                 Verdict::Finish(delivered) => self.finish(&job.id, delivered, now),
             }

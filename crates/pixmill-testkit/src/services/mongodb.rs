@@ -3,13 +3,14 @@
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 
-use super::{End, Service, free_port, installed, on_path, require};
+use super::port::Port;
+use super::{End, Service, installed, on_path, require};
 
 /// A server of the test's own.
 #[derive(Debug)]
 pub struct Mongodb {
     service: Service,
-    port: u16,
+    port: Port,
 }
 
 /// A server that the tests of one process share, each with a database of its own: the address of a database that
@@ -30,7 +31,7 @@ pub async fn database() -> String {
 impl Mongodb {
     /// Starts one, with more arguments for the server if wanted, and waits until it listens.
     pub async fn start(arguments: &[&str]) -> Mongodb {
-        let port = free_port();
+        let port = Port::any();
         let (program, folder_flag) = match on_path("mongod") {
             Some(mongod) => (require(Some(mongod), "mongod"), "--dbpath"),
             None => (
@@ -40,7 +41,7 @@ impl Mongodb {
         };
         let address = if folder_flag == "--dbpath" { "--bind_ip" } else { "--host" };
         let service = Service::start("mongodb", &[], |folder| {
-            let (port, folder) = (port.to_string(), folder.to_string_lossy());
+            let (port, folder) = (port.number().to_string(), folder.to_string_lossy());
             let own = [program.as_str(), address, "127.0.0.1", "--port", &port, folder_flag, &folder];
             own.into_iter().chain(arguments.iter().copied()).map(str::to_owned).collect()
         });
@@ -56,7 +57,8 @@ impl Mongodb {
 
     /// The same for a user, `NAME:PASSWORD@`.
     pub fn url_of(&self, user: &str, database: &str) -> String {
-        format!("mongodb://{user}127.0.0.1:{}/{database}?directConnection=true&retryWrites=false", self.port)
+        let port = self.port.number();
+        format!("mongodb://{user}127.0.0.1:{port}/{database}?directConnection=true&retryWrites=false")
     }
 
     /// Its process, to freeze it.
@@ -81,6 +83,6 @@ impl Mongodb {
     }
 
     async fn listens(&self) {
-        self.service.wait(async || TcpStream::connect(("127.0.0.1", self.port)).await.ok()).await;
+        self.service.wait(async || TcpStream::connect(("127.0.0.1", self.port.number())).await.ok()).await;
     }
 }

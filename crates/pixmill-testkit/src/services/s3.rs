@@ -3,13 +3,14 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Service, free_port, installed, require};
+use super::port::Port;
+use super::{Service, installed, require};
 
 /// An S3 server of the test's own, with one empty bucket. It takes any access key.
 #[derive(Debug)]
 pub struct S3 {
     _service: Service,
-    port: u16,
+    port: Port,
 }
 
 /// The name of its bucket.
@@ -19,18 +20,18 @@ impl S3 {
     /// Starts one and waits until it has made its bucket.
     pub async fn start() -> S3 {
         let program = require(Some(installed().join("venv/bin/moto_server")), "the S3 server");
-        let port = free_port();
+        let port = Port::any();
         let service = Service::start("s3", &[], |_| {
-            let arguments = [program.as_str(), "-H", "127.0.0.1", "-p", &port.to_string()];
+            let arguments = [program.as_str(), "-H", "127.0.0.1", "-p", &port.number().to_string()];
             arguments.map(str::to_owned).into()
         });
-        service.wait(async || make_bucket(port).await).await;
+        service.wait(async || make_bucket(port.number()).await).await;
         S3 { _service: service, port }
     }
 
     /// Its endpoint: `http://127.0.0.1:PORT`. The bucket is a folder of it (path style).
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.port.number())
     }
 }
 

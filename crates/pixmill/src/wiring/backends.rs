@@ -108,6 +108,8 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
                 name: options.queue_name.clone(),
                 prefix: options.queue_prefix.clone(),
                 hold,
+                // Who takes an image over from a worker that died must find the job too by then.
+                lock: options.settings.lease / 2,
                 root_certificates: options.queue_ca_file.as_deref().map(certificates).transpose()?,
                 ..bullmq::Settings::new(address.reveal())
             };

@@ -27,7 +27,7 @@ impl Random {
 }
 
 /// The URLs of a row and how each must end: pictures, one repeated, now and then one that is gone or comes late.
-fn row(base: &str, number: usize) -> (Vec<String>, Vec<Expected>) {
+pub(crate) fn row(base: &str, number: usize) -> (Vec<String>, Vec<Expected>) {
     let mut urls = vec![format!("{base}/caps.jpg?{number}"), format!("{base}/motocross-fade.png?{number}")];
     let mut ends = vec![Expected::Completed; 2];
     match number % 4 {

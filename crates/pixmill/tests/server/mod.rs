@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use std::fs::File;
 use std::io::Cursor;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ const ECOSYSTEM: [&str; 8] = [
     "PORT",
     "RUST_LOG",
 ];
+
+/// How much of what processes said is shown when a test fails, bytes.
+const SAID: usize = 16_000;
 
 /// Its number, the same on every Unix.
 const SIGTERM: i32 = 15;
@@ -99,8 +103,20 @@ impl Server {
             command.env_remove(name);
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdout(Stdio::null()).stderr(self.log());
         command
+    }
+
+    /// Where its processes say what they do.
+    fn log(&self) -> File {
+        let log = File::options().create(true).append(true).open(self.folder.path().join("log"));
+        log.expect("the folder can be written to")
+    }
+
+    /// The end of what its processes have said, unless somebody else heard it.
+    pub(crate) fn said(&self) -> String {
+        let said = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&said[said.len().saturating_sub(SAID)..]).into_owned()
     }
 
     /// Waits until a request is completed.
@@ -116,7 +132,7 @@ impl Server {
                 return;
             }
             let progress = self.records.progress(request).await;
-            assert!(began.elapsed() < Duration::from_secs(120), "{found:?} {progress:?}");
+            assert!(began.elapsed() < Duration::from_secs(120), "{found:?} {progress:?}: {}", self.said());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -162,6 +178,11 @@ impl Process {
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([format!("-{name}"), self.0.id().to_string()]).status();
         assert!(sent.expect("kill runs").success(), "{name}");
+    }
+
+    /// Whether it runs no more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("it can be asked for").is_some()
     }
 
     /// Waits for the end of a process that was sent SIGTERM: whether it stopped cleanly, or had not begun to listen for

@@ -169,7 +169,9 @@ impl Shared {
                 Some(End { settlement, held: held.clone(), now, mark })
             })
             .collect();
+        fail::fail_point!("before_settle_commit");
         let won = self.write(&ends).await?;
+        fail::fail_point!("after_settle_commit");
         let mut settled = Vec::with_capacity(batch.len());
         let mut rest = ends.iter().zip(won);
         let mut ended = Vec::new();
@@ -279,9 +281,9 @@ impl Shared {
             followers.push(command::many(waiting, doc! { "$set": set }));
             told.push(command::one(doc! { "_id": lead.clone() }, doc! { "$unset": { "telling": "" } }));
         }
-        for statements in [followers, told] {
-            command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?;
-        }
+        command::update(&self.database, schema::IMAGES, followers, Again::Safe).await?;
+        fail::fail_point!("after_followers");
+        command::update(&self.database, schema::IMAGES, told, Again::Safe).await?;
         Ok(())
     }
 }

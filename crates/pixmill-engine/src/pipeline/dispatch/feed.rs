@@ -19,8 +19,9 @@ const REQUESTS_EVERY: Duration = Duration::from_secs(1);
 /// How often, while all that is due is in the window already.
 const DUE_KNOWN_EVERY: Duration = Duration::from_secs(1);
 
-/// How often records are asked at least: upkeep and other processes put images back too.
-const DUE_AT_LEAST_EVERY: Duration = Duration::from_secs(15);
+/// How often records are asked at least, as a part of a lease: upkeep, which looks as often, and other processes put
+/// images back too.
+const DUE_AT_LEAST_EVERY: u32 = 4;
 
 /// A shared queue may lose jobs, or end them without an end in records; and a request may grow. So what was fed once is
 /// fed again after a while: soon where that added anything, then less and less often, but often where the window is empty.
@@ -54,17 +55,18 @@ pub(super) struct Feed {
     window: usize,
     fed_at: Timestamp,
     again_after: Duration,
+    lease: Duration,
 }
 
 impl Feed {
-    pub(super) fn new(ports: Ports, scope: Scope) -> Self {
+    pub(super) fn new(ports: Ports, scope: Scope, lease: Duration) -> Self {
         let cursors = match &scope {
             Scope::Request(request) => vec![Cursor::new(request.clone())],
             Scope::All => Vec::new(),
         };
         let now = ports.clock.now();
         Feed {
-            lead: Lead::new(ports.queue.is_shared(), now),
+            lead: Lead::new(ports.queue.is_shared(), lease, now),
             leads: false,
             ports,
             scope,
@@ -75,6 +77,7 @@ impl Feed {
             window: 0,
             fed_at: now,
             again_after: AGAIN_FIRST,
+            lease,
         }
     }
 
@@ -163,7 +166,7 @@ impl Feed {
         let any = !due.is_empty();
         let new = self.ports.queue.add(due).await? > 0;
         let pause = match (any, new) {
-            (false, _) => DUE_AT_LEAST_EVERY,
+            (false, _) => self.lease / DUE_AT_LEAST_EVERY,
             (true, false) => DUE_KNOWN_EVERY,
             (true, true) => DUE_EVERY,
         };

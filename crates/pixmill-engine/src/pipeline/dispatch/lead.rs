@@ -3,26 +3,28 @@
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::model::lease::{LEASE, Lease, Token};
+use crate::model::lease::{Lease, Token};
 use crate::model::time::Timestamp;
 use crate::port::records::Records;
 
-/// How often is asked whether the right is free.
-const ASK_EVERY: Duration = Duration::from_secs(5);
+/// How often is asked whether the right is free, as a part of a lease.
+const ASK_EVERY: u32 = 12;
 
 /// This process's claim to the right.
 #[derive(Debug)]
 pub(super) struct Lead {
     /// A window of one's own needs no right.
     shared: bool,
+    lease: Duration,
     token: Token,
     until: Timestamp,
     ask_at: Timestamp,
 }
 
 impl Lead {
-    pub(super) fn new(shared: bool, now: Timestamp) -> Self {
-        Lead { shared, token: Lease::from(now).token, until: now, ask_at: now }
+    /// None so far; once it is had, it is held for `lease` unless it is renewed.
+    pub(super) fn new(shared: bool, lease: Duration, now: Timestamp) -> Self {
+        Lead { shared, lease, token: Lease::lasting(lease, now).token, until: now, ask_at: now }
     }
 
     /// Whether this process feeds now.
@@ -34,10 +36,10 @@ impl Lead {
             return Ok(true);
         }
         if now >= self.ask_at {
-            let lease = Lease { token: self.token, ..Lease::from(now) };
+            let lease = Lease { token: self.token, until: now + self.lease };
             let ours = records.lead(lease, now).await?;
             (self.until, self.ask_at) =
-                if ours { (lease.until, now + LEASE / 3) } else { (now, now + ASK_EVERY) };
+                if ours { (lease.until, now + self.lease / 3) } else { (now, now + self.lease / ASK_EVERY) };
         }
         Ok(now < self.until)
     }

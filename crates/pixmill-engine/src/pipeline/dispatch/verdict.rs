@@ -7,8 +7,8 @@ use crate::model::image::{Candidate, Failure, Standing};
 use crate::model::time::Timestamp;
 use crate::port::queue::{Delivered, Job};
 
-/// When a job is looked at again whose image somebody else works on.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// How soon a job is looked at again whose image somebody else works on, as a part of that one's lease.
+const LOOK_AGAIN: u32 = 4;
 
 /// What is done with a job.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub(super) enum Verdict {
     Finish(Delivered),
 }
 
-/// Judges a job by how its image stands.
-pub(super) fn verdict(job: &Job, standing: Standing, now: Timestamp) -> Verdict {
+/// Judges a job by how its image stands, where images are held for as long as `lease`.
+pub(super) fn verdict(job: &Job, standing: Standing, lease: Duration, now: Timestamp) -> Verdict {
     let failed = |code, message: String| Verdict::Finish(Delivered::Failed(Failure { code, message }));
     match standing {
         Standing::Claimable(candidate, _) if candidate.request != job.request => failed(
@@ -29,7 +29,7 @@ pub(super) fn verdict(job: &Job, standing: Standing, now: Timestamp) -> Verdict 
         ),
         Standing::Claimable(candidate, from) if from <= now => Verdict::Start(candidate),
         Standing::Claimable(_, from) => Verdict::Finish(Delivered::PutOff(from)),
-        Standing::Held => Verdict::Finish(Delivered::PutOff(now + LOOK_AGAIN)),
+        Standing::Held => Verdict::Finish(Delivered::PutOff(now + lease / LOOK_AGAIN)),
         Standing::Completed(output) => Verdict::Finish(Delivered::Completed(output)),
         Standing::Failed(failure) => Verdict::Finish(Delivered::Failed(failure)),
         Standing::Cancelled => {
@@ -47,6 +47,10 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp(1_000_000);
+
+    fn verdict(job: &Job, standing: Standing, now: Timestamp) -> Verdict {
+        super::verdict(job, standing, Duration::from_secs(60), now)
+    }
 
     fn job(request: &str) -> Job {
         Job { id: "7".into(), image: "image".into(), request: request.into(), candidate: None, retries: None }
@@ -77,6 +81,12 @@ mod tests {
         let later = NOW + Duration::from_secs(3);
         let put_off = Verdict::Finish(Delivered::PutOff(later));
         assert_eq!(verdict(&job("request"), claimable(later), NOW), put_off);
+    }
+
+    #[test]
+    fn an_image_that_somebody_holds_is_looked_at_again_before_the_lease_is_over() {
+        let soon = Verdict::Finish(Delivered::PutOff(NOW + Duration::from_secs(15)));
+        assert_eq!(verdict(&job("request"), Standing::Held, NOW), soon);
     }
 
     #[test]

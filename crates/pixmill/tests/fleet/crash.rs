@@ -1,0 +1,228 @@
+//! The crash loop of servers: three workers on one state, killed, frozen past their leases and woken at seeded points,
+//! then left alone until all is completed; then the checker. `PIXMILL_TEST_SEEDS` says how many seeds (10).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::AddAssign;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use pixmill_testkit::checker::check_request;
+use pixmill_testkit::origin::{Origin, Settings};
+use pixmill_testkit::services::mongodb::database;
+use pixmill_testkit::services::redis::Persistence;
+use pixmill_testkit::sink::{Reply, Sink};
+use tokio::runtime::Runtime;
+
+use crate::seeded::{self, Random, pictures, seeds};
+use crate::server::{Process, Server};
+use crate::shop::Habit;
+use crate::stack::{self, Stack};
+
+/// Where a worker kills itself; records in MongoDB end what follows an image in a write of its own.
+const POINTS: [&str; 10] = [
+    "after_claim_commit",
+    "after_claim",
+    "after_fetch",
+    "after_save",
+    "before_settle",
+    "after_settle",
+    "before_settle_commit",
+    "after_settle_commit",
+    "before_completion",
+    "after_followers",
+];
+
+const WORKERS: usize = 3;
+
+/// Blows in a row before the workers are left alone.
+const BLOWS: u64 = 6;
+
+/// Rows of the catalogue.
+const ROWS: usize = 24;
+
+/// How long a worker may take to meet its point before the next blow.
+const MEETING: Duration = Duration::from_secs(1);
+
+/// Seeds that are played at a time: most of what they do is wait.
+const AT_A_TIME: u64 = 3;
+
+/// How often the workers of a loop were struck.
+#[derive(Debug, Clone, Copy, Default)]
+struct Blows {
+    killed: u64,
+    /// Of those, by themselves, at a point.
+    at_points: u64,
+    frozen: u64,
+}
+
+impl AddAssign for Blows {
+    fn add_assign(&mut self, more: Blows) {
+        self.killed += more.killed;
+        self.at_points += more.at_points;
+        self.frozen += more.frozen;
+    }
+}
+
+impl fmt::Display for Blows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} kills ({} at points), {} freezes", self.killed, self.at_points, self.frozen)
+    }
+}
+
+/// Three workers at the same work.
+struct Fleet<C> {
+    /// Makes the command of a worker.
+    command: C,
+    lease: Duration,
+    workers: [Option<Process>; WORKERS],
+    blows: Blows,
+}
+
+impl<C: Fn() -> Command> Fleet<C> {
+    /// Three workers that a seed has struck, and that are left alone from now on.
+    async fn struck(seed: u64, lease: Duration, command: C) -> Self {
+        let mut fleet = Fleet { command, lease, workers: Default::default(), blows: Blows::default() };
+        let mut random = Random(seed);
+        (0..WORKERS).for_each(|place| fleet.start(place, None));
+        for _ in 0..BLOWS {
+            fleet.blow(&mut random).await;
+        }
+        // Those that still wait for their point, or met it, make way for some that do not.
+        (0..WORKERS).for_each(|place| fleet.start(place, None));
+        fleet
+    }
+
+    /// Starts a worker in the place of one that is killed, perhaps one that kills itself at a point.
+    fn start(&mut self, place: usize, kill_at: Option<String>) {
+        if let Some(mut old) = self.workers[place].take() {
+            self.blows.killed += 1;
+            self.blows.at_points += u64::from(old.has_ended());
+        }
+        let mut command = (self.command)();
+        command.env("PIXMILL_TEST_LEASE_MS", self.lease.as_millis().to_string());
+        command.env("PIXMILL_TEST_KILL_AT", kill_at.unwrap_or_else(|| "nowhere:1".to_owned()));
+        self.workers[place] = Some(Process::start(&mut command));
+    }
+
+    /// Kills a worker, has one kill itself, or freezes one for longer than its leases last.
+    async fn blow(&mut self, random: &mut Random) {
+        let place = random.below(WORKERS as u64) as usize;
+        match random.below(4) {
+            0 => {
+                tokio::time::sleep(Duration::from_millis(random.below(400))).await;
+                self.start(place, None);
+            }
+            1 => {
+                let Some(worker) = &mut self.workers[place] else { return };
+                if worker.has_ended() {
+                    return;
+                }
+                worker.signal("STOP");
+                tokio::time::sleep(self.lease + self.lease.mul_f64(random.below(100) as f64 / 100.0)).await;
+                worker.signal("CONT");
+                self.blows.frozen += 1;
+            }
+            _ => {
+                let point = POINTS[random.below(POINTS.len() as u64) as usize];
+                self.start(place, Some(format!("{point}:{}", 1 + random.below(10))));
+                let began = Instant::now();
+                while self.workers[place].as_mut().is_some_and(|worker| !worker.has_ended())
+                    && began.elapsed() < MEETING
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+
+    /// Stops the workers; what is wrong with how they stopped, and the blows that they took.
+    fn stop(self) -> (Vec<String>, Blows) {
+        let workers = || self.workers.iter().flatten();
+        workers().for_each(|worker| worker.signal("TERM"));
+        let blows = self.blows;
+        let stopped: Vec<_> = self.workers.into_iter().flatten().map(Process::stopped).collect();
+        let clean = stopped == [true; WORKERS];
+        let wrong = (!clean).then(|| format!("of the workers, {stopped:?} stopped cleanly"));
+        (wrong.into_iter().collect(), blows)
+    }
+}
+
+/// Plays all seeds, some at a time.
+fn play<R>(stage: &str, round: fn(u64) -> R)
+where
+    R: Future<Output = (Vec<String>, Blows)>,
+{
+    let seeds = seeds();
+    let lane = |first: u64| {
+        let runtime = Runtime::new().expect("threads can be had");
+        let mut blows = Blows::default();
+        for seed in (first..seeds).step_by(AT_A_TIME as usize) {
+            let (wrong, took) = runtime.block_on(round(seed));
+            assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
+            blows += took;
+        }
+        blows
+    };
+    let mut blows = Blows::default();
+    std::thread::scope(|threads| {
+        let lanes: Vec<_> = (0..AT_A_TIME).map(|first| threads.spawn(move || lane(first))).collect();
+        for lane in lanes {
+            blows += lane.join().expect("every seed ends well");
+        }
+    });
+    assert!(blows.killed >= seeds, "{blows} in {seeds} seeds: the loop proves little");
+    println!(
+        "{stage}: {seeds} seeds, {WORKERS} workers, {blows}: none lost, none doubled, one completion each"
+    );
+}
+
+/// A receiver answers the first call of every other seed with 503.
+fn status(seed: u64) -> impl Fn(usize) -> u16 + Send + 'static {
+    move |call| if call as u64 >= seed % 2 { 200 } else { 503 }
+}
+
+async fn on_embedded_defaults(seed: u64) -> (Vec<String>, Blows) {
+    let origin = Origin::start(Settings::serving(pictures())).expect("the origin starts");
+    let status = status(seed);
+    let sink = Sink::start(move |call| Reply::from(status(call))).expect("a sink");
+    let server = Server::new();
+    let (catalogue, expected) = seeded::catalogue(&origin.url(""), ROWS);
+    let request = server.accept(&catalogue, None).await;
+    let webhook = sink.url("/");
+    let arguments = ["--role", "worker", "--attempts", "1000", "--webhook-url", &webhook];
+    let fleet = Fleet::struck(seed, Duration::from_millis(1_000), || server.command(&arguments)).await;
+    server.wait_for(&request).await;
+    server.wait_until_told(&request).await;
+    let (mut wrong, blows) = fleet.stop();
+    wrong.extend(check_request(&server.storage(), &server.results(&request).await, &expected));
+    let events = server.records.completions(&request).await.expect("records can be read");
+    let ids: BTreeSet<_> = sink.heard().iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+    if events.len() != 1 || ids != events.iter().map(|event| event.id.clone()).collect() {
+        wrong.push(format!("{ids:?} were told, not {events:?}"));
+    }
+    (wrong, blows)
+}
+
+async fn on_the_stack(seed: u64) -> (Vec<String>, Blows) {
+    let stack = Stack::on(Persistence::AppendOnly, &database().await, status(seed)).await;
+    let habit = if seed.is_multiple_of(2) { Habit::Uuid } else { Habit::ObjectId };
+    let (ours, theirs) = (stack.accept(ROWS / 2).await, stack.documents(ROWS / 2, habit).await);
+    stack.add_jobs(&theirs).await;
+    let orders = [&ours, &theirs];
+    let fleet = Fleet::struck(seed, stack::LEASE, || stack.command()).await;
+    stack.until_over(&orders).await;
+    let (mut wrong, blows) = fleet.stop();
+    wrong.extend(stack.wrong(&orders).await);
+    (wrong, blows)
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_however_often_workers_die_or_freeze() {
+    play("embedded defaults", on_embedded_defaults);
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_on_redis_mongodb_and_cloudinary_either() {
+    play("Redis, MongoDB and Cloudinary", on_the_stack);
+}

@@ -1,0 +1,14 @@
+//! Several workers on one state: killed and frozen, on embedded defaults and on the stack that people run today (Redis,
+//! MongoDB and Cloudinary), and what befalls those backends.
+#![cfg(unix)]
+
+mod crash;
+mod faults;
+mod ledger;
+mod refusals;
+#[path = "../seeded/mod.rs"]
+mod seeded;
+#[path = "../server/mod.rs"]
+mod server;
+mod shop;
+mod stack;

@@ -1,0 +1,113 @@
+//! Bad input to the stack: each is told in words, costs only itself, and touches nothing else.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use mongodb::Client;
+use mongodb::bson::doc;
+use pixmill_testkit::services::End;
+use pixmill_testkit::services::mongodb::Mongodb;
+use pixmill_testkit::services::redis::{Persistence, Redis};
+use serde_json::{Value, json};
+
+use crate::faults::node;
+use crate::server::{Process, Server};
+use crate::shop::Habit;
+use crate::stack::Stack;
+
+/// What a worker says that can't go on, on a backend that is set by an environment variable.
+fn refusal(name: &str, address: &str) -> String {
+    let server = Server::new();
+    let mut command = server.command(&["--role", "worker"]);
+    let output = command.env(name, address).stderr(Stdio::piped()).output().expect("pixmill runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(!said.contains("hush"), "a password was told: {said}");
+    said
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_or_a_missing_right_ends_a_worker_with_what_to_do() {
+    let redis = Redis::start(Persistence::None, &["--requirepass", "hush"]).await;
+    for userinfo in ["", ":hush-hush@", "nobody:hush@"] {
+        let said = refusal("REDIS_URL", &redis.url().replace("//", &format!("//{userinfo}")));
+        assert!(said.contains("Redis at 127.0.0.1") && said.contains("password"), "{said}");
+    }
+    let mut mongodb = Mongodb::start(&[]).await;
+    let client = Client::with_uri_str(mongodb.url("shop")).await.expect("MongoDB is there");
+    for (database, name, role) in [("admin", "root", "root"), ("shop", "reader", "read")] {
+        let user = doc! { "createUser": name, "pwd": "hush", "roles": [role] };
+        client.database(database).run_command(user).await.expect("a user is made");
+    }
+    mongodb.stop(End::Asked);
+    mongodb.start_again_with(&["--auth"]).await;
+    let said = refusal("MONGODB_URI", &mongodb.url_of("reader:hush-hush@", "shop"));
+    assert!(said.contains("MongoDB") && said.contains("password"), "{said}");
+    let said = refusal("MONGODB_URI", &mongodb.url_of("reader:hush@", "shop"));
+    assert!(said.contains("indexes of 'requests'") && said.contains("readWrite"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_throws_jobs_away_is_warned_of() {
+    let redis = Redis::start(Persistence::None, &["--maxmemory-policy", "allkeys-lru"]).await;
+    let server = Server::new();
+    let mut command = server.command(&["--role", "worker"]);
+    let mut worker = Process::start(command.env("REDIS_URL", redis.url()).stderr(Stdio::piped()));
+    let lines = BufReader::new(worker.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let mut lines = lines.map(|line| serde_json::from_str::<Value>(&line).expect("JSON"));
+    let warning = lines.find(|line| line["policy"] == "allkeys-lru").expect("it warns");
+    assert_eq!(warning["level"], "WARN");
+    assert!(
+        warning["message"].as_str().is_some_and(|said| said.contains("set maxmemory-policy to noeviction"))
+    );
+    assert!(lines.any(|line| line["message"] == "ready"), "it works all the same");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_jobs_fail_with_a_reason_that_bull_board_shows_and_touch_nothing() {
+    let stack = Stack::start(Persistence::AppendOnly).await;
+    let (order, bystander) =
+        (stack.documents(2, Habit::Uuid).await, stack.documents(1, Habit::ObjectId).await);
+    let others = &bystander.jobs[0];
+    let url = stack.origin.url("/caps.jpg?odd");
+    let odd = [
+        (json!({}), "job.invalid: requestId"),
+        (Value::Null, "job.invalid: the job's data is null"),
+        (
+            json!({ "requestId": order.request.as_str(), "imageId": 7, "inputUrl": url }),
+            "job.invalid: imageId",
+        ),
+        (
+            json!({ "requestId": order.request.as_str(), "imageId": "i".repeat(300), "inputUrl": url }),
+            "job.invalid: imageId",
+        ),
+        (
+            json!({ "requestId": "no-such", "imageId": "no-such", "inputUrl": url }),
+            "job.unknown: there is no image no-such",
+        ),
+        (
+            json!({ "requestId": order.request.as_str(), "imageId": others["imageId"], "inputUrl": url }),
+            "job.unknown: image",
+        ),
+    ];
+    let before = stack.images(&bystander).await;
+    let jobs = odd
+        .iter()
+        .map(|(data, _)| json!({ "name": "process-image", "data": data, "opts": { "attempts": 5 } }));
+    node(&stack, "add", &Value::from_iter(jobs).to_string()).await;
+    stack.add_jobs(&order).await;
+    let worker = stack.worker();
+    stack.until_over(&[&order]).await;
+    let board = node(&stack, "show", "").await["board"].take();
+    let failed = board["failed"].as_array().expect("jobs");
+    for (data, reason) in &odd {
+        let found = failed.iter().find(|job| job["data"] == *data);
+        let found = found.unwrap_or_else(|| panic!("{data} has not failed: {board}"));
+        assert!(found["failedReason"].as_str().is_some_and(|told| told.starts_with(reason)), "{found}");
+    }
+    assert_eq!(stack.images(&bystander).await, before);
+    assert_eq!(stack.all("requests", doc! {}).await.len(), 2);
+    assert!(stack.origin.log().iter().all(|entry| !entry.path.contains("odd")), "nothing was fetched");
+    stack.add_jobs(&bystander).await;
+    stack.finish(&[&order, &bystander], [worker]).await;
+}
