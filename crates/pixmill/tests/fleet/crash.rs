@@ -38,11 +38,11 @@ const WORKERS: usize = 3;
 /// Blows in a row before the workers are left alone.
 const BLOWS: u64 = 6;
 
-/// Rows of the catalogue.
-const ROWS: usize = 24;
+/// Rows of each order. One is handed in before each blow, so that it strikes workers at work.
+const ROWS: usize = 5;
 
 /// How long a worker may take to meet its point before the next blow.
-const MEETING: Duration = Duration::from_secs(1);
+const MEETING: Duration = Duration::from_millis(1_500);
 
 /// Seeds that are played at a time: most of what they do is wait.
 const AT_A_TIME: u64 = 3;
@@ -80,12 +80,13 @@ struct Fleet<C> {
 }
 
 impl<C: Fn() -> Command> Fleet<C> {
-    /// Three workers that a seed has struck, and that are left alone from now on.
-    async fn struck(seed: u64, lease: Duration, command: C) -> Self {
+    /// Three workers that a seed has struck while orders were handed in, and that are left alone from now on.
+    async fn struck(seed: u64, lease: Duration, command: C, mut hand_in: impl AsyncFnMut(u64)) -> Self {
         let mut fleet = Fleet { command, lease, workers: Default::default(), blows: Blows::default() };
         let mut random = Random(seed);
         (0..WORKERS).for_each(|place| fleet.start(place, None));
-        for _ in 0..BLOWS {
+        for blow in 0..BLOWS {
+            hand_in(seed + blow).await;
             fleet.blow(&mut random).await;
         }
         // Those that still wait for their point, or met it, make way for some that do not.
@@ -125,7 +126,7 @@ impl<C: Fn() -> Command> Fleet<C> {
             }
             _ => {
                 let point = POINTS[random.below(POINTS.len() as u64) as usize];
-                self.start(place, Some(format!("{point}:{}", 1 + random.below(10))));
+                self.start(place, Some(format!("{point}:{}", 1 + random.below(5))));
                 let began = Instant::now();
                 while self.workers[place].as_mut().is_some_and(|worker| !worker.has_ended())
                     && began.elapsed() < MEETING
@@ -187,30 +188,54 @@ async fn on_embedded_defaults(seed: u64) -> (Vec<String>, Blows) {
     let status = status(seed);
     let sink = Sink::start(move |call| Reply::from(status(call))).expect("a sink");
     let server = Server::new();
-    let (catalogue, expected) = seeded::catalogue(&origin.url(""), ROWS);
-    let request = server.accept(&catalogue, None).await;
     let webhook = sink.url("/");
     let arguments = ["--role", "worker", "--attempts", "1000", "--webhook-url", &webhook];
-    let fleet = Fleet::struck(seed, Duration::from_millis(1_000), || server.command(&arguments)).await;
-    server.wait_for(&request).await;
-    server.wait_until_told(&request).await;
+    let (mut requests, mut expected) = (Vec::new(), Vec::new());
+    let hand_in = async |_| {
+        let (catalogue, ends) = seeded::catalogue(&origin.url(""), ROWS);
+        requests.push(server.accept(&catalogue, None).await);
+        expected.extend(ends);
+    };
+    let command = || server.command(&arguments);
+    let fleet = Fleet::struck(seed, Duration::from_millis(1_000), command, hand_in).await;
+    let (mut results, mut events) = (Vec::new(), BTreeSet::new());
+    for request in &requests {
+        server.wait_for(request).await;
+        server.wait_until_told(request).await;
+        results.extend(server.results(request).await);
+        let completions = server.records.completions(request).await.expect("records can be read");
+        assert_eq!(completions.len(), 1, "{completions:?}");
+        events.extend(completions.into_iter().map(|event| event.id));
+    }
     let (mut wrong, blows) = fleet.stop();
-    wrong.extend(check_request(&server.storage(), &server.results(&request).await, &expected));
-    let events = server.records.completions(&request).await.expect("records can be read");
-    let ids: BTreeSet<_> = sink.heard().iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
-    if events.len() != 1 || ids != events.iter().map(|event| event.id.clone()).collect() {
-        wrong.push(format!("{ids:?} were told, not {events:?}"));
+    wrong.extend(check_request(&server.storage(), &results, &expected));
+    let told: BTreeSet<_> = sink.heard().iter().map(|heard| heard.header("webhook-id").to_owned()).collect();
+    if told != events {
+        wrong.push(format!("{told:?} were told, not {events:?}"));
     }
     (wrong, blows)
 }
 
 async fn on_the_stack(seed: u64) -> (Vec<String>, Blows) {
     let stack = Stack::on(Persistence::AppendOnly, &database().await, status(seed)).await;
-    let habit = if seed.is_multiple_of(2) { Habit::Uuid } else { Habit::ObjectId };
-    let (ours, theirs) = (stack.accept(ROWS / 2).await, stack.documents(ROWS / 2, habit).await);
-    stack.add_jobs(&theirs).await;
-    let orders = [&ours, &theirs];
-    let fleet = Fleet::struck(seed, stack::LEASE, || stack.command()).await;
+    let mut orders = Vec::new();
+    let hand_in = async |number: u64| {
+        let theirs = match number % 4 {
+            0 => Some(Habit::Uuid),
+            2 => Some(Habit::ObjectId),
+            _ => None,
+        };
+        orders.push(match theirs {
+            Some(habit) => {
+                let order = stack.documents(ROWS, habit).await;
+                stack.add_jobs(&order).await;
+                order
+            }
+            None => stack.accept(ROWS).await,
+        });
+    };
+    let fleet = Fleet::struck(seed, stack::LEASE, || stack.command(), hand_in).await;
+    let orders: Vec<_> = orders.iter().collect();
     stack.until_over(&orders).await;
     let (mut wrong, blows) = fleet.stop();
     wrong.extend(stack.wrong(&orders).await);
