@@ -228,7 +228,7 @@ async fn on_the_stack(seed: u64) -> (Vec<String>, Blows) {
         orders.push(match theirs {
             Some(habit) => {
                 let order = stack.documents(ROWS, habit).await;
-                stack.add_jobs(&order).await;
+                stack.add_jobs(&order.jobs).await;
                 order
             }
             None => stack.accept(ROWS).await,

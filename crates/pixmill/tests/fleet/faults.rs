@@ -19,7 +19,7 @@ const ROWS: usize = 12;
 /// Works off an order of pixmill's and one of a shop's while something befalls the stack, then one more.
 async fn survives(mut stack: Stack, befall: impl AsyncFnOnce(&mut Stack, &Order)) {
     let (ours, theirs) = (stack.accept(ROWS).await, stack.documents(ROWS, Habit::Uuid).await);
-    stack.add_jobs(&theirs).await;
+    stack.add_jobs(&theirs.jobs).await;
     let workers = [stack.worker(), stack.worker()];
     stack.until_some_ended(&ours).await;
     befall(&mut stack, &theirs).await;
@@ -75,8 +75,8 @@ async fn redis_may_be_killed_and_forget() {
     survives(stack, async |stack, theirs| {
         stack.redis.stop(End::Killed);
         stack.redis.start_again().await;
-        // Whoever added jobs that are gone adds them again; nobody waits ten minutes for pixmill to do so.
-        stack.add_jobs(theirs).await;
+        // Nobody waits ten minutes for pixmill to take the request over. The jobs are numbered anew.
+        stack.add_jobs(theirs.jobs.iter().rev()).await;
     })
     .await;
 }
@@ -86,7 +86,7 @@ async fn redis_may_be_flushed() {
     let stack = Stack::start(Persistence::AppendOnly).await;
     survives(stack, async |stack, theirs| {
         stack.redis.forget().await;
-        stack.add_jobs(theirs).await;
+        stack.add_jobs(theirs.jobs.iter().rev()).await;
     })
     .await;
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use bullmq::Job;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_adapters::net::guard::Guard;
 use pixmill_adapters::net::origin::HttpOrigin;
@@ -29,6 +30,7 @@ impl Stack {
                 }
             }
             wrong.extend(self.wrong_request(order, &images).await);
+            wrong.extend(self.wrong_jobs(&images).await);
         }
         for id in self.cloudinary.service().assets().keys() {
             if !outputs.keys().any(|output| output.contains(&format!("/{id}."))) {
@@ -61,6 +63,31 @@ impl Stack {
         queue.close().await;
         // One that can't be asked now may have some.
         counts.map_or(1, |jobs| jobs.waiting + jobs.paused + jobs.prioritized + jobs.active + jobs.delayed)
+    }
+
+    /// Jobs that ended otherwise than their images.
+    async fn wrong_jobs(&self, images: &[Document]) -> Vec<String> {
+        let queue = self.queue().await;
+        let mut ended = queue.get_completed(0, -1).await.expect("Redis can be read");
+        ended.extend(queue.get_failed(0, -1).await.expect("Redis can be read"));
+        queue.close().await;
+        let as_the_image = |job: &Job, image: &Document| match image.get_document("error") {
+            Ok(error) => {
+                job.failed_reason() == format!("{}: {}", text(error, "code"), text(error, "message"))
+            }
+            Err(_) => {
+                let told: Value = serde_json::from_str(job.returnvalue()).unwrap_or_default();
+                told["secure_url"] == output(image) && told["bytes"] == number(image, "bytesAfter")
+            }
+        };
+        let by_id: HashMap<_, _> = images.iter().map(|image| (id_of(image), image)).collect();
+        let theirs = ended.iter().filter_map(|job| Some((job, by_id.get(job.data()["imageId"].as_str()?)?)));
+        let wrong = theirs.filter(|(job, image)| !as_the_image(job, image));
+        wrong
+            .map(|(job, image)| {
+                format!("job {} says {} {}: {image}", job.id(), job.returnvalue(), job.failed_reason())
+            })
+            .collect()
     }
 
     /// What a browser finds where an image's output should be.
@@ -152,6 +179,10 @@ async fn download(location: &str) -> Option<Vec<u8>> {
 
 fn is(document: &Document, status: &str) -> bool {
     document.get_str("status").is_ok_and(|told| told == status)
+}
+
+fn id_of(image: &Document) -> String {
+    image.get_object_id("_id").map(|id| id.to_hex()).unwrap_or_default()
 }
 
 fn output(image: &Document) -> &str {

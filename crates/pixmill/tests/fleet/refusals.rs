@@ -95,7 +95,7 @@ async fn odd_jobs_fail_with_a_reason_that_bull_board_shows_and_touch_nothing() {
         .iter()
         .map(|(data, _)| json!({ "name": "process-image", "data": data, "opts": { "attempts": 5 } }));
     node(&stack, "add", &Value::from_iter(jobs).to_string()).await;
-    stack.add_jobs(&order).await;
+    stack.add_jobs(&order.jobs).await;
     let worker = stack.worker();
     stack.until_over(&[&order]).await;
     let board = node(&stack, "show", "").await["board"].take();
@@ -108,6 +108,6 @@ async fn odd_jobs_fail_with_a_reason_that_bull_board_shows_and_touch_nothing() {
     assert_eq!(stack.images(&bystander).await, before);
     assert_eq!(stack.all("requests", doc! {}).await.len(), 2);
     assert!(stack.origin.log().iter().all(|entry| !entry.path.contains("odd")), "nothing was fetched");
-    stack.add_jobs(&bystander).await;
+    stack.add_jobs(&bystander.jobs).await;
     stack.finish(&[&order, &bystander], [worker]).await;
 }

@@ -5,7 +5,7 @@ use bullmq::{BulkJob, JobOptions, Queue, QueueOptions};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pixmill_engine::model::id::RequestId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::seeded;
 use crate::stack::{Order, QUEUE, Stack, ends};
@@ -70,9 +70,9 @@ impl Stack {
         collection.insert_many(documents).await.expect("they are written");
     }
 
-    /// Adds a job for each image of an order; every other one says how often it is to be tried.
-    pub(crate) async fn add_jobs(&self, order: &Order) {
-        let jobs = order.jobs.iter().enumerate().map(|(number, data)| {
+    /// Adds jobs with these data; every other one says how often it is to be tried.
+    pub(crate) async fn add_jobs(&self, data: impl IntoIterator<Item = &Value>) {
+        let jobs = data.into_iter().enumerate().map(|(number, data)| {
             let tried = JobOptions {
                 attempts: Some(1_000),
                 backoff: Some(BackoffStrategy::Fixed(100)),

@@ -1,9 +1,9 @@
 //! Jobs that this process holds: taken from Redis, and not finished.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pixmill_engine::model::id::JobId;
+use pixmill_engine::model::id::{ImageId, JobId};
 use pixmill_engine::port::queue::{Delivered, Job};
 use tokio::sync::{Notify, oneshot};
 
@@ -19,8 +19,34 @@ struct State {
     /// Not taken yet.
     waiting: VecDeque<Job>,
     /// Not finished yet, taken or not.
-    open: HashMap<JobId, oneshot::Sender<Delivered>>,
+    open: HashMap<JobId, Open>,
+    /// Names of jobs that are gone from Redis while whoever took them is still at it.
+    gone: HashSet<JobId>,
+    /// How many jobs were given another name here.
+    renamed: u64,
     closed: bool,
+}
+
+/// A job that is not finished, and who waits for what becomes of it.
+#[derive(Debug)]
+struct Open {
+    image: ImageId,
+    finish: oneshot::Sender<Delivered>,
+}
+
+impl State {
+    /// Redis that lost its jobs counts new ones anew. One that is named like one for another image, which is still held
+    /// here, goes by a name of its own, so that it is not told what becomes of that one.
+    fn rename(&mut self, job: &mut Job) {
+        if self.open.get(&job.id).is_some_and(|open| open.image != job.image) {
+            self.open.remove(&job.id);
+            self.gone.insert(job.id.clone());
+        }
+        if self.gone.contains(&job.id) {
+            self.renamed += 1;
+            job.id = format!("{} anew, {}", job.id, self.renamed).into();
+        }
+    }
 }
 
 impl Hands {
@@ -29,15 +55,16 @@ impl Hands {
     }
 
     /// Hands a job over and returns what became of it; `None` when it was handed over once more in the meantime, since
-    /// its lock was lost.
-    pub(super) async fn deliver(&self, job: Job) -> Option<Delivered> {
+    /// its lock was lost, or is gone from Redis.
+    pub(super) async fn deliver(&self, mut job: Job) -> Option<Delivered> {
         let finished = {
             let mut state = self.state();
             if state.closed {
                 return Some(Delivered::Returned);
             }
+            state.rename(&mut job);
             let (finish, finished) = oneshot::channel();
-            state.open.insert(job.id.clone(), finish);
+            state.open.insert(job.id.clone(), Open { image: job.image.clone(), finish });
             state.waiting.push_back(job);
             finished
         };
@@ -61,9 +88,13 @@ impl Hands {
 
     /// Passes on what became of a job.
     pub(super) fn finish(&self, job: &JobId, delivered: Delivered) {
-        if let Some(finish) = self.state().open.remove(job) {
+        let mut state = self.state();
+        if state.gone.remove(job) {
+            return;
+        }
+        if let Some(open) = state.open.remove(job) {
             // Whoever waits for it is gone only when the process ends.
-            let _ = finish.send(delivered);
+            let _ = open.finish.send(delivered);
         }
     }
 
@@ -82,5 +113,56 @@ impl Hands {
     /// Whether every job has been finished.
     pub(super) fn is_empty(&self) -> bool {
         self.state().open.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use pixmill_engine::model::image::Output;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    fn job(image: &str) -> Job {
+        Job { id: "5".into(), image: image.into(), request: "r".into(), candidate: None, retries: None }
+    }
+
+    fn completed(image: &str) -> Delivered {
+        Delivered::Completed(Output { location: image.into(), bytes_before: 2, bytes_after: 1 })
+    }
+
+    /// Hands a job over and takes it.
+    async fn delivered(hands: &Arc<Hands>, image: &str) -> (Job, JoinHandle<Option<Delivered>>) {
+        let (deliver, job) = (hands.clone(), job(image));
+        let told = tokio::spawn(async move { deliver.deliver(job).await });
+        hands.arrival().await;
+        (hands.take(1).remove(0), told)
+    }
+
+    #[tokio::test]
+    async fn a_queue_that_counts_its_jobs_anew_is_not_told_what_became_of_others() {
+        let hands = Arc::new(Hands::default());
+        let (first, told_of_first) = delivered(&hands, "first").await;
+        let (second, told_of_second) = delivered(&hands, "second").await;
+        assert_eq!(told_of_first.await.unwrap(), None, "its job is gone");
+        let (third, told_of_third) = delivered(&hands, "third").await;
+        assert_eq!(told_of_second.await.unwrap(), None);
+        hands.finish(&first.id, completed("first"));
+        hands.finish(&second.id, completed("second"));
+        hands.finish(&third.id, completed("third"));
+        assert_eq!(told_of_third.await.unwrap(), Some(completed("third")));
+        assert!(hands.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_handed_over_again_is_told_by_whoever_is_first() {
+        let hands = Arc::new(Hands::default());
+        let (first, told_of_first) = delivered(&hands, "same").await;
+        let (_, told_of_second) = delivered(&hands, "same").await;
+        assert_eq!(told_of_first.await.unwrap(), None);
+        hands.finish(&first.id, completed("same"));
+        assert_eq!(told_of_second.await.unwrap(), Some(completed("same")));
     }
 }
