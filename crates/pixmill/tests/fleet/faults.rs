@@ -122,21 +122,31 @@ async fn cloudinary_may_refuse_for_a_while_and_hang_up_after_it_stored() {
 async fn a_worker_that_was_frozen_past_its_leases_changes_nothing_when_it_wakes() {
     let stack = Stack::start(Persistence::AppendOnly).await;
     let slow = |number: usize| stack.origin.url(&format!("/x/slow/1500/caps.jpg?{number}"));
-    let rows: Vec<_> = (0..4).map(|number| (vec![slow(number)], vec![Expected::Completed])).collect();
-    let order = stack.accept_rows(&rows).await;
+    let rows: Vec<_> = (0..5).map(|number| (vec![slow(number)], vec![Expected::Completed])).collect();
+    let order = stack.documents_of(&rows, Habit::Uuid).await;
+    // The request stays open, so that only the leases stand between it and who comes too late.
+    let (now, later) = order.jobs.split_at(4);
+    stack.add_jobs(now).await;
     let frozen = stack.worker();
-    until("it fetches them all", async || stack.origin.log().len() == rows.len()).await;
+    until("it fetches them all", async || stack.origin.log().len() == now.len()).await;
     frozen.signal("STOP");
-    let held = stack.all("images", doc! { "lease": { "$exists": true } }).await.len();
+    let held = stack.all("images", doc! { "lease": { "$exists": true } }).await.len() as u64;
     assert!(held > 0, "it was frozen too late");
     tokio::time::sleep(LEASE).await;
     let other = stack.worker();
-    stack.until_over(&[&order]).await;
+    let completed = doc! { "status": "completed" };
+    until("the other has ended them", async || {
+        stack.all("images", completed.clone()).await.len() == now.len()
+    })
+    .await;
     let (ended, uploads) = (stack.images(&order).await, stack.cloudinary.asked());
     frozen.signal("CONT");
-    until("it goes on where it was", async || stack.cloudinary.asked() > uploads).await;
-    stack.finish(&[&order], [frozen, other]).await;
+    until("it has gone on", async || stack.cloudinary.asked() >= uploads + held).await;
+    frozen.signal("TERM");
+    assert_eq!(frozen.exit_code(), Some(0));
     assert_eq!(stack.images(&order).await, ended, "it came too late");
+    stack.add_jobs(later).await;
+    stack.finish(&[&order], [other]).await;
 }
 
 /// Runs a command of `queue.mjs` on the stack's queue.

@@ -5,6 +5,7 @@ use bullmq::{BulkJob, JobOptions, Queue, QueueOptions};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pixmill_engine::model::id::RequestId;
+use pixmill_testkit::checker::Expected;
 use serde_json::{Value, json};
 
 use crate::seeded;
@@ -23,7 +24,12 @@ impl Stack {
     /// Writes the documents of a request of so many rows. Its jobs are not added yet.
     pub(crate) async fn documents(&self, rows: usize, habit: Habit) -> Order {
         let rows: Vec<_> = (0..rows).map(|number| seeded::row(&self.origin.url(""), number)).collect();
-        let ends = ends(&rows);
+        self.documents_of(&rows, habit).await
+    }
+
+    /// The same for a request of these URLs, given how each must end.
+    pub(crate) async fn documents_of(&self, rows: &[(Vec<String>, Vec<Expected>)], habit: Habit) -> Order {
+        let ends = ends(rows);
         let (id, request): (Bson, String) = match habit {
             Habit::Uuid => {
                 let id = RequestId::new();

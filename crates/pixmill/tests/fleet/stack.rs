@@ -100,16 +100,11 @@ impl Stack {
     /// Hands a catalogue of so many rows in to pixmill.
     pub(crate) async fn accept(&self, rows: usize) -> Order {
         let rows: Vec<_> = (0..rows).map(|number| seeded::row(&self.origin.url(""), number)).collect();
-        self.accept_rows(&rows).await
-    }
-
-    /// Hands in a catalogue of these URLs, given how each must end.
-    pub(crate) async fn accept_rows(&self, rows: &[(Vec<String>, Vec<Expected>)]) -> Order {
         let lines = rows.iter().map(|(urls, _)| format!("\"{}\"\n", urls.join(", ")));
         let request =
             self.server.accept(&("Input Image Urls\n".to_owned() + &lines.collect::<String>()), None).await;
         let id = request.as_str().into();
-        Order { request, id, ends: ends(rows), jobs: Vec::new() }
+        Order { request, id, ends: ends(&rows), jobs: Vec::new() }
     }
 
     /// Waits until some images of an order have ended and others have not, unless they were too quick.
