@@ -10,6 +10,7 @@ use pixmill_testkit::services::redis::Persistence;
 use pixmill_testkit::storage::standin::Trouble;
 use serde_json::{Value, json};
 
+use crate::server::Process;
 use crate::shop::Habit;
 use crate::stack::{LEASE, Order, QUEUE, Stack, until};
 
@@ -121,13 +122,13 @@ async fn cloudinary_may_refuse_for_a_while_and_hang_up_after_it_stored() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_was_frozen_past_its_leases_changes_nothing_when_it_wakes() {
     let stack = Stack::start(Persistence::AppendOnly).await;
-    let slow = |number: usize| stack.origin.url(&format!("/x/slow/1500/caps.jpg?{number}"));
+    let slow = |number: usize| stack.origin.url(&format!("/x/slow/2500/caps.jpg?{number}"));
     let rows: Vec<_> = (0..5).map(|number| (vec![slow(number)], vec![Expected::Completed])).collect();
     let order = stack.documents_of(&rows, Habit::Uuid).await;
     // The request stays open, so that only the leases stand between it and who comes too late.
     let (now, later) = order.jobs.split_at(4);
     stack.add_jobs(now).await;
-    let frozen = stack.worker();
+    let frozen = Process::start(stack.command().args(["--timeout", "600"]));
     until("it fetches them all", async || stack.origin.log().len() == now.len()).await;
     frozen.signal("STOP");
     let held = stack.all("images", doc! { "lease": { "$exists": true } }).await.len() as u64;

@@ -30,7 +30,7 @@ impl Stack {
                 }
             }
             wrong.extend(self.wrong_request(order, &images).await);
-            wrong.extend(self.wrong_jobs(&images).await);
+            wrong.extend(self.wrong_jobs(order, &images).await);
         }
         for id in self.cloudinary.service().assets().keys() {
             if !outputs.keys().any(|output| output.contains(&format!("/{id}."))) {
@@ -66,10 +66,11 @@ impl Stack {
     }
 
     /// Jobs that ended otherwise than their images.
-    async fn wrong_jobs(&self, images: &[Document]) -> Vec<String> {
+    async fn wrong_jobs(&self, order: &Order, images: &[Document]) -> Vec<String> {
         let queue = self.queue().await;
         let mut ended = queue.get_completed(0, -1).await.expect("Redis can be read");
         ended.extend(queue.get_failed(0, -1).await.expect("Redis can be read"));
+        ended.retain(|job| job.data()["requestId"] == order.request.as_str());
         queue.close().await;
         let as_the_image = |job: &Job, image: &Document| match image.get_document("error") {
             Ok(error) => {
