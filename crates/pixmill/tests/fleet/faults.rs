@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::server::Process;
 use crate::shop::Habit;
-use crate::stack::{LEASE, Order, QUEUE, Stack, until};
+use crate::stack::{LEASE, Order, QUEUE, Stack};
 
 /// Rows of each order.
 const ROWS: usize = 12;
@@ -114,7 +114,7 @@ async fn cloudinary_may_refuse_for_a_while_and_hang_up_after_it_stored() {
             12..14 => Some(Trouble::CutBefore),
             _ => None,
         });
-        until("all of it has befallen", async || stack.cloudinary.asked() > 14).await;
+        stack.until("all of it has befallen", async || stack.cloudinary.asked() > 14).await;
     })
     .await;
 }
@@ -129,20 +129,21 @@ async fn a_worker_that_was_frozen_past_its_leases_changes_nothing_when_it_wakes(
     let (now, later) = order.jobs.split_at(4);
     stack.add_jobs(now).await;
     let frozen = Process::start(stack.command().args(["--timeout", "600"]));
-    until("it fetches them all", async || stack.origin.log().len() == now.len()).await;
+    stack.until("it fetches them all", async || stack.origin.log().len() == now.len()).await;
     frozen.signal("STOP");
     let held = stack.all("images", doc! { "lease": { "$exists": true } }).await.len() as u64;
     assert!(held > 0, "it was frozen too late");
     tokio::time::sleep(LEASE).await;
     let other = stack.worker();
     let completed = doc! { "status": "completed" };
-    until("the other has ended them", async || {
-        stack.all("images", completed.clone()).await.len() == now.len()
-    })
-    .await;
+    stack
+        .until("the other has ended them", async || {
+            stack.all("images", completed.clone()).await.len() == now.len()
+        })
+        .await;
     let (ended, uploads) = (stack.images(&order).await, stack.cloudinary.asked());
     frozen.signal("CONT");
-    until("it has gone on", async || stack.cloudinary.asked() >= uploads + held).await;
+    stack.until("it has gone on", async || stack.cloudinary.asked() >= uploads + held).await;
     frozen.signal("TERM");
     assert_eq!(frozen.exit_code(), Some(0));
     assert_eq!(stack.images(&order).await, ended, "it came too late");

@@ -15,22 +15,34 @@ use crate::server::{Process, Server};
 use crate::shop::Habit;
 use crate::stack::Stack;
 
-/// What a worker says that can't go on, on a backend that is set by an environment variable.
-fn refusal(name: &str, address: &str) -> String {
+/// What a worker says that ends with this code, on a backend that is set by an environment variable.
+fn refusal(code: i32, name: &str, address: &str) -> String {
     let server = Server::new();
     let mut command = server.command(&["--role", "worker"]);
     let output = command.env(name, address).stderr(Stdio::piped()).output().expect("pixmill runs");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(!said.contains("hush"), "a password was told: {said}");
     said
+}
+
+#[test]
+fn an_address_that_cannot_be_read_ends_a_worker_with_what_is_wrong_with_it() {
+    for (name, address, told) in [
+        ("REDIS_URL", "redis://:hush@h:port", "redis://:PASSWORD@HOST:6379/0"),
+        ("MONGODB_URI", "mongodb://u:hush@h:port/shop", "the port must be an integer"),
+        ("CLOUDINARY_URL", "cloudinary://key:hush@", "cloudinary://KEY:SECRET@CLOUD"),
+    ] {
+        let said = refusal(2, name, address);
+        assert!(said.contains("config.invalid") && said.contains(told), "{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_or_a_missing_right_ends_a_worker_with_what_to_do() {
     let redis = Redis::start(Persistence::None, &["--requirepass", "hush"]).await;
     for userinfo in ["", ":hush-hush@", "nobody:hush@"] {
-        let said = refusal("REDIS_URL", &redis.url().replace("//", &format!("//{userinfo}")));
+        let said = refusal(1, "REDIS_URL", &redis.url().replace("//", &format!("//{userinfo}")));
         assert!(said.contains("Redis at 127.0.0.1") && said.contains("password"), "{said}");
     }
     let mut mongodb = Mongodb::start(&[]).await;
@@ -41,9 +53,9 @@ async fn a_wrong_password_or_a_missing_right_ends_a_worker_with_what_to_do() {
     }
     mongodb.stop(End::Asked);
     mongodb.start_again_with(&["--auth"]).await;
-    let said = refusal("MONGODB_URI", &mongodb.url_of("reader:hush-hush@", "shop"));
+    let said = refusal(1, "MONGODB_URI", &mongodb.url_of("reader:hush-hush@", "shop"));
     assert!(said.contains("MongoDB") && said.contains("password"), "{said}");
-    let said = refusal("MONGODB_URI", &mongodb.url_of("reader:hush@", "shop"));
+    let said = refusal(1, "MONGODB_URI", &mongodb.url_of("reader:hush@", "shop"));
     assert!(said.contains("indexes of 'requests'") && said.contains("readWrite"), "{said}");
 }
 
