@@ -19,8 +19,9 @@ use pixmill_engine::pipeline::accept::{Intake, accept};
 use pixmill_engine::port::records::{Outbox, Records};
 
 /// Names that the ecosystem uses, which must not reach a test's servers from outside.
-const ECOSYSTEM: [&str; 8] = [
+const ECOSYSTEM: [&str; 9] = [
     "REDIS_URL",
+    "NODE_EXTRA_CA_CERTS",
     "MONGODB_URI",
     "MONGO_URI",
     "MONGO_URL",

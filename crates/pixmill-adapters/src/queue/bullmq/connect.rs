@@ -124,7 +124,8 @@ fn nodes(url: &str) -> impl Iterator<Item = &str> {
 /// `config.invalid`: a cluster without a hash tag, whose keys would lie on many nodes.
 pub(super) fn options(settings: &Settings) -> Result<RedisConnectionOptions, Fault> {
     let mut options = RedisConnectionOptions::new();
-    if let Some(root) = &settings.root_certificates {
+    // With certificates the crate speaks TLS whatever the URL says.
+    if let (Some(root), true) = (&settings.root_certificates, speaks_tls(settings)) {
         options = options.tls_certs(TlsCerts {
             root_cert: Some(root.clone()),
             client_cert: None,
@@ -145,9 +146,13 @@ pub(super) fn options(settings: &Settings) -> Result<RedisConnectionOptions, Fau
     if let Some(info) = nodes(&settings.url).next().and_then(|url| url.into_connection_info().ok()) {
         options.username = info.redis_settings().username().map(str::to_owned);
         options.password = info.redis_settings().password().map(str::to_owned);
-        options.tls = settings.url.starts_with("rediss");
+        options.tls = speaks_tls(settings);
     }
     Ok(options)
+}
+
+fn speaks_tls(settings: &Settings) -> bool {
+    settings.url.trim_start().starts_with("rediss:")
 }
 
 fn has_hash_tag(text: &str) -> bool {
@@ -207,6 +212,14 @@ mod tests {
             let fault = Address::of(&settings(url, "bull")).unwrap_err();
             assert_eq!(fault.code, Code::ConfigInvalid, "{url}");
         }
+    }
+
+    #[test]
+    fn certificates_are_for_servers_that_speak_tls() {
+        let with_certificates =
+            |url| Settings { root_certificates: Some(b"PEM".into()), ..settings(url, "bull") };
+        assert!(options(&with_certificates("redis://h:6379")).unwrap().tls_certs.is_none());
+        assert!(options(&with_certificates("rediss://h:6379")).unwrap().tls_certs.is_some());
     }
 
     #[test]
