@@ -239,6 +239,8 @@ async fn on_the_stack(seed: u64) -> (Vec<String>, Blows) {
     stack.until_over(&orders).await;
     let (mut wrong, blows) = fleet.stop();
     wrong.extend(stack.wrong(&orders).await);
+    // What many rounds leave makes a server slow.
+    stack.database.drop().await.expect("MongoDB is there");
     (wrong, blows)
 }
 
