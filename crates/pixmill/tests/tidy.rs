@@ -306,7 +306,9 @@ fn modules_say_what_they_are_about() {
 fn unsafe_code_stays_where_it_is_allowed() {
     let mut broken = Vec::new();
     for source in sources("crates").iter().filter(|source| !source.path.ends_with("tests/tidy.rs")) {
-        if holds(&source.code, "unsafe") && !UNSAFE.contains(&source.path.as_str()) {
+        // A word of the Content-Security-Policy, too.
+        let code = source.code.replace("'unsafe-inline'", "");
+        if holds(&code, "unsafe") && !UNSAFE.contains(&source.path.as_str()) {
             broken.push(format!("{}: unsafe: allowed only in {UNSAFE:?}", source.path));
         }
     }

@@ -130,7 +130,10 @@ impl Args for RecipeSaid {
     fn augment_args(onto: Command) -> Command {
         let options = command();
         let ids = options.get_arguments().map(|option| option.get_id().clone());
-        let shown = |arg: Arg| arg.hide_default_value(true);
+        let shown = |arg: Arg| match arg.get_action().takes_values() {
+            true => arg.hide_default_value(true),
+            false => arg,
+        };
         ids.fold(RecipeFlags::augment_args(onto), |command, id| command.mut_arg(id, shown))
     }
 
