@@ -177,18 +177,20 @@ impl Dispatch {
         Ok(())
     }
 
-    /// What needs records and queue: tops up, takes, renews. Where one can't be reached, the others go on.
+    /// What needs records and queue: renews, tops up, takes, asks. Where one can't be reached, the others go on. Renewing
+    /// comes first, for topping up may take a while.
     async fn tend(&mut self, now: Timestamp) -> Result<(), Fault> {
+        if now >= self.renew_at && self.records_outage.may_try(now) {
+            let renewed = self.renew(now).await;
+            self.records_outage.tried(renewed, now)?;
+        }
         if self.feed_outage.may_try(now) {
             let fed = self.feed.top_up(now).await;
             self.feed_outage.tried(fed, now)?;
         }
         self.take();
         if self.records_outage.may_try(now) {
-            let asked = match self.renew(now).await {
-                Ok(()) => self.ask(now).await,
-                Err(fault) => Err(fault),
-            };
+            let asked = self.ask(now).await;
             self.records_outage.tried(asked, now)?;
         }
         Ok(())
@@ -218,12 +220,14 @@ impl Dispatch {
 
     /// How long nothing can start unless a task signals.
     fn pause(&self, now: Timestamp) -> Duration {
+        // What needs records wakes nobody while they are away.
+        let reachable = self.records_outage.may_try(now);
         let changes = [
             self.lanes.next_change(now),
             self.feed.next_due(now),
-            self.claim_at,
-            self.ask_at,
-            Some(self.renew_at),
+            self.claim_at.filter(|_| reachable),
+            self.ask_at.filter(|_| reachable),
+            reachable.then_some(self.renew_at),
             self.feed_outage.next_try(),
             self.records_outage.next_try(),
         ];
@@ -323,9 +327,6 @@ impl Dispatch {
     }
 
     async fn renew(&mut self, now: Timestamp) -> Result<(), Fault> {
-        if now < self.renew_at {
-            return Ok(());
-        }
         let held: Vec<_> = self.held.iter().map(|(image, token)| (image.clone(), *token)).collect();
         let lease = self.worker.settings.lease;
         self.worker.ports.records.renew(&held, now + lease).await?;
