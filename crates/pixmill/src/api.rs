@@ -19,6 +19,7 @@ mod router;
 mod upload;
 mod usage;
 mod view;
+mod words;
 
 mod problem;
 

@@ -130,7 +130,10 @@ impl From<Fault> for Stop {
 /// Runs the command that this process was asked for.
 pub(crate) fn run() -> ExitCode {
     #[cfg(feature = "failpoints")]
-    config::environment::kill_at().iter().for_each(|point| crate::failpoints::arm(point));
+    {
+        config::environment::kill_at().iter().for_each(|point| crate::failpoints::arm(point));
+        config::environment::webhook_wait().iter().for_each(|wait| crate::failpoints::wait(wait));
+    }
     let file = match config::file::text() {
         Ok(file) => file,
         Err(message) => return misused(&Misuse::Setting(message)),

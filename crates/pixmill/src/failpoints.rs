@@ -16,3 +16,11 @@ pub(crate) fn arm(text: &str) {
     })
     .expect("the failpoint can be set");
 }
+
+/// Sets how long is waited between tries to tell a webhook, in milliseconds.
+///
+/// # Panics
+/// When the text can't be what a failpoint gives back.
+pub(crate) fn wait(milliseconds: &str) {
+    fail::cfg("webhook_wait", &format!("return({milliseconds})")).expect("the failpoint can be set");
+}

@@ -2,6 +2,8 @@
 #![cfg(unix)]
 
 mod caller;
+#[path = "api/clients.rs"]
+mod clients;
 mod seeded;
 mod server;
 
@@ -303,7 +305,7 @@ fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
             caller.post("/v1/requests", &edge, form("file", good, &[]).1.replace("--edge--", "")),
         ),
         (400, "body.malformed", caller.post("/v1/requests", &json, "{")),
-        (400, "body.malformed", caller.post("/v1/requests", &json, r#"{"images": [3]}"#)),
+        (422, "body.malformed", caller.post("/v1/requests", &json, r#"{"images": [3]}"#)),
         (422, "recipe.invalid", caller.post("/v1/requests?quality=0", &csv, good)),
         (
             422,
@@ -322,8 +324,10 @@ fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
         (405, "route.method", caller.delete("/v1/usage")),
         (400, "query.invalid", caller.get("/v1/requests?limit=0", &[])),
         (400, "query.invalid", caller.get("/v1/requests?status=receiving", &[])),
-        (400, "query.invalid", caller.get("/v1/requests?cursor=none", &[])),
+        (422, "query.invalid", caller.get("/v1/requests?cursor=none", &[])),
         (400, "query.invalid", caller.get("/v1/usage?from=yesterday", &[])),
+        (400, "query.invalid", caller.get("/v1/usage?until=", &[])),
+        (422, "recipe.invalid", caller.post("/v1/requests?quality=", &csv, good)),
         (401, "auth.missing", caller.get("/v1/usage", &[("sec-fetch-site", "cross-site")])),
         (401, "auth.missing", caller.get("/v1/usage", &[("origin", "https://evil.example")])),
     ] {

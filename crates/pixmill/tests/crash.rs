@@ -1,7 +1,10 @@
 //! The crash loop: `kill -9` at seeded points of a run, again and again, then a run to its end, then the checker over
 //! origin log, outputs and records. `PIXMILL_TEST_SEEDS` says how many seeds are played (10).
 
+#[path = "crash/api.rs"]
+mod api;
 mod seeded;
+mod server;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

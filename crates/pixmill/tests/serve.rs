@@ -101,6 +101,26 @@ async fn a_receiver_that_is_down_gets_the_same_event_again() {
     assert_eq!(statuses, [Ok(200), Ok(503)], "each try is written down");
 }
 
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_is_down_for_three_tries_takes_one_event() {
+    let server = Server::new();
+    let sink = Sink::start(|call| Reply::from(if call < 3 { 503 } else { 200 })).expect("a sink");
+    let mut command = server.command(&["--webhook-url", &sink.url("/all")]);
+    let process = Process::start(command.env("PIXMILL_TEST_WEBHOOK_WAIT_MS", "100"));
+    let request = server.accept("Name,Image Urls\n", None).await;
+    server.wait_until_told(&request).await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), Some(0));
+    let heard = sink.heard();
+    assert_eq!(heard.iter().map(|heard| heard.status).collect::<Vec<_>>(), [503, 503, 503, 200]);
+    let event = server.records.completions(&request).await.unwrap().remove(0);
+    assert!(heard.iter().all(|heard| heard.header("webhook-id") == event.id), "one event: {heard:#?}");
+    verify_in_node(&heard[3], &server.secret()).await;
+    let tries = server.outbox.deliveries(Some(&request), None, 10).await.unwrap();
+    assert_eq!(tries.len(), 4, "each try is written down");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_cannot_point_a_webhook_into_a_private_network() {
     let server = Server::new();

@@ -140,12 +140,16 @@ async fn write(
             Said::Header(header) => {
                 if let Some((tenant, catalogue)) = beginning.take() {
                     records.begin(NewRequest { id: id.clone(), tenant, header, catalogue }, now).await?;
+                    fail::fail_point!("after_begin");
                 }
             }
             Said::Rows(rows) => records.append(&id, rows, now).await?,
             Said::End(end) => {
                 let end = IntakeEnd { options: options.await?, ..end };
-                return Ok(records.open(&id, end, clock.now()).await?);
+                fail::fail_point!("before_open");
+                records.open(&id, end, clock.now()).await?;
+                fail::fail_point!("after_open");
+                return Ok(());
             }
             Said::Refused(refusal) => return Err(NotAccepted::Refused(refusal)),
             Said::Fault(fault) => return Err(NotAccepted::Fault(fault)),

@@ -97,7 +97,9 @@ impl Webhook {
 
     /// Makes one try and writes down what came of it. What can't be written is tried anew once the lease has run out.
     async fn tell(&self, telling: Telling) {
+        fail::fail_point!("before_tell");
         let delivery = self.delivery(&telling).await;
+        fail::fail_point!("after_tell");
         let next = match &delivery {
             Some(delivery) => after(&delivery.answer, telling.tries, self.clock.now()),
             None => Next::Nothing,
@@ -108,6 +110,7 @@ impl Webhook {
         if let Err(fault) = self.outbox.settle_event(&telling, delivery, next).await {
             tracing::warn!(%fault, event = telling.event.id, "a delivery can't be written down: it will be made again");
         }
+        fail::fail_point!("after_telling");
     }
 
     /// One try; `None` when there is nobody to tell.
@@ -171,10 +174,20 @@ fn after(answer: &Result<Answer, Failure>, tries: u32, now: Timestamp) -> Next {
         Ok(answer) => answer.is_success() || answer.is_farewell(),
         Err(failure) => failure.code == Code::WebhookAddress,
     };
-    match WAITS.get(tries as usize) {
+    match wait(tries) {
         Some(wait) if !over => Next::Again(now + wait.mul_f64(1.0 + JITTER * fastrand::f64())),
         _ => Next::Nothing,
     }
+}
+
+/// How long is waited after so many tries in vain and this one; `None` when it was the last. Crash tests can't wait for
+/// hours: they say how many milliseconds.
+fn wait(tries: u32) -> Option<Duration> {
+    let wait = WAITS.get(tries as usize).copied()?;
+    fail::fail_point!("webhook_wait", |said| said
+        .and_then(|text| text.parse().ok())
+        .map(Duration::from_millis));
+    Some(wait)
 }
 
 /// By how much a wait may be longer, so that events that failed together do not come back together.

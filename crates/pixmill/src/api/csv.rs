@@ -19,7 +19,7 @@ const CSV: &str = "text/csv; charset=utf-8";
 
 /// The original rows with what became of their images
 #[utoipa::path(
-    get, path = "/v1/requests/{id}/results.csv", tag = "requests", params(("id" = String, Path)),
+    get, operation_id = "showResults", path = "/v1/requests/{id}/results.csv", tag = "requests", params(("id" = String, Path)),
     responses((status = 200, body = String, content_type = "text/csv"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn results(
@@ -37,7 +37,7 @@ pub(super) async fn results(
 
 /// A line for each failed image, to be corrected and sent to retry
 #[utoipa::path(
-    get, path = "/v1/requests/{id}/failed.csv", tag = "requests", params(("id" = String, Path)),
+    get, operation_id = "showFailed", path = "/v1/requests/{id}/failed.csv", tag = "requests", params(("id" = String, Path)),
     responses((status = 200, body = String, content_type = "text/csv"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn failed(

@@ -77,7 +77,7 @@ fn without_query(url: &str) -> String {
 
 /// List tries to tell webhooks, latest first
 #[utoipa::path(
-    get, path = "/v1/webhooks/deliveries", tag = "webhooks",
+    get, operation_id = "listDeliveries", path = "/v1/webhooks/deliveries", tag = "webhooks",
     params(
         ("requestId" = Option<String>, Query, description = "Those about this request"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
@@ -91,11 +91,11 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let limit = query.limit()?;
-    let request = match query.get("requestId") {
+    let request = match query.get("requestId").filter(|id| !id.is_empty()) {
         Some(id) => Some(api.standing(&caller, id).await?.request.id),
         None => None,
     };
-    let (request, cursor) = (request.as_ref(), query.get("cursor"));
+    let (request, cursor) = (request.as_ref(), query.get("cursor").filter(|cursor| !cursor.is_empty()));
     let found = api.on.ledger.deliveries_of(&caller.tenant, request, cursor, limit + 1).await?;
     let page =
         Page::of(found, limit, |delivery| delivery.id.clone(), |delivery| DeliveryBody::from(delivery));
@@ -106,7 +106,7 @@ pub(super) async fn list(
 ///
 /// It is due at once, under the same `webhook-id`, with all its tries before it.
 #[utoipa::path(
-    post, path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "webhooks", params(("id" = String, Path)),
+    post, operation_id = "redeliver", path = "/v1/webhooks/deliveries/{id}/redeliver", tag = "webhooks", params(("id" = String, Path)),
     responses((status = 202, body = DeliveryBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn redeliver(

@@ -21,6 +21,7 @@ use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::RequestView;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Api;
 use super::access::Caller;
@@ -47,9 +48,9 @@ const ROUND: char = '~';
 /// its rows' errors). With `Last-Event-ID` it goes on after that event. After `completed`, and when a request was
 /// cancelled, the stream ends, and a watcher that comes back is told by 204 to stay away.
 #[utoipa::path(
-    get, path = "/v1/requests/{id}/events", tag = "requests",
-    params(("id" = String, Path), ("Last-Event-ID" = Option<String>, Header, description = "Also as the parameter lastEventId")),
-    responses((status = 200, body = String, content_type = "text/event-stream"), (status = 204, description = "All has been told"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
+    get, operation_id = "watchRequest", path = "/v1/requests/{id}/events", tag = "requests",
+    params(("id" = String, Path), ("Last-Event-ID" = Option<String>, Header, pattern = "^([0-9]{1,18}:(~[0-9]{0,9}|[0-9a-f-]{1,36}))?$", description = "Also as the parameter lastEventId")),
+    responses((status = 200, body = EventBody, content_type = "text/event-stream"), (status = 204, description = "All has been told"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn watch(
     State(api): State<Arc<Api>>,
@@ -77,6 +78,19 @@ pub(super) async fn watch(
     // Proxies of the nginx kind would hold events back.
     response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// An event.
+#[derive(ToSchema)]
+#[schema(as = Event)]
+#[allow(dead_code, reason = "says in the API's description what is written below")]
+pub(super) struct EventBody {
+    /// progress, image or completed; none where only the place is told.
+    event: Option<String>,
+    /// Where to go on after it.
+    id: Option<String>,
+    /// The request or the image, as JSON.
+    data: Option<String>,
 }
 
 /// Where a watcher is: after a moment, and at the end of a round where that was told.

@@ -35,7 +35,7 @@ struct Backend {
 }
 
 /// Whether the process lives
-#[utoipa::path(get, path = "/healthz", tag = "operation", responses((status = 200, body = Health)))]
+#[utoipa::path(get, operation_id = "isAlive", path = "/healthz", tag = "operation", responses((status = 200, body = Health)))]
 pub(super) async fn alive() -> Response {
     json(StatusCode::OK, &Health { status: "ok", backends: Vec::new() })
 }
@@ -43,7 +43,7 @@ pub(super) async fn alive() -> Response {
 /// Whether it can do what it is for
 ///
 /// Asks each backend. Not ready while it stops.
-#[utoipa::path(get, path = "/readyz", tag = "operation", responses((status = 200, body = Health), (status = 503, body = Health)))]
+#[utoipa::path(get, operation_id = "isReady", path = "/readyz", tag = "operation", responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     let on = &api.on;
     // Giving free what nobody holds needs the records to be writable, and writes nothing.

@@ -15,13 +15,14 @@ use super::answer::json;
 use super::problem::{Problem, ProblemBody};
 use super::query::{Id, Query};
 use super::view::{ImageBody, Page};
+use super::words::ImageWord;
 
 /// List images of a request, in the order of the catalogue
 #[utoipa::path(
-    get, path = "/v1/requests/{id}/images", tag = "requests",
+    get, operation_id = "listImages", path = "/v1/requests/{id}/images", tag = "requests",
     params(
         ("id" = String, Path),
-        ("status" = Option<String>, Query, description = "pending, processing, completed, failed or cancelled"),
+        ("status" = inline(Option<ImageWord>), Query, description = "Those that stand so"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000),
     ),

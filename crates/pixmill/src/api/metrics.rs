@@ -118,7 +118,7 @@ fn method_name(method: &Method) -> &str {
 }
 
 /// Figures for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
+#[utoipa::path(get, operation_id = "showMetrics", path = "/metrics", tag = "operation", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
 pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
     let (requests, images) = api.on.ledger.census().await?;
     let text = api.metrics.text(&api.on.queue_name, &requests, images);

@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -26,7 +28,7 @@ use super::{csv, deliveries, events, health, images, metrics, outputs, requests,
     ),
     components(schemas(ProblemBody)),
     security(("key" = []), ()),
-    modifiers(&Keys),
+    modifiers(&Keys, &Fields, &Aliases),
 )]
 struct Description;
 
@@ -42,6 +44,47 @@ impl Modify for Keys {
             .build();
         let components = description.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Names of a form's fields are sent in a header, which holds no control signs.
+struct Fields;
+
+impl Modify for Fields {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let schemas = &mut description.components.get_or_insert_default().schemas;
+        if let Some(RefOr::T(Schema::Object(form))) = schemas.get_mut("Form") {
+            let names = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[ -~]+$"));
+            form.property_names = Some(Box::new(Schema::Object(names.build())));
+        }
+    }
+}
+
+/// Where clients of Node stacks find what is described elsewhere too.
+struct Aliases;
+
+const ALIASES: [(&str, &str); 5] = [
+    ("/upload", "/api/upload"),
+    ("/status/{id}", "/api/status/{id}"),
+    ("/api/csv/{id}", RESULTS),
+    ("/api/download/{id}", RESULTS),
+    ("/download/{id}", RESULTS),
+];
+const RESULTS: &str = "/v1/requests/{id}/results.csv";
+
+impl Modify for Aliases {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let paths = &mut description.paths.paths;
+        for (alias, path) in ALIASES {
+            let mut item = paths[path].clone();
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                // Names of operations differ, for programs that are made from them.
+                let name = operation.operation_id.take().unwrap_or_default();
+                operation.operation_id = Some(name + &alias.replace(['/', '{', '}'], "_"));
+                operation.tags = Some(vec!["for clients of Node stacks".to_owned()]);
+            }
+            paths.insert(alias.to_owned(), item);
+        }
     }
 }
 

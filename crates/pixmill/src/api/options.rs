@@ -24,15 +24,14 @@ pub(super) fn is_option(name: &str) -> bool {
 /// # Errors
 /// Each option that holds something wrong.
 pub(super) fn read(pairs: &[(String, String)], usual: Recipe) -> Result<Options, Problem> {
-    let pairs: Vec<_> = pairs.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
     let mut errors = Vec::new();
-    let recipe = recipe::amended(usual, &pairs).unwrap_or_else(|wrong| {
+    let recipe = recipe::amended(usual, pairs).unwrap_or_else(|wrong| {
         let wrong = wrong.into_iter();
         errors.extend(wrong.map(|(name, message)| FieldError::of_field(Code::RecipeInvalid, name, message)));
         usual
     });
     let recipe_is_wrong = !errors.is_empty();
-    let webhook = match webhook(&pairs) {
+    let webhook = match webhook(pairs) {
         Ok(webhook) => webhook,
         Err((name, message)) => {
             errors.push(FieldError::of_field(Code::WebhookAddress, name, message));
@@ -80,7 +79,8 @@ mod tests {
             let options = read(&pairs(&[(name, "https://shop.example/hook?a=b")]), usual).unwrap();
             assert_eq!(options.webhook.as_deref(), Some("https://shop.example/hook?a=b"));
         }
-        assert_eq!(read(&pairs(&[("webhookUrl", ""), ("quality", "")]), usual).unwrap().recipe, usual);
+        let empty = read(&pairs(&[("webhookUrl", ""), ("quality", "")]), usual).unwrap_err();
+        assert_eq!(empty.fields(), ["quality", "webhookUrl"]);
     }
 
     #[test]

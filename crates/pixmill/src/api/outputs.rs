@@ -27,7 +27,7 @@ const CACHE: &str = "public, max-age=300";
 
 /// A stored picture
 #[utoipa::path(
-    get, path = "/processed_images/{path}", tag = "outputs", params(("path" = String, Path)),
+    get, operation_id = "showOutput", path = "/processed_images/{path}", tag = "outputs", params(("path" = String, Path)),
     responses((status = 200, content_type = "image/jpeg", body = Vec<u8>), (status = 206), (status = 304), (status = 404), (status = 416))
 )]
 pub(super) async fn show(

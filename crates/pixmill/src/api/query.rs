@@ -18,10 +18,9 @@ const LARGEST_PAGE: usize = 1_000;
 pub(super) struct Query(pub(super) Vec<(String, String)>);
 
 impl Query {
-    /// The value of a parameter, the last one where it is given twice. An empty one counts as not given.
+    /// The value of a parameter, the last one where it is given twice.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
-        found.filter(|value| !value.is_empty())
+        self.0.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// How many entries a page is to have.
@@ -103,7 +102,7 @@ mod tests {
     fn limits_have_bounds() {
         assert_eq!(query("").limit().unwrap(), PAGE);
         assert_eq!(query("limit=7&limit=9").limit().unwrap(), 9);
-        for wrong in ["limit=0", "limit=1001", "limit=x", "limit=-1"] {
+        for wrong in ["limit=0", "limit=1001", "limit=x", "limit=-1", "limit="] {
             assert!(query(wrong).limit().is_err(), "{wrong}");
         }
     }
@@ -113,6 +112,7 @@ mod tests {
         let problem = query("at=yesterday").time("at").unwrap_err();
         assert!(problem.to_string().contains("2026-01-31"), "{problem}");
         assert!(query("at=2026-01-31T00:00:00Z").time("at").unwrap().is_some());
+        assert!(query("at=").time("at").is_err());
         assert!(query("all=maybe").flag("all").is_err());
     }
 }

@@ -22,6 +22,7 @@ use super::problem::{FieldError, Problem, ProblemBody};
 use super::query::{Id, Query};
 use super::upload::{self, Body};
 use super::view::{NodeBody, Page, RequestBody};
+use super::words::{FormatWord, REQUEST_STATUSES, RequestWord};
 
 /// Most bytes of corrections.
 const MOST_CORRECTION_BYTES: u64 = 32 << 20;
@@ -39,11 +40,11 @@ type OfApi = State<Arc<Api>>;
 /// As `multipart/form-data` with the file in `file` (or `csv`, `csvFile`, `csv_file`) and options as fields, as a
 /// `text/csv` body with options in the query, or as JSON with `images` or `products`. Answered once all of it is durable.
 #[utoipa::path(
-    post, path = "/v1/requests", tag = "requests",
+    post, operation_id = "createRequest", path = "/v1/requests", tag = "requests",
     params(
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body make one request, for a day"),
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "The same key and body make one request, for a day"),
         ("quality" = Option<u8>, Query, minimum = 1, maximum = 100, description = "Of the outputs; like every option it may also be a field of the form, or of the JSON"),
-        ("format" = Option<String>, Query, description = "jpeg, webp, png or keep"),
+        ("format" = inline(Option<FormatWord>), Query, description = "Of the outputs"),
         ("max_width" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this width; never enlarges"),
         ("max_height" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this height; never enlarges"),
         ("webhookUrl" = Option<String>, Query, description = "Told when the request is completed"),
@@ -52,7 +53,7 @@ type OfApi = State<Arc<Api>>;
     request_body(
         content(
             (upload::Form = "multipart/form-data"),
-            (String = "text/csv"),
+            (String = "text/csv", example = "Product Name,Input Image Urls\nCap,https://shop.example/cap.jpg\n"),
             (upload::Listing = "application/json"),
         ),
     ),
@@ -76,7 +77,7 @@ pub(super) async fn create(
 
 /// Hand a catalogue in, as clients of Node stacks do
 #[utoipa::path(
-    post, path = "/api/upload", tag = "for clients of Node stacks",
+    post, operation_id = "createRequestAsNode", path = "/api/upload", tag = "for clients of Node stacks",
     request_body(content((upload::Form = "multipart/form-data"))),
     responses((status = 200, body = NodeBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
@@ -111,7 +112,7 @@ async fn whole(api: &Api, standing: &RequestView) -> Result<RequestBody, Problem
 
 /// Show a request
 #[utoipa::path(
-    get, path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path)),
+    get, operation_id = "showRequest", path = "/v1/requests/{id}", tag = "requests", params(("id" = String, Path)),
     responses((status = 200, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn show(
@@ -125,7 +126,7 @@ pub(super) async fn show(
 
 /// Show a request, as clients of Node stacks know it
 #[utoipa::path(
-    get, path = "/api/status/{id}", tag = "for clients of Node stacks", params(("id" = String, Path)),
+    get, operation_id = "showRequestAsNode", path = "/api/status/{id}", tag = "for clients of Node stacks", params(("id" = String, Path)),
     responses((status = 200, body = NodeBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn show_as_node(
@@ -139,9 +140,9 @@ pub(super) async fn show_as_node(
 
 /// List requests, latest first
 #[utoipa::path(
-    get, path = "/v1/requests", tag = "requests",
+    get, operation_id = "listRequests", path = "/v1/requests", tag = "requests",
     params(
-        ("status" = Option<String>, Query, description = "pending, processing, completed or cancelled"),
+        ("status" = inline(Option<RequestWord>), Query, description = "Those that stand so"),
         ("cursor" = Option<String>, Query, description = "next_cursor of the page before"),
         ("limit" = Option<u16>, Query, minimum = 1, maximum = 1000),
     ),
@@ -153,15 +154,17 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let limit = query.limit()?;
-    // The first is that of an intake, which nobody sees.
-    let status = query.one_of("status", &RequestStatus::ALL[1..], RequestStatus::as_str)?;
-    let before = match query.get("cursor") {
+    let status = query.one_of("status", REQUEST_STATUSES, RequestStatus::as_str)?;
+    let before = match query.get("cursor").filter(|cursor| !cursor.is_empty()) {
         None => None,
         Some(cursor) => {
             let known = api.standing(&caller, cursor).await;
             Some(
                 known
-                    .map_err(|_| Problem::parameter("cursor", "it is not from a list of these requests"))?
+                    .map_err(|_| {
+                        let unknown = Problem::parameter("cursor", "it is not from a list of these requests");
+                        unknown.with_status(StatusCode::UNPROCESSABLE_ENTITY)
+                    })?
                     .request
                     .id,
             )
@@ -177,7 +180,7 @@ pub(super) async fn list(
 ///
 /// What ended before stands. A request that is cancelled already stays so.
 #[utoipa::path(
-    post, path = "/v1/requests/{id}/cancel", tag = "requests", params(("id" = String, Path)),
+    post, operation_id = "cancelRequest", path = "/v1/requests/{id}/cancel", tag = "requests", params(("id" = String, Path)),
     responses((status = 200, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn cancel(
@@ -198,7 +201,7 @@ pub(super) async fn cancel(
 ///
 /// Without a body all of them. With the lines of `failed.csv`, their addresses corrected, those alone.
 #[utoipa::path(
-    post, path = "/v1/requests/{id}/retry", tag = "requests", params(("id" = String, Path)),
+    post, operation_id = "retryRequest", path = "/v1/requests/{id}/retry", tag = "requests", params(("id" = String, Path)),
     request_body(content((String = "text/csv"))),
     responses((status = 202, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
@@ -251,7 +254,7 @@ fn wrong_lines(lines: &[RowError]) -> Problem {
 
 /// Delete a request that has ended
 #[utoipa::path(
-    delete, path = "/v1/requests/{id}", tag = "requests",
+    delete, operation_id = "deleteRequest", path = "/v1/requests/{id}", tag = "requests",
     params(("id" = String, Path), ("outputs" = Option<bool>, Query, description = "Remove outputs that lie elsewhere too; those on the server's own disk always go")),
     responses((status = 204), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]

@@ -43,7 +43,7 @@ pub(super) struct UsageBody {
 
 /// What was done
 #[utoipa::path(
-    get, path = "/v1/usage", tag = "usage",
+    get, operation_id = "showUsage", path = "/v1/usage", tag = "usage",
     params(
         ("from" = Option<String>, Query, format = DateTime, description = "Requests created from this time on (RFC 3339)"),
         ("until" = Option<String>, Query, format = DateTime, description = "Requests created before this time; now"),

@@ -5,7 +5,9 @@ use pixmill_engine::model::row::RowError;
 use pixmill_engine::port::records::RequestView;
 use pixmill_engine::results::link;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
+
+use super::words::{ImageWord, RequestWord};
 
 /// A request and how far it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,7 +21,8 @@ pub(super) struct RequestBody {
     /// The same.
     #[serde(rename = "request_id")]
     request_id_in_snake_case: String,
-    /// pending, processing, completed or cancelled.
+    /// How it stands.
+    #[schema(schema_with = RequestWord::schema)]
     status: &'static str,
     /// Raised by each retry, from 1.
     round: u32,
@@ -173,7 +176,8 @@ pub(super) struct ImageBody {
     input_url: String,
     /// Where its output is.
     output_url: Option<String>,
-    /// pending, processing, completed, failed or cancelled.
+    /// How it stands.
+    #[schema(schema_with = ImageWord::schema)]
     status: &'static str,
     /// Why it failed, from the one list.
     code: Option<&'static str>,

@@ -49,6 +49,12 @@ pub(crate) fn kill_at() -> Option<String> {
     std::env::var("PIXMILL_TEST_KILL_AT").ok()
 }
 
+/// How long a server waits between tries to tell a webhook, in a crash test that can't wait for hours, milliseconds.
+#[cfg(feature = "failpoints")]
+pub(crate) fn webhook_wait() -> Option<String> {
+    std::env::var("PIXMILL_TEST_WEBHOOK_WAIT_MS").ok()
+}
+
 /// What `RUST_LOG` says of which talk is wanted.
 pub(crate) fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty())

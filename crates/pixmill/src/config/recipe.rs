@@ -45,6 +45,9 @@ pub(crate) struct RecipeFlags {
     keep_metadata: KeepMetadata,
 }
 
+/// Formats of outputs, by name.
+pub(crate) const FORMATS: [&str; 4] = ["jpeg", "webp", "png", "keep"];
+
 /// The longest side that a JPEG can have, pixels (ITU-T T.81 B.2.2).
 const LONGEST_SIDE: u64 = 65_535;
 
@@ -166,7 +169,7 @@ fn score(text: &str) -> Result<Score, String> {
 }
 
 fn formats() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(["jpeg", "webp", "png", "keep"]).map(|name| match name.as_str() {
+    PossibleValuesParser::new(FORMATS).map(|name| match name.as_str() {
         "webp" => Format::Webp,
         "png" => Format::Png,
         "keep" => Format::Keep,

@@ -5,10 +5,11 @@ use multer::{Field, Multipart};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
 use tokio::sync::oneshot;
-use utoipa::ToSchema;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::super::options;
 use super::super::problem::Problem;
+use super::super::words::FormatWord;
 use super::body::{self, Body};
 use super::{NAMELESS, Upload};
 
@@ -29,7 +30,8 @@ pub(in crate::api) struct Form {
     /// Told when the request is completed.
     #[schema(rename = "webhookUrl")]
     webhook_url: Option<String>,
-    /// jpeg, webp, png or keep.
+    /// Of the outputs.
+    #[schema(schema_with = FormatWord::schema)]
     format: Option<String>,
     /// 1 to 100.
     #[schema(minimum = 1, maximum = 100)]
@@ -81,7 +83,7 @@ fn is_file(field: &Field<'_>) -> bool {
     field.name().is_some_and(|name| FILE.contains(&name)) || field.file_name().is_some()
 }
 
-/// Reads a field that may be an option; others are passed over.
+/// Reads a field that may be an option; others are passed over, and so are those that were left empty.
 async fn read_option(mut field: Field<'_>, pairs: &mut Vec<(String, String)>) -> Result<(), Problem> {
     let Some(name) = field.name().filter(|name| options::is_option(name)).map(str::to_owned) else {
         return Ok(());
@@ -99,7 +101,10 @@ async fn read_option(mut field: Field<'_>, pairs: &mut Vec<(String, String)>) ->
     if pairs.len() >= OPTIONS {
         return Err(Problem::new(Code::BodyTooLarge, format!("a form may hold {OPTIONS} options")));
     }
-    pairs.push((name, String::from_utf8_lossy(&value).trim().to_owned()));
+    let value = String::from_utf8_lossy(&value).trim().to_owned();
+    if !value.is_empty() {
+        pairs.push((name, value));
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Images listed in JSON, as a catalogue.
 
+use http::StatusCode;
 use pixmill_engine::code::Code;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -15,25 +16,49 @@ const FAULTS: usize = 1_000;
 
 /// Images to be taken in: `images` or `products`, and options.
 #[derive(ToSchema)]
+#[serde(untagged)]
 #[allow(dead_code, reason = "says in the API's description what the reader below takes")]
-pub(in crate::api) struct Listing {
-    /// Images, each a product of its own: addresses, or objects with `url` and `name`.
-    #[schema(value_type = Option<Vec<String>>)]
-    images: Option<Vec<Value>>,
+pub(in crate::api) enum Listing {
+    /// Images, each a product of its own.
+    #[schema(example = json!({"images": ["https://shop.example/cap.jpg"]}))]
+    Images {
+        /// What to fetch.
+        images: Vec<Image>,
+        /// What to do to each image: `format`, `quality`, `maxWidth`, …
+        #[schema(value_type = Option<Object>)]
+        recipe: Option<Map<String, Value>>,
+        /// Told when the request is completed.
+        #[serde(rename = "webhookUrl")]
+        webhook_url: Option<String>,
+    },
     /// Products.
-    products: Option<Vec<Product>>,
-    /// What to do to each image: `format`, `quality`, `maxWidth`, …
-    #[schema(value_type = Option<Object>)]
-    recipe: Option<Map<String, Value>>,
-    /// Told when the request is completed.
-    #[schema(rename = "webhookUrl")]
-    webhook_url: Option<String>,
+    #[schema(example = json!({"products": [{"name": "Cap", "images": ["https://shop.example/cap.jpg"]}]}))]
+    Products {
+        /// What has images.
+        products: Vec<Product>,
+        /// What to do to each image: `format`, `quality`, `maxWidth`, …
+        #[schema(value_type = Option<Object>)]
+        recipe: Option<Map<String, Value>>,
+        /// Told when the request is completed.
+        #[serde(rename = "webhookUrl")]
+        webhook_url: Option<String>,
+    },
+}
+
+/// An image: its address, or that and its product's name.
+#[derive(ToSchema)]
+#[serde(untagged)]
+#[schema(as = ListedImage)]
+#[allow(dead_code, reason = "see Listing")]
+pub(in crate::api) enum Image {
+    Address(String),
+    Named { url: String, name: Option<String> },
 }
 
 /// A product with its images.
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "see Listing")]
-struct Product {
+pub(in crate::api) struct Product {
     name: Option<String>,
     images: Vec<String>,
 }
@@ -77,7 +102,8 @@ pub(super) fn read(text: &[u8]) -> Result<Read, Problem> {
     let options = options(body, &mut rows.errors);
     if !rows.errors.is_empty() {
         let detail = "the list holds entries that can't be used";
-        return Err(Problem::new(Code::BodyMalformed, detail).because(rows.errors));
+        let problem = Problem::new(Code::BodyMalformed, detail).with_status(StatusCode::UNPROCESSABLE_ENTITY);
+        return Err(problem.because(rows.errors));
     }
     let catalogue =
         rows.writer.into_inner().map_err(|_| Problem::new(Code::BodyMalformed, "the list can't be read"))?;
@@ -103,13 +129,13 @@ impl Rows {
 
     fn image(&mut self, at: usize, image: &Value) {
         let (url, name) = match image {
-            Value::String(url) => (Some(url.as_str()), ""),
-            Value::Object(image) => (text(image, "url"), text(image, "name").unwrap_or_default()),
-            _ => (None, ""),
+            Value::String(url) => (Some(url.as_str()), Some("")),
+            Value::Object(image) => (image.get("url").and_then(Value::as_str), name(image)),
+            _ => (None, None),
         };
-        match url.filter(|url| !url.trim().is_empty()) {
-            Some(url) => self.write(name, &cell(url)),
-            None => self.wrong(
+        match (url.filter(|url| !url.trim().is_empty()), name) {
+            (Some(url), Some(name)) => self.write(name, &cell(url)),
+            _ => self.wrong(
                 format!("images[{at}]"),
                 "allowed are an address, and an object with 'url' and 'name'",
             ),
@@ -127,12 +153,19 @@ impl Rows {
         if urls.len() < images.len() || urls.iter().any(String::is_empty) {
             return self.wrong(format!("products[{at}].images"), "allowed are addresses alone");
         }
-        self.write(text(product, "name").unwrap_or_default(), &urls.join("\n"));
+        match name(product) {
+            Some(name) => self.write(name, &urls.join("\n")),
+            None => self.wrong(format!("products[{at}].name"), "allowed is text"),
+        }
     }
 }
 
-fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    object.get(name).and_then(Value::as_str)
+/// The name of a product, which may have none; `None` for what is no text.
+fn name(product: &Map<String, Value>) -> Option<&str> {
+    match product.get("name") {
+        None | Some(Value::Null) => Some(""),
+        Some(name) => name.as_str(),
+    }
 }
 
 /// An address so that a cell of many parts it from others only where it ends: what may part is written otherwise.
@@ -155,6 +188,7 @@ fn options(body: Map<String, Value>, errors: &mut Vec<FieldError>) -> Vec<(Strin
     let mut options = Vec::new();
     for (name, value) in body {
         match value {
+            Value::Null if name == "recipe" => {}
             Value::Object(recipe) if name == "recipe" => {
                 recipe.into_iter().for_each(|(name, value)| option(name, &value, &mut options, errors));
             }
@@ -176,7 +210,9 @@ fn option(name: String, value: &Value, options: &mut Vec<(String, String)>, erro
     if !is_option(&name) {
         return errors.push(FieldError::of_field(Code::BodyMalformed, name, "there is no such option"));
     }
-    options.push((name, text));
+    if !text.is_empty() {
+        options.push((name, text));
+    }
 }
 
 #[cfg(test)]
@@ -209,12 +245,7 @@ mod tests {
         let mut options = read(text.as_bytes()).unwrap().options;
         options.sort();
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let expected = [
-            pair("maxWidth", ""),
-            pair("progressive", "true"),
-            pair("quality", "40"),
-            pair("webhookUrl", "https://h/"),
-        ];
+        let expected = [pair("progressive", "true"), pair("quality", "40"), pair("webhookUrl", "https://h/")];
         assert_eq!(options, expected);
     }
 
@@ -223,6 +254,8 @@ mod tests {
         for (text, field) in [
             (r#"{"images": [1]}"#, "images[0]"),
             (r#"{"images": [{"name": "x"}]}"#, "images[0]"),
+            (r#"{"images": [{"url": "http://h/1", "name": 1}]}"#, "images[0]"),
+            (r#"{"products": [{"images": [], "name": []}]}"#, "products[0].name"),
             (r#"{"products": [{"images": [" "]}]}"#, "products[0].images"),
             (r#"{"products": [{}]}"#, "products[0].images"),
             (r#"{"images": [], "qualty": 3}"#, "qualty"),

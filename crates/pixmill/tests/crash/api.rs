@@ -1,0 +1,222 @@
+//! The same for a server: an upload under an Idempotency-Key, its images and its webhook, while the server is killed at
+//! seeded points. A client that sends again until it is told has one request in the end.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Cursor, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use pixmill_engine::model::id::RequestId;
+use pixmill_testkit::checker::check_request;
+use pixmill_testkit::origin::{Origin, Settings};
+use pixmill_testkit::sink::{Reply, Sink};
+use serde_json::Value;
+use ureq::{Agent, SendBody};
+
+use crate::seeded::{self, Random, pictures, seeds};
+use crate::server::{Process, Server};
+
+/// Where the server kills itself: in upload, work, completion and delivery.
+const POINTS: [&str; 12] = [
+    "after_begin",
+    "before_open",
+    "after_open",
+    "after_claim_commit",
+    "after_save",
+    "before_settle_commit",
+    "after_settle_commit",
+    "before_completion",
+    "after_settle",
+    "before_tell",
+    "after_tell",
+    "after_telling",
+];
+
+/// Kills in a row before the server that is left alone.
+const KILLS: u64 = 4;
+
+/// Rows of the catalogue.
+const ROWS: usize = 6;
+
+/// How long a server may take to meet its point.
+const MEETING: Duration = Duration::from_millis(1_000);
+
+/// Longer than anything here takes on a busy machine.
+const LONG: Duration = Duration::from_secs(120);
+
+/// Seeds that are played at a time: much of what they do is wait.
+const AT_A_TIME: u64 = 3;
+
+struct Round {
+    server: Server,
+    sink: Sink,
+    catalogue: String,
+    agent: Agent,
+    /// What the client was told.
+    told: Option<String>,
+}
+
+/// A body that is cut off by the server's death when so many bytes of it were sent.
+struct Cut<'a> {
+    body: Cursor<&'a [u8]>,
+    at: u64,
+    process: &'a Process,
+}
+
+impl Read for Cut<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        if self.body.position() >= self.at {
+            self.process.signal("KILL");
+            return Err(std::io::ErrorKind::ConnectionReset.into());
+        }
+        let left = (self.at - self.body.position()).min(buffer.len() as u64) as usize;
+        self.body.read(&mut buffer[..left])
+    }
+}
+
+impl Round {
+    /// Starts a server; its address, unless it died before it listened.
+    fn start(&self, kill_at: &str) -> (Process, Option<String>) {
+        let mut command = self.server.command(&["--attempts", "1000"]);
+        command.env("PIXMILL_TEST_LEASE_MS", "1000").env("PIXMILL_TEST_WEBHOOK_WAIT_MS", "50");
+        let mut process = Process::start(command.env("PIXMILL_TEST_KILL_AT", kill_at).stderr(Stdio::piped()));
+        let mut lines = BufReader::new(process.0.stderr.take().expect("piped")).lines().map_while(Result::ok);
+        let address = lines.find_map(|line| {
+            let told: Value = serde_json::from_str(&line).unwrap_or_default();
+            (told["message"] == "listening")
+                .then(|| format!("http://{}", told["address"].as_str().unwrap_or("")))
+        });
+        // Whoever writes into a closed pipe ends.
+        std::thread::spawn(move || lines.for_each(drop));
+        (process, address)
+    }
+
+    /// Sends the catalogue; the status, unless the server died.
+    fn upload(&mut self, address: &str, cut: Option<(u64, &Process)>) -> Option<u16> {
+        let call = self.agent.post(format!("{address}/v1/requests?webhookUrl={}", self.sink.url("/")));
+        let call = call.header("content-type", "text/csv").header("idempotency-key", "order-1");
+        let body = self.catalogue.as_bytes();
+        let answer = match cut {
+            None => call.send(body),
+            Some((at, process)) => {
+                let mut cut = Cut { body: Cursor::new(body), at, process };
+                call.send(SendBody::from_reader(&mut cut))
+            }
+        };
+        let mut answer = answer.ok()?;
+        let status = answer.status().as_u16();
+        if status == 202 {
+            let text = answer.body_mut().read_to_string().ok()?;
+            let request: Value = serde_json::from_str(&text).expect("JSON");
+            let id = request["id"].as_str().expect("an id").to_owned();
+            assert_eq!(*self.told.get_or_insert(id.clone()), id, "one key, one request");
+        }
+        Some(status)
+    }
+
+    /// Lets a server die; whether it did so by itself or in the middle of an upload.
+    fn kill(&mut self, random: &mut Random) -> bool {
+        let point = POINTS[random.below(POINTS.len() as u64) as usize];
+        let cut = random.below(4) == 0 && self.told.is_none();
+        let many = !point.contains("tell") && !point.contains("open") && point != "after_begin";
+        let count = if many && point != "before_completion" { 1 + random.below(6) } else { 1 };
+        let kill_at = if cut { "nowhere:1".to_owned() } else { format!("{point}:{count}") };
+        let (mut process, address) = self.start(&kill_at);
+        let at = random.below(self.catalogue.len() as u64);
+        if let (Some(address), None) = (&address, &self.told) {
+            self.upload(address, cut.then_some((at, &process)));
+        }
+        let began = Instant::now();
+        while !process.has_ended() && began.elapsed() < MEETING {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let met = process.has_ended();
+        let _ = process.0.kill();
+        assert_eq!(process.0.wait().expect("it ends").signal(), Some(9));
+        met
+    }
+
+    /// Leaves a server alone until everything has ended.
+    async fn to_its_end(&mut self) -> RequestId {
+        let (process, address) = self.start("nowhere:1");
+        let (address, began) = (address.expect("it listens"), Instant::now());
+        // A server that died in the middle of an upload holds the key for as long as its lease.
+        while self.upload(&address, None) != Some(202) {
+            assert!(began.elapsed() < LONG, "the upload is never taken");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let request = RequestId::from(self.told.clone().expect("an id"));
+        self.server.wait_for(&request).await;
+        self.server.wait_until_told(&request).await;
+        process.signal("TERM");
+        assert_eq!(process.exit_code(), Some(0));
+        request
+    }
+
+    /// What is left behind, in words.
+    fn left_behind(&self) -> Vec<String> {
+        let connection = rusqlite::Connection::open(self.server.data().join("pixmill.db")).expect("records");
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
+        let wrong = [
+            ("requests", "SELECT count(*) FROM requests", 1),
+            ("rows", "SELECT count(*) FROM rows", ROWS as i64),
+            ("images under way", "SELECT count(*) FROM images WHERE status < 2 OR lease IS NOT NULL", 0),
+            (
+                "inputs of no request",
+                "SELECT count(*) FROM inputs WHERE request NOT IN (SELECT num FROM requests)",
+                0,
+            ),
+            ("events", "SELECT count(*) FROM events", 1),
+            ("events under way", "SELECT count(*) FROM events WHERE due IS NOT NULL", 0),
+            ("keys", "SELECT count(*) FROM idempotency", 1),
+        ];
+        let wrong = wrong.into_iter().filter_map(|(what, sql, right)| {
+            let found = count(sql);
+            (found != right).then(|| format!("{found} {what}, should be {right}"))
+        });
+        wrong.collect()
+    }
+}
+
+/// Plays a seed: the kills that it took by itself or in the middle of an upload.
+async fn play(seed: u64) -> u64 {
+    let origin = Origin::start(Settings::serving(pictures())).expect("the origin starts");
+    let mut random = Random(seed);
+    let down = random.below(4) as usize;
+    let sink = Sink::start(move |call| Reply::from(if call < down { 503 } else { 200 })).expect("a sink");
+    let (catalogue, expected) = seeded::catalogue(&origin.url(""), ROWS);
+    let agent = Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(LONG));
+    let agent = agent.build().into();
+    let mut round = Round { server: Server::new(), sink, catalogue, agent, told: None };
+    let kills = (0..KILLS).map(|_| u64::from(round.kill(&mut random))).sum();
+    let request = round.to_its_end().await;
+    let results = round.server.results(&request).await;
+    let mut wrong = check_request(&round.server.storage(), &results, &expected);
+    wrong.extend(round.left_behind());
+    let heard = round.sink.heard();
+    let events: BTreeSet<_> = heard.iter().map(|heard| heard.header("webhook-id")).collect();
+    if events.len() != 1 || heard.iter().all(|heard| heard.status != 200) {
+        wrong.push(format!("told of events {events:?}"));
+    }
+    assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
+    kills
+}
+
+#[test]
+fn an_upload_makes_one_request_and_one_event_however_often_the_server_is_killed() {
+    let seeds = seeds();
+    let lane = |first: u64| {
+        let runtime = tokio::runtime::Runtime::new().expect("threads can be had");
+        (first..seeds).step_by(AT_A_TIME as usize).map(|seed| runtime.block_on(play(seed))).sum::<u64>()
+    };
+    let met = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..AT_A_TIME).map(|first| scope.spawn(move || lane(first))).collect();
+        lanes.into_iter().map(|lane| lane.join().expect("no seed failed")).sum::<u64>()
+    });
+    assert!(met >= seeds, "only {met} kills at points in {seeds} seeds: the loop proves little");
+    println!(
+        "{seeds} seeds, {} kills ({met} at points or amid uploads): none lost, none doubled",
+        seeds * KILLS
+    );
+}
