@@ -39,6 +39,9 @@ const QUIET_LOOKS: u32 = 30;
 /// Images that are read at a time.
 const PAGE: usize = 100;
 
+/// What an id that is no text is read as: whoever sends one must not begin anew and miss what was in between.
+const NO_PLACE: &str = "?";
+
 /// Stands in an id for "all images that had ended by then", after which a round is named.
 const ROUND: char = '~';
 
@@ -49,7 +52,7 @@ const ROUND: char = '~';
 /// cancelled, the stream ends, and a watcher that comes back is told by 204 to stay away.
 #[utoipa::path(
     get, operation_id = "watchRequest", path = "/v1/requests/{id}/events", tag = "requests",
-    params(("id" = String, Path), ("Last-Event-ID" = Option<String>, Header, pattern = "^([0-9]{1,18}:(~[0-9]{0,9}|[0-9a-f-]{1,36}))?$", description = "Also as the parameter lastEventId")),
+    params(("id" = String, Path), ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^([0-9]{1,18}:(~[0-9]{0,9}|[0-9a-f-]{1,36}))?$", description = "Also as the parameter lastEventId")),
     responses((status = 200, body = EventBody, content_type = "text/event-stream"), (status = 204, description = "All has been told"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn watch(
@@ -60,8 +63,9 @@ pub(super) async fn watch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let standing = api.standing(&caller, &id).await?;
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).or(query.get("lastEventId"));
-    let last = last.filter(|last| !last.is_empty()).map(Place::parse).transpose()?;
+    let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or(NO_PLACE));
+    let last =
+        last.or(query.get("lastEventId")).filter(|last| !last.is_empty()).map(Place::parse).transpose()?;
     if last
         .as_ref()
         .is_some_and(|last| !standing.request.status.is_open() && last.round == Some(standing.request.round))

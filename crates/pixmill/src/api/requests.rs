@@ -42,7 +42,7 @@ type OfApi = State<Arc<Api>>;
 #[utoipa::path(
     post, operation_id = "createRequest", path = "/v1/requests", tag = "requests",
     params(
-        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,255}$", description = "The same key and body make one request, for a day"),
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, pattern = "^[!-~]{1,255}$", description = "The same key and body make one request, for a day"),
         ("quality" = Option<u8>, Query, minimum = 1, maximum = 100, description = "Of the outputs; like every option it may also be a field of the form, or of the JSON"),
         ("format" = inline(Option<FormatWord>), Query, description = "Of the outputs"),
         ("max_width" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this width; never enlarges"),
