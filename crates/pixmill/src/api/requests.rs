@@ -87,7 +87,7 @@ pub(super) async fn create_as_node(
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
-    Ok(json(StatusCode::OK, &take_in(&api, &caller, query, request).await?.as_node()))
+    Ok(json(StatusCode::OK, &take_in(&api, &caller, query, request).await?.into_node()))
 }
 
 async fn take_in(
@@ -135,7 +135,7 @@ pub(super) async fn show_as_node(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let standing = api.standing(&caller, &id).await?;
-    Ok(json(StatusCode::OK, &whole(&api, &standing).await?.as_node()))
+    Ok(json(StatusCode::OK, &whole(&api, &standing).await?.into_node()))
 }
 
 /// List requests, latest first

@@ -138,7 +138,7 @@ impl RequestBody {
     }
 
     /// As clients of Node stacks know it.
-    pub(super) fn as_node(self) -> NodeBody {
+    pub(super) fn into_node(self) -> NodeBody {
         NodeBody { _id: self.id.clone(), processed_products: self.rows, request: self }
     }
 

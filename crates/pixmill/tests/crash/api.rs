@@ -127,7 +127,7 @@ impl Round {
     }
 
     /// Leaves a server alone until everything has ended.
-    async fn to_its_end(&mut self) -> RequestId {
+    async fn finish(&mut self) -> RequestId {
         let (process, address) = self.start("nowhere:1");
         let (address, began) = (address.expect("it listens"), Instant::now());
         // A server that died in the middle of an upload holds the key for as long as its lease.
@@ -179,7 +179,7 @@ async fn play(seed: u64) -> u64 {
     let agent = agent.build().into();
     let mut round = Round { server: Server::new(), sink, catalogue, agent, told: None };
     let kills = STAGES.iter().map(|stage| u64::from(round.kill(stage, &mut random))).sum();
-    let request = round.to_its_end().await;
+    let request = round.finish().await;
     let results = round.server.results(&request).await;
     let mut wrong = check_request(&round.server.storage(), &results, &expected);
     wrong.extend(round.left_behind());
