@@ -10,10 +10,13 @@ use pixmill_engine::port::records::Keys;
 use super::backends;
 use crate::config::records::RecordsChoice;
 
+/// Keys, and the clock that says when they were made.
+pub(crate) type KeyRing = (Arc<dyn Keys>, Arc<dyn Clock>);
+
 /// The keys, and the time.
 ///
 /// # Errors
 /// Those of opening the records.
-pub(crate) fn keys(records: &RecordsChoice) -> Result<(Arc<dyn Keys>, Arc<dyn Clock>), Fault> {
+pub(crate) fn keys(records: &RecordsChoice) -> Result<KeyRing, Fault> {
     Ok((backends::ledger(records, &backends::OpenFile::default())?, Arc::new(SystemClock)))
 }

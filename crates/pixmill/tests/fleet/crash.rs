@@ -173,7 +173,7 @@ where
         }
     });
     assert!(blows.killed >= seeds, "{blows} in {seeds} seeds: the loop proves little");
-    println!(
+    eprintln!(
         "{stage}: {seeds} seeds, {WORKERS} workers, {blows}: none lost, none doubled, one completion each"
     );
 }
