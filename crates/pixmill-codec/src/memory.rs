@@ -121,6 +121,7 @@ fn encoder_bytes(header: &Header, recipe: &Recipe) -> u64 {
         OutputFormat::Webp => 9,
         // The picture once more, filtered rows, and the output, which may be no smaller.
         OutputFormat::Png => 3 * channels(header) + 1,
-        OutputFormat::Avif => 0,
+        // Planes, those of the picture as it will be decoded, and what is known of each of their blocks.
+        OutputFormat::Avif => 40,
     }
 }

@@ -63,8 +63,9 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Result<Plan, Error> {
         (OutputFormat::Jpeg, Some(jpeg)) if size == upright && profile.is_none() => {
             jpeg_way(jpeg, header, recipe)
         }
+        (OutputFormat::Avif, _) if cfg!(feature = "avif") => Way::Pixels,
         // Orientation and profile are the container's own and stay in force.
-        (OutputFormat::Avif, _) if size == upright => Way::Keep,
+        (OutputFormat::Avif, _) if same_format && size == upright => Way::Keep,
         (OutputFormat::Avif, _) => return Err(no_avif_encoder()),
         _ => Way::Pixels,
     };
@@ -75,7 +76,7 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Result<Plan, Error> {
 
 /// The refusal to write AVIF.
 pub(crate) fn no_avif_encoder() -> Error {
-    unsupported("an AVIF can't be made smaller as AVIF; ask for another format")
+    unsupported("this build can't write AVIF; ask for another format, or build it with the feature avif")
 }
 
 /// The rule for JPEG to JPEG of the same size and colours.
@@ -133,6 +134,7 @@ pub(crate) fn output_format(source: SourceFormat, wanted: Format) -> OutputForma
     match wanted {
         Format::Jpeg => OutputFormat::Jpeg,
         Format::Webp => OutputFormat::Webp,
+        Format::Avif => OutputFormat::Avif,
         Format::Png => OutputFormat::Png,
         Format::Keep => source_format(source).unwrap_or(OutputFormat::Png),
     }

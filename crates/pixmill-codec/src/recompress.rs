@@ -8,7 +8,7 @@ use crate::decode::{self, Wanted};
 use crate::error::unsupported;
 use crate::jpeg::{self, Arena, Asked, Coefficients};
 use crate::orientation::upright;
-use crate::plan::{Plan, Way, no_avif_encoder, plan};
+use crate::plan::{Plan, Way, plan};
 use crate::raster::Raster;
 use crate::target::{Judge, smallest};
 use crate::{Error, Limits, OutputFormat, Recipe, color, encode, resize};
@@ -149,7 +149,10 @@ impl Job<'_> {
                 OutputFormat::Jpeg => encode::jpeg::encode(raster, recipe, &plan.kept, &mut workspace.arena),
                 OutputFormat::Webp => encode::webp::encode(raster, recipe, &plan.kept),
                 OutputFormat::Png => encode::png::encode(raster.clone(), &plan.kept),
-                OutputFormat::Avif => Err(no_avif_encoder()),
+                #[cfg(feature = "avif")]
+                OutputFormat::Avif => encode::avif::encode(raster, recipe, &plan.kept),
+                #[cfg(not(feature = "avif"))]
+                OutputFormat::Avif => Err(crate::plan::no_avif_encoder()),
             }
             .map(Some),
         }
@@ -197,7 +200,9 @@ fn stripped(bytes: &[u8], header: &Header, plan: &Plan, encoded: usize) -> Optio
         }
         OutputFormat::Png => container::png::stripped(bytes, &plan.kept),
         OutputFormat::Webp => container::webp::first_frame(bytes).ok()?.still(&plan.kept),
-        OutputFormat::Avif => return None,
+        // Its metadata are items that are blanked, or left.
+        OutputFormat::Avif if plan.kept.exif.is_some() || plan.kept.xmp.is_some() => bytes.to_vec(),
+        OutputFormat::Avif => container::avif::stripped(bytes).ok()?,
     };
     (source.len() <= most).then_some(source)
 }

@@ -46,7 +46,7 @@ fn no_picture_takes_more_than_its_header_says() {
         ("a WebP", made(&rgba, &Recipe { format: Format::Webp, ..plain })),
     ];
     let bounded = |most| Recipe { max_width: Some(most), ..plain };
-    let recipes = [
+    let mut recipes = vec![
         plain,
         Recipe { quality: 95, ..plain },
         Recipe { progressive: true, ..plain },
@@ -58,6 +58,10 @@ fn no_picture_takes_more_than_its_header_says() {
         bounded(300),
         bounded(100),
     ];
+    if cfg!(feature = "avif") {
+        recipes.push(Recipe { format: Format::Avif, ..bounded(400) });
+        recipes.push(Recipe { format: Format::Avif, quality: 90, ..bounded(400) });
+    }
     let mut broken = Vec::new();
     for (name, source) in &sources {
         for recipe in &recipes {

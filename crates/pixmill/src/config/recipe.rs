@@ -166,11 +166,13 @@ fn score(text: &str) -> Result<Score, String> {
 }
 
 fn formats() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(["jpeg", "webp", "png", "keep"]).map(|name| match name.as_str() {
-        "webp" => Format::Webp,
-        "png" => Format::Png,
-        "keep" => Format::Keep,
-        _ => Format::Jpeg,
+    PossibleValuesParser::new(["jpeg", "webp", "avif", "png", "keep"]).try_map(|name| match name.as_str() {
+        "webp" => Ok(Format::Webp),
+        "avif" if cfg!(feature = "avif") => Ok(Format::Avif),
+        "avif" => Err("this build can't write AVIF: build pixmill with `--features avif`"),
+        "png" => Ok(Format::Png),
+        "keep" => Ok(Format::Keep),
+        _ => Ok(Format::Jpeg),
     })
 }
 
