@@ -30,6 +30,8 @@ struct State {
 /// A job that is not finished, and who waits for what becomes of it.
 #[derive(Debug)]
 struct Open {
+    /// Its name in Redis, which one job has at a time.
+    in_redis: JobId,
     image: ImageId,
     finish: oneshot::Sender<Delivered>,
 }
@@ -38,9 +40,17 @@ impl State {
     /// Redis that lost its jobs counts new ones anew. One that is named like one for another image, which is still held
     /// here, goes by a name of its own, so that it is not told what becomes of that one.
     fn rename(&mut self, job: &mut Job) {
-        if self.open.get(&job.id).is_some_and(|open| open.image != job.image) {
-            self.open.remove(&job.id);
-            self.gone.insert(job.id.clone());
+        let known = self.open.iter().find(|(_, open)| open.in_redis == job.id);
+        match known.map(|(name, open)| (name.clone(), open.image == job.image)) {
+            Some((name, true)) => {
+                job.id = name;
+                return;
+            }
+            Some((name, false)) => {
+                self.open.remove(&name);
+                self.gone.insert(name);
+            }
+            None => {}
         }
         if self.gone.contains(&job.id) {
             self.renamed += 1;
@@ -62,9 +72,10 @@ impl Hands {
             if state.closed {
                 return Some(Delivered::Returned);
             }
+            let in_redis = job.id.clone();
             state.rename(&mut job);
             let (finish, finished) = oneshot::channel();
-            state.open.insert(job.id.clone(), Open { image: job.image.clone(), finish });
+            state.open.insert(job.id.clone(), Open { in_redis, image: job.image.clone(), finish });
             state.waiting.push_back(job);
             finished
         };
