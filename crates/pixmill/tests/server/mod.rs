@@ -96,13 +96,11 @@ impl Server {
     pub(crate) fn guarded(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
         command.arg("serve").arg("--data").arg(self.data()).args(arguments).current_dir(self.folder.path());
-        // Tests run side by side, so each server takes whatever port is free.
-        if !arguments.contains(&"--listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
-        }
         for name in ECOSYSTEM {
             command.env_remove(name);
         }
+        // Tests run side by side, so each server takes whatever port is free, unless it is told otherwise.
+        command.env("PORT", "0");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdout(Stdio::null()).stderr(self.log());
         command
