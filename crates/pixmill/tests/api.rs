@@ -7,6 +7,8 @@ mod clients;
 mod seeded;
 mod server;
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use caller::{Caller, form};
@@ -336,6 +338,38 @@ fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
     assert_eq!(caller.get("/v1/requests", &[]).json()["data"], json!([]));
     let health = caller.get("/readyz", &[]).json();
     assert_eq!(health["status"], "ok", "{health}");
+}
+
+#[test]
+fn who_is_refused_before_the_body_came_is_told_that_the_connection_ends() {
+    let server = Server::new();
+    let caller = Caller::start(&server, &[]);
+    let head = |media_type: &str, query: &str, bytes: usize| {
+        format!(
+            "POST /v1/requests{query} HTTP/1.1\r\nhost: h\r\ncontent-type: {media_type}\r\ncontent-length: {bytes}\r\n\r\n"
+        )
+    };
+    let answer = |sent: &str| {
+        let mut stream = TcpStream::connect(caller.url.trim_start_matches("http://")).unwrap();
+        stream.write_all(sent.as_bytes()).unwrap();
+        let (mut answer, mut part) = (Vec::new(), [0; 1024]);
+        while !answer.ends_with(b"}") {
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&part[..read]);
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    for (status, head) in [(415, head("image/png", "", 9)), (422, head("text/csv", "?quality=0", 9))] {
+        let answer = answer(&head);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    }
+    let read_whole = answer(&(head("application/json", "", 1) + "{"));
+    assert!(
+        read_whole.starts_with("HTTP/1.1 400 ") && !read_whole.contains("connection: close"),
+        "{read_whole}"
+    );
 }
 
 #[test]

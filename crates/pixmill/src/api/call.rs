@@ -1,11 +1,15 @@
 //! Around every call: its id, its place in logs and metrics, and how problems and headers are written.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
 use tracing::Instrument;
 use uuid::Uuid;
@@ -27,6 +31,7 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     let call = call_id(&request);
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, |path| path.as_str()).to_owned();
+    let (request, body_ended) = followed(request);
     let span = tracing::info_span!("call", call, %method, route);
     let mut response = next.run(request).instrument(span).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -37,6 +42,9 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
                 response.headers_mut().insert(name, value);
             }
         }
+        if !body_ended.load(Ordering::Relaxed) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         tracing::info!(call, %method, route, status = response.status().as_u16(), code = %problem.code(), "refused");
     }
     if let Ok(id) = HeaderValue::from_str(&call) {
@@ -45,6 +53,23 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     api.metrics.count_call(&method, &route, response.status(), began.elapsed());
     tracing::debug!(call, %method, route, status = response.status().as_u16(), ms = began.elapsed().as_millis(), "call");
     response
+}
+
+/// The request, and whether its body has been read to its end. Where it was not, the connection ends with the answer, and
+/// a client that is not told so sends its next call into it.
+fn followed(request: Request) -> (Request, Arc<AtomicBool>) {
+    let (parts, body) = request.into_parts();
+    let ended = Arc::new(AtomicBool::new(body.is_end_stream()));
+    if body.is_end_stream() {
+        return (Request::from_parts(parts, body), ended);
+    }
+    let seen = ended.clone();
+    let end = stream::poll_fn(move |_| {
+        seen.store(true, Ordering::Relaxed);
+        Poll::Ready(None)
+    });
+    let body = Body::from_stream(body.into_data_stream().chain(end));
+    (Request::from_parts(parts, body), ended)
 }
 
 /// The caller's own id where it is one that a log can hold, else a new one.
