@@ -10,6 +10,9 @@ use tokio::time::Instant;
 /// Images that are not kept waiting for more.
 const ENOUGH: usize = 32;
 
+/// Calls that one event set off come within this, so a first one waits for them.
+const COMPANY: Duration = Duration::from_millis(2);
+
 /// Images in one batch at most, give or take a call, and calls that may wait.
 const MOST: usize = 1_000;
 
@@ -34,7 +37,7 @@ pub(super) struct Gather<C: Call> {
 
 impl<C: Call> Gather<C> {
     /// Starts gathering. Batches follow one another, each at least `pause` after the one before has begun unless it is
-    /// large enough; a first one goes at once. `work` answers every call of a batch, in order. It goes on until every
+    /// large enough; a first one waits a moment alone, and not at all without a pause. `work` answers every call of a batch, in order. It goes on until every
     /// call has been answered, whether or not anybody still waits.
     pub(super) fn start<W, F>(pause: Duration, work: W) -> Self
     where
@@ -47,11 +50,12 @@ impl<C: Call> Gather<C> {
             while let Some(first) = queue.recv().await {
                 let mut images = first.call.images();
                 let mut batch = vec![first];
-                let until = begun.map(|begun| begun + pause);
+                let now = Instant::now();
+                let until = begun.map_or(now, |begun| begun + pause).max(now + pause.min(COMPANY));
                 while images < MOST {
-                    let next = match until.filter(|_| images < ENOUGH) {
-                        Some(until) => tokio::time::timeout_at(until, queue.recv()).await.ok().flatten(),
-                        None => queue.try_recv().ok(),
+                    let next = match images < ENOUGH {
+                        true => tokio::time::timeout_at(until, queue.recv()).await.ok().flatten(),
+                        false => queue.try_recv().ok(),
                     };
                     let Some(next) = next else { break };
                     images += next.call.images();
