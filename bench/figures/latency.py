@@ -28,18 +28,24 @@ def add_arguments(parser):
     parser.add_argument("--repeat", type=int, default=3, help="runs")
 
 
-def one_run(binary, args, connections):
-    """Seconds of one run, from inside, from outside, and as the origins saw it."""
+def start_origins(args):
+    """The origins' process, ready to answer, and a URL an image."""
     port = free_port()
     addresses = [f"127.0.1.{number}" for number in range(1, args.origins + 1)]
     server = subprocess.Popen(
         [sys.executable, Path(__file__).with_name("slow_origin.py"), PICTURE, str(port), str(args.latency), *addresses],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
+    if server.stdout.readline() != "ready\n":
+        server.kill()
+        sys.exit("bench: the slow origins did not start")
+    return server, [f"http://{addresses[i % args.origins]}:{port}/{i}.jpg" for i in range(args.images)]
+
+
+def one_run(binary, args, connections):
+    """Seconds of one run, from inside, from outside, and as the origins saw it."""
+    server, urls = start_origins(args)
     try:
-        if server.stdout.readline() != "ready\n":
-            sys.exit("bench: the slow origins did not start")
-        urls = [f"http://{addresses[i % args.origins]}:{port}/{i}.jpg" for i in range(args.images)]
         with tempfile.TemporaryDirectory(prefix="pixmill-bench-csv-") as folder:
             csv = catalogue.over_origins(Path(folder) / "slow.csv", urls)
             result, summary = pixmill.run_all(binary, csv, args.images, *pixmill.LOOPBACK, "--connections", connections)

@@ -83,12 +83,17 @@ def node_side(which, services):
     return Side("Node stack", measure)
 
 
+def picture_sets(args):
+    """The folder of picture sets that the arguments mean."""
+    yardstick = setup.SHARED_PEER / "corpus" if args.peer == "shared" and not args.pictures else None
+    return setup.corpus(args.corpus or yardstick, args.pictures)
+
+
 def compare(args, *options):
     """Run both sides in turn; gives them back, pixmill first."""
     binary = setup.pixmill(args.binary)
     setup.debian_packages()
-    yardstick = setup.SHARED_PEER / "corpus" if args.peer == "shared" and not args.pictures else None
-    pictures = setup.corpus(args.corpus or yardstick, args.pictures)
+    pictures = picture_sets(args)
     with Services() as services, tempfile.TemporaryDirectory(prefix="pixmill-bench-csv-") as folder:
         origin = services.origin(pictures)
         sides = [pixmill_side(binary, *options), node_side(args.peer, services)]

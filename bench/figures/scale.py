@@ -4,14 +4,11 @@ Ten origins, one to a loopback address, answer each request after 200 ms. The wo
 Redis, one MongoDB and one stand-in for Cloudinary.
 """
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from . import catalogue, setup, table
-from .latency import PICTURE
-from .services import Services, free_port
+from . import catalogue, latency, setup, table
+from .services import Services
 from .worker import Workers
 
 
@@ -28,18 +25,12 @@ def run(args):
     """Measure and print the figure."""
     binary = setup.pixmill(args.binary)
     setup.debian_packages()
-    port, addresses = free_port(), [f"127.0.1.{number}" for number in range(1, args.origins + 1)]
-    command = [sys.executable, Path(__file__).with_name("slow_origin.py"), PICTURE, str(port), str(args.latency), *addresses]
     rates, costs = {1: [], 2: []}, {1: [], 2: []}
     with Services() as services, tempfile.TemporaryDirectory(prefix="pixmill-bench-csv-") as folder:
         mongo = services.mongo()
         env = {"REDIS_URL": services.redis(), "MONGO_URL": mongo, "MONGODB_URI": mongo, "CLOUDINARY_URL": services.cloudinary(),
                "PIXMILL_CONNECTIONS": str(args.connections)}  # fmt: skip
-        origin = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        services.processes["slow origins"] = origin
-        if origin.stdout.readline() != "ready\n":
-            sys.exit("bench: the slow origins did not start")
-        urls = [f"http://{addresses[i % args.origins]}:{port}/{i}.jpg" for i in range(args.images)]
+        services.processes["slow origins"], urls = latency.start_origins(args)
         csv = catalogue.over_origins(Path(folder) / "slow.csv", urls)
         for turn in range(args.repeat):
             for count in (1, 2) if turn % 2 == 0 else (2, 1):

@@ -26,19 +26,24 @@ def step(what, command, **options):
         sys.exit(f"bench: failed: {what}")
 
 
+def target():
+    """Where cargo puts what it builds."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+
+
 def pixmill(binary):
     """The binary to measure: the one named, or a release build of this clone."""
     if binary:
         return Path(binary).resolve()
     step("cargo build --release", ["cargo", "build", "--release", "--locked", "-p", "pixmill"], cwd=ROOT)
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "release" / "pixmill"
+    return target() / "release" / "pixmill"
 
 
 def cloudinary():
     """The program that stands in for Cloudinary, built as the tests build it."""
     step("building the stand-in for Cloudinary",
          ["cargo", "build", "--locked", "--workspace", "--all-features", "--example", "cloudinary"], cwd=ROOT)  # fmt: skip
-    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "debug" / "examples" / "cloudinary"
+    return target() / "debug" / "examples" / "cloudinary"
 
 
 def node_packages(folder):

@@ -103,8 +103,7 @@ def run(args):
     """Measure and print the figure."""
     binary = setup.pixmill(args.binary)
     setup.debian_packages()
-    yardstick = setup.SHARED_PEER / "corpus" if args.peer == "shared" and not args.pictures else None
-    pictures = setup.corpus(args.corpus or yardstick, args.pictures)
+    pictures = peer.picture_sets(args)
     with Services() as services, tempfile.TemporaryDirectory(prefix="pixmill-bench-csv-") as folder:
         origin, mongo = services.origin(pictures), services.mongo()
         env = {"REDIS_URL": services.redis(), "MONGO_URL": mongo, "MONGODB_URI": mongo, "CLOUDINARY_URL": services.cloudinary()}

@@ -95,7 +95,7 @@ pub fn clock(ours: Timestamp, theirs: Timestamp) -> Finding {
 }
 
 /// What a round trip is called.
-const ROUND_TRIP: &str = "round trip";
+pub const ROUND_TRIP: &str = "round trip";
 
 /// The smallest picture: a grey pixel, as PNG.
 const PIXEL: [u8; 67] = [

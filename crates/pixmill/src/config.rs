@@ -16,7 +16,7 @@ pub(crate) mod queue;
 pub(crate) mod recipe;
 pub(crate) mod records;
 pub(crate) mod run;
-mod secret;
+pub(crate) mod secret;
 pub(crate) mod serve;
 mod setting;
 pub(crate) mod state;

@@ -14,20 +14,7 @@ use std::time::Duration;
 
 use pixmill_testkit::checker::{Expected, asked_too_often, check_output};
 use pixmill_testkit::origin::{Origin, Settings};
-use seeded::{Random, pictures, seeds};
-
-/// Where the run kills itself.
-const POINTS: [&str; 9] = [
-    "after_claim_commit",
-    "after_claim",
-    "after_fetch",
-    "after_save",
-    "before_settle",
-    "after_settle",
-    "before_settle_commit",
-    "after_settle_commit",
-    "before_completion",
-];
+use seeded::{POINTS, Random, pictures, seeds};
 
 /// Kills in a row before the run that is left alone.
 const KILLS: u64 = 4;

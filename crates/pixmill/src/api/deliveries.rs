@@ -91,11 +91,11 @@ pub(super) async fn list(
     query: Query,
 ) -> Result<Response, Problem> {
     let limit = query.limit()?;
-    let request = match query.get("requestId").filter(|id| !id.is_empty()) {
+    let request = match query.said("requestId") {
         Some(id) => Some(api.standing(&caller, id).await?.request.id),
         None => None,
     };
-    let (request, cursor) = (request.as_ref(), query.get("cursor").filter(|cursor| !cursor.is_empty()));
+    let (request, cursor) = (request.as_ref(), query.said("cursor"));
     let found = api.on.ledger.deliveries_of(&caller.tenant, request, cursor, limit + 1).await?;
     let page =
         Page::of(found, limit, |delivery| delivery.id.clone(), |delivery| DeliveryBody::from(delivery));

@@ -23,6 +23,11 @@ impl Query {
         self.0.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
+    /// The same, where it says something.
+    pub(super) fn said(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.is_empty())
+    }
+
     /// How many entries a page is to have.
     pub(super) fn limit(&self) -> Result<usize, Problem> {
         let Some(value) = self.get("limit") else { return Ok(PAGE) };

@@ -97,7 +97,12 @@ async fn take_in(
     request: Request,
 ) -> Result<RequestBody, Problem> {
     let id = upload::take(api, caller, query, request).await?;
-    let standing = api.standing(caller, id.as_str()).await?;
+    found(api, caller, id.as_str()).await
+}
+
+/// A request of the caller's as it stands now.
+async fn found(api: &Api, caller: &Caller, id: &str) -> Result<RequestBody, Problem> {
+    let standing = api.standing(caller, id).await?;
     whole(api, &standing).await
 }
 
@@ -120,8 +125,7 @@ pub(super) async fn show(
     Extension(caller): Extension<Caller>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let standing = api.standing(&caller, &id).await?;
-    Ok(json(StatusCode::OK, &whole(&api, &standing).await?))
+    Ok(json(StatusCode::OK, &found(&api, &caller, &id).await?))
 }
 
 /// Show a request, as clients of Node stacks know it
@@ -134,8 +138,7 @@ pub(super) async fn show_as_node(
     Extension(caller): Extension<Caller>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let standing = api.standing(&caller, &id).await?;
-    Ok(json(StatusCode::OK, &whole(&api, &standing).await?.into_node()))
+    Ok(json(StatusCode::OK, &found(&api, &caller, &id).await?.into_node()))
 }
 
 /// List requests, latest first
@@ -155,7 +158,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let limit = query.limit()?;
     let status = query.one_of("status", REQUEST_STATUSES, RequestStatus::as_str)?;
-    let before = match query.get("cursor").filter(|cursor| !cursor.is_empty()) {
+    let before = match query.said("cursor") {
         None => None,
         Some(cursor) => {
             let known = api.standing(&caller, cursor).await;
@@ -220,8 +223,7 @@ pub(super) async fn retry(
     } else {
         correct(&api, &id, corrections).await?;
     }
-    let standing = api.standing(&caller, id.as_str()).await?;
-    Ok(json(StatusCode::ACCEPTED, &whole(&api, &standing).await?))
+    Ok(json(StatusCode::ACCEPTED, &found(&api, &caller, id.as_str()).await?))
 }
 
 async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem> {

@@ -19,10 +19,11 @@ use crate::config::queue::{QueueChoice, QueueFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::records::{RecordsChoice, RecordsFlags};
 use crate::config::run::EngineFlags;
+use crate::config::secret::Secret;
 use crate::config::serve::{Role, ServeFlags};
 use crate::config::state::StateFlags;
 use crate::config::storage::{StorageChoice, StorageFlags};
-use crate::config::webhook::{Secrets, WebhookFlags};
+use crate::config::webhook::WebhookFlags;
 use crate::{logs, wiring};
 
 /// Answer the HTTP API and work requests off, on embedded defaults or on Redis, MongoDB and object storage
@@ -107,7 +108,7 @@ pub(crate) struct ServeOptions {
     /// Told of requests that name no webhook of their own.
     pub(crate) webhook_url: Option<Url>,
     /// What signs webhooks, when it was set.
-    pub(crate) webhook_secret: Option<Secrets>,
+    pub(crate) webhook_secret: Option<Secret>,
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
     /// What links to this server begin with, without a slash at its end, when that was said.

@@ -34,6 +34,29 @@ pub(super) fn masked(address: &str) -> String {
     format!("{scheme}{user}{place}")
 }
 
+/// A secret as a whole, which never shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// As it was set: for the one that it is meant for.
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Secret(text.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// The address of a backend, whose secrets never show.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Address(String);

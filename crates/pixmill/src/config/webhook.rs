@@ -1,11 +1,10 @@
 //! Section webhook: who is told when a request is completed, and how it is signed.
 
-use std::fmt;
-
 use pixmill_engine::pipeline::webhook::sign::Signer;
 use url::Url;
 
 use super::listen::web_address;
+use super::secret::Secret;
 
 /// The webhook of a server.
 #[derive(Debug, Clone, clap::Args)]
@@ -25,26 +24,10 @@ pub(crate) struct WebhookFlags {
 pub(crate) struct SigningFlags {
     /// whsec_… (Standard Webhooks), two parted by a space while one takes the other's place [default: made at the first start, in the state folder]
     #[arg(long, value_name = "SECRET", value_parser = secrets)]
-    pub(crate) webhook_secret: Option<Secrets>,
+    pub(crate) webhook_secret: Option<Secret>,
 }
 
-/// Secrets that sign, found to be right.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secrets(String);
-
-impl Secrets {
-    /// As they were set: for the one that signs.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-fn secrets(text: &str) -> Result<Secrets, String> {
-    Signer::new(text).map(|_| Secrets(text.to_owned()))
+/// One or two that can sign.
+fn secrets(text: &str) -> Result<Secret, String> {
+    Signer::new(text).map(|_| text.into())
 }

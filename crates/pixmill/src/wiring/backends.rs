@@ -63,10 +63,6 @@ pub(super) async fn records(
     }
 }
 
-/// Jobs held for each connection. Those beyond one wait here while other workers could do them, but without them an origin
-/// that answers slowly would leave the others nothing to do.
-const JOBS_PER_CONNECTION: usize = 2;
-
 /// The records, for all that the API asks of them.
 ///
 /// # Errors
@@ -91,6 +87,10 @@ pub(super) enum Use {
     /// To look at it: every job is left to others.
     Looking,
 }
+
+/// Jobs held for each connection. Those beyond one wait here while other workers could do them, but without them an origin
+/// that answers slowly would leave the others nothing to do.
+const JOBS_PER_CONNECTION: usize = 2;
 
 /// What delivers images.
 ///

@@ -10,7 +10,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::pipeline::webhook::sign::Signer;
 
-use crate::config::webhook::Secrets;
+use crate::config::secret::Secret;
 
 /// In the state folder.
 const FILE: &str = "webhook-secret";
@@ -22,7 +22,7 @@ const SECRET_BYTES: usize = 32;
 ///
 /// # Errors
 /// `config.invalid` when the folder's file holds something else, `disk.*` when it can't be read or made.
-pub(super) fn signer(set: Option<&Secrets>, data: &Path) -> Result<Signer, Fault> {
+pub(super) fn signer(set: Option<&Secret>, data: &Path) -> Result<Signer, Fault> {
     Signer::new(&secret(set, data)?).map_err(|allowed| {
         let file = data.join(FILE);
         Fault::permanent(Code::ConfigInvalid, format!("{} holds no secret: {allowed}", file.display()))
@@ -33,7 +33,7 @@ pub(super) fn signer(set: Option<&Secrets>, data: &Path) -> Result<Signer, Fault
 ///
 /// # Errors
 /// `disk.*` when the folder's file can't be read or made.
-pub(super) fn secret(set: Option<&Secrets>, data: &Path) -> Result<String, Fault> {
+pub(super) fn secret(set: Option<&Secret>, data: &Path) -> Result<String, Fault> {
     set.map_or_else(|| kept(&data.join(FILE)), |secrets| Ok(secrets.reveal().to_owned()))
 }
 

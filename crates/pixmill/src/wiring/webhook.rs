@@ -17,7 +17,7 @@ use url::Url;
 
 use super::signing::signer;
 use crate::command::serve::ServeOptions;
-use crate::config::webhook::Secrets;
+use crate::config::secret::Secret;
 
 /// The stage over an outbox.
 ///
@@ -50,7 +50,7 @@ pub(super) fn receiver(allow: &[IpNet]) -> HttpReceiver {
 /// Those of the secret and of the receiver.
 pub(crate) async fn try_out(
     url: &Url,
-    secret: Option<&Secrets>,
+    secret: Option<&Secret>,
     data: &Path,
     links: &str,
 ) -> Result<Answer, Fault> {

@@ -37,9 +37,6 @@ const MEETING: Duration = Duration::from_secs(10);
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(120);
 
-/// Seeds that are played at a time: much of what they do is wait.
-const AT_A_TIME: u64 = 3;
-
 struct Round {
     server: Server,
     sink: Sink,
@@ -195,14 +192,7 @@ async fn play(seed: u64) -> u64 {
 #[test]
 fn an_upload_makes_one_request_and_one_event_however_often_the_server_is_killed() {
     let seeds = seeds();
-    let lane = |first: u64| {
-        let runtime = tokio::runtime::Runtime::new().expect("threads can be had");
-        (first..seeds).step_by(AT_A_TIME as usize).map(|seed| runtime.block_on(play(seed))).sum::<u64>()
-    };
-    let met = std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..AT_A_TIME).map(|first| scope.spawn(move || lane(first))).collect();
-        lanes.into_iter().map(|lane| lane.join().expect("no seed failed")).sum::<u64>()
-    });
+    let met: u64 = seeded::play_all(play).into_iter().sum();
     let kills = seeds * STAGES.len() as u64;
     assert!(met * 2 > kills, "only {met} of {kills} kills where they should be: the loop proves little");
     println!("{seeds} seeds, {kills} kills of a server, {met} where they should be: none lost, none doubled");

@@ -12,26 +12,14 @@ use pixmill_testkit::origin::{Origin, Settings};
 use pixmill_testkit::services::mongodb::database;
 use pixmill_testkit::services::redis::Persistence;
 use pixmill_testkit::sink::{Reply, Sink};
-use tokio::runtime::Runtime;
 
-use crate::seeded::{self, Random, pictures, seeds};
+use crate::seeded::{self, POINTS, Random, pictures, seeds};
 use crate::server::{Process, Server};
 use crate::shop::Habit;
 use crate::stack::{self, Stack};
 
-/// Where a worker kills itself; records in MongoDB end what follows an image in a write of its own.
-const POINTS: [&str; 10] = [
-    "after_claim_commit",
-    "after_claim",
-    "after_fetch",
-    "after_save",
-    "before_settle",
-    "after_settle",
-    "before_settle_commit",
-    "after_settle_commit",
-    "before_completion",
-    "after_followers",
-];
+/// Where a worker may kill itself besides: records in MongoDB end what follows an image in a write of its own.
+const OF_FOLLOWERS: &str = "after_followers";
 
 const WORKERS: usize = 3;
 
@@ -43,9 +31,6 @@ const ROWS: usize = 5;
 
 /// How long a worker may take to meet its point before the next blow.
 const MEETING: Duration = Duration::from_millis(1_500);
-
-/// Seeds that are played at a time: most of what they do is wait.
-const AT_A_TIME: u64 = 3;
 
 /// How often the workers of a loop were struck.
 #[derive(Debug, Clone, Copy, Default)]
@@ -125,7 +110,8 @@ impl<C: Fn() -> Command> Fleet<C> {
                 self.blows.frozen += 1;
             }
             _ => {
-                let point = POINTS[random.below(POINTS.len() as u64) as usize];
+                let point = random.below(POINTS.len() as u64 + 1) as usize;
+                let point = POINTS.get(point).unwrap_or(&OF_FOLLOWERS);
                 self.start(place, Some(format!("{point}:{}", 1 + random.below(5))));
                 let began = Instant::now();
                 while self.workers[place].as_mut().is_some_and(|worker| !worker.has_ended())
@@ -155,23 +141,14 @@ where
     R: Future<Output = (Vec<String>, Blows)>,
 {
     let seeds = seeds();
-    let lane = |first: u64| {
-        let runtime = Runtime::new().expect("threads can be had");
-        let mut blows = Blows::default();
-        for seed in (first..seeds).step_by(AT_A_TIME as usize) {
-            let (wrong, took) = runtime.block_on(round(seed));
-            assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
-            blows += took;
-        }
-        blows
-    };
     let mut blows = Blows::default();
-    std::thread::scope(|threads| {
-        let lanes: Vec<_> = (0..AT_A_TIME).map(|first| threads.spawn(move || lane(first))).collect();
-        for lane in lanes {
-            blows += lane.join().expect("every seed ends well");
-        }
-    });
+    for took in seeded::play_all(async |seed| {
+        let (wrong, took) = round(seed).await;
+        assert!(wrong.is_empty(), "seed {seed}: {wrong:#?}");
+        took
+    }) {
+        blows += took;
+    }
     assert!(blows.killed >= seeds, "{blows} in {seeds} seeds: the loop proves little");
     eprintln!(
         "{stage}: {seeds} seeds, {WORKERS} workers, {blows}: none lost, none doubled, one completion each"

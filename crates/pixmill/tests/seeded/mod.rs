@@ -6,10 +6,43 @@ use std::path::Path;
 
 use pixmill_testkit::checker::Expected;
 use pixmill_testkit::origin::Pictures;
+use tokio::runtime::Runtime;
+
+/// Where those that work on images kill themselves.
+pub(crate) const POINTS: [&str; 9] = [
+    "after_claim_commit",
+    "after_claim",
+    "after_fetch",
+    "after_save",
+    "before_settle",
+    "after_settle",
+    "before_settle_commit",
+    "after_settle_commit",
+    "before_completion",
+];
+
+/// Seeds that are played at a time: most of what they do is wait.
+const AT_A_TIME: u64 = 3;
 
 /// How many seeds are played.
 pub(crate) fn seeds() -> u64 {
     std::env::var("PIXMILL_TEST_SEEDS").ok().map_or(10, |text| text.parse().expect("a number"))
+}
+
+/// Plays all seeds, some at a time; what came of each.
+pub(crate) fn play_all<T: Send, R: Future<Output = T>>(play: impl Fn(u64) -> R + Sync) -> Vec<T> {
+    let (seeds, play) = (seeds(), &play);
+    let lane = move |first: u64| {
+        let runtime = Runtime::new().expect("threads can be had");
+        (first..seeds)
+            .step_by(AT_A_TIME as usize)
+            .map(|seed| runtime.block_on(play(seed)))
+            .collect::<Vec<_>>()
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..AT_A_TIME).map(|first| scope.spawn(move || lane(first))).collect();
+        lanes.into_iter().flat_map(|lane| lane.join().expect("every seed ends well")).collect()
+    })
 }
 
 /// A small generator (SplitMix64), so that a seed says everything about a round.

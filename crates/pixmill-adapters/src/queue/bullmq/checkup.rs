@@ -2,7 +2,7 @@
 
 use bullmq::redis_connection::RedisConnection;
 use bullmq::{BulkJob, Queue as Bull, QueueOptions};
-use pixmill_engine::checkup::{self, Finding};
+use pixmill_engine::checkup::{self, Finding, ROUND_TRIP};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use uuid::Uuid;
@@ -13,9 +13,6 @@ use super::connect::{self, Address, Server};
 /// Versions below the first BullMQ refuses, below the second it warns of.
 const OLDEST: (u32, u32) = (5, 0);
 const RECOMMENDED: (u32, u32) = (6, 2);
-
-/// What a round trip is called.
-const ROUND_TRIP: &str = "round trip";
 
 /// Version, clock, what happens when memory is full, and a job there and back.
 pub(super) async fn look(settings: &Settings, address: &Address, now: Timestamp) -> Vec<Finding> {
