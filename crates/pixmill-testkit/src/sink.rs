@@ -137,7 +137,10 @@ fn hear(mut stream: TcpStream, shared: &Shared, answer: &impl Fn(usize) -> Reply
     heard.body = String::from_utf8_lossy(&bytes[head_bytes..]).into_owned();
     let reply = answer(shared.heard().len());
     heard.status = reply.status;
-    let said = stream.write_all(
+    // Kept before it is answered: whoever has the answer may look at once.
+    shared.heard().push(heard);
+    shared.more.notify_all();
+    stream.write_all(
         format!(
             "HTTP/1.1 {} said\r\ncontent-length: {}\r\nconnection: close\r\n{}\r\n{}",
             reply.status,
@@ -146,10 +149,7 @@ fn hear(mut stream: TcpStream, shared: &Shared, answer: &impl Fn(usize) -> Reply
             reply.body
         )
         .as_bytes(),
-    );
-    shared.heard().push(heard);
-    shared.more.notify_all();
-    said
+    )
 }
 
 fn read_some(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
