@@ -169,6 +169,22 @@ pub(crate) fn flattened(mut raster: Raster, background: Background) -> Raster {
     }
 }
 
+/// JFIF's YCbCr as RGB, in 16-bit fixed point; other pictures as they are.
+pub(crate) fn ycbcr_to_rgb(mut raster: Raster) -> Raster {
+    if raster.layout == Layout::Ycbcr {
+        raster.data.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = rgb(*pixel));
+        raster.layout = Layout::Rgb;
+    }
+    raster
+}
+
+#[inline(always)]
+fn rgb([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y) << 16 | 1 << 15, i32::from(cb) - 128, i32::from(cr) - 128);
+    let [r, g, b] = [y + 91_881 * cr, y - 22_554 * cb - 46_802 * cr, y + 116_130 * cb];
+    [r, g, b].map(|sample| (sample >> 16).clamp(0, 255) as u8)
+}
+
 /// Whether no pixel is see-through.
 pub(crate) fn is_opaque(raster: &Raster) -> bool {
     let step = raster.layout.channels();
@@ -182,6 +198,19 @@ mod tests {
     #[test]
     fn an_srgb_profile_changes_nothing() {
         assert!(foreign_profile(&srgb_profile().unwrap(), Colour::Rgb).is_none());
+    }
+
+    #[test]
+    fn primary_colours_come_back_from_ycbcr() {
+        for (ycbcr, wanted) in [
+            ([0, 128, 128], [0, 0, 0]),
+            ([255, 128, 128], [255, 255, 255]),
+            ([76, 85, 255], [254, 0, 0]),
+            ([150, 44, 21], [0, 255, 1]),
+            ([29, 255, 107], [0, 0, 254]),
+        ] {
+            assert_eq!(rgb(ycbcr), wanted, "{ycbcr:?}");
+        }
     }
 
     #[test]

@@ -12,15 +12,17 @@ mod webp;
 mod yuv;
 
 use crate::container::Header;
-use crate::jpeg::Arena;
+use crate::jpeg::{Arena, Shrink};
 use crate::raster::Raster;
 use crate::{Error, Limits, SourceFormat};
 
 /// How pixels are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Wanted {
     /// YCbCr pictures needn't be turned into RGB.
     pub(crate) ycbcr: bool,
+    /// A JPEG may come out that much smaller.
+    pub(crate) shrink: Option<Shrink>,
 }
 
 /// Decodes the first frame.

@@ -26,12 +26,23 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     if let Some(coefficients) = coefficients(header, recipe) {
         return FIXED_BYTES + source_bytes + coefficients + scoring;
     }
-    let raster = pixels * channels;
-    let decoding = raster + pixels * decoder_bytes(header) + source_bytes;
+    let shrink = plan(header, recipe).ok().and_then(|plan| plan.shrink);
+    let decoded = |side| shrink.map_or(side, |shrink| shrink.shrunk(side));
+    let (decoded_width, decoded_height) = (decoded(header.width), decoded(header.height));
+    let decoder = match shrink {
+        // Samples of each component, which fill MCUs, beside their pixels.
+        Some(_) => {
+            let samples = u64::from(decoded_width + 16) * u64::from(decoded_height + 16) * channels;
+            samples + if header.staged { all_coefficients(header) } else { 0 }
+        }
+        None => pixels * decoder_bytes(header),
+    };
+    let raster = u64::from(decoded_width) * u64::from(decoded_height) * channels;
+    let decoding = raster + decoder + source_bytes;
     let alpha = channels == 4 && header.format != SourceFormat::Jpeg;
     // Ink becomes light in a copy; turning copies; resizing copies rows, then columns, and alpha is premultiplied.
     let copies = if resized {
-        let half_way = u64::from(new_width.max(new_height)) * u64::from(header.width.max(header.height));
+        let half_way = u64::from(new_width.max(new_height)) * u64::from(decoded_width.max(decoded_height));
         half_way * channels + new_pixels * channels + if alpha { raster } else { 0 }
     } else {
         0
@@ -49,13 +60,19 @@ fn coefficients(header: &Header, recipe: &Recipe) -> Option<u64> {
         Way::Stream => Some(jpeg::memory_bytes(header.width, header.height, components)),
         Way::Coefficients => {
             let turned = header.orientation != Orientation::Upright;
-            let factors = header.jpeg.as_ref()?.frame.components.iter().map(|(_, factors)| *factors);
             // Tokens or the new coefficients take as much as the source's, and so does the turned picture.
             let copies = if turned { 3 } else { 2 };
-            Some(copies * jpeg::coefficient_bytes(header.width, header.height, &factors.collect::<Vec<_>>()))
+            Some(copies * all_coefficients(header))
         }
         Way::Pixels | Way::Keep => None,
     }
+}
+
+/// What all coefficients of a JPEG take.
+fn all_coefficients(header: &Header) -> u64 {
+    let components = header.jpeg.iter().flat_map(|jpeg| &jpeg.frame.components);
+    let factors: Vec<u8> = components.map(|(_, factors)| *factors).collect();
+    jpeg::coefficient_bytes(header.width, header.height, &factors)
 }
 
 /// Bytes of a decoded pixel.
@@ -102,7 +119,8 @@ fn encoder_bytes(header: &Header, recipe: &Recipe) -> u64 {
         // Planes, and for alpha a copy of all samples.
         OutputFormat::Webp if channels(header) == 4 => 14,
         OutputFormat::Webp => 9,
-        OutputFormat::Png => 2 * channels(header) + 1,
+        // The picture once more, filtered rows, and the output, which may be no smaller.
+        OutputFormat::Png => 3 * channels(header) + 1,
         OutputFormat::Avif => 0,
     }
 }

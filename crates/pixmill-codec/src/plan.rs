@@ -4,7 +4,7 @@ use crate::color::{self, Profile};
 use crate::container::jpeg::{Encoding, Structure};
 use crate::container::{Colour, Header, Kept};
 use crate::error::unsupported;
-use crate::jpeg::{is_exact, is_known_sampling};
+use crate::jpeg::{Shrink, is_exact, is_known_sampling};
 use crate::metadata;
 use crate::orientation::Orientation;
 use crate::resize::fitted;
@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) output: OutputFormat,
     /// Size of the output, upright. Pixels.
     pub(crate) size: (u32, u32),
+    /// How much smaller than it is a JPEG is decoded, on its way through pixels.
+    pub(crate) shrink: Option<Shrink>,
     /// The profile to convert from, if it isn't sRGB.
     pub(crate) profile: Option<Profile>,
     /// Nothing but the quality changes: the source's own picture data would do as well.
@@ -66,7 +68,9 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Result<Plan, Error> {
         (OutputFormat::Avif, _) => return Err(no_avif_encoder()),
         _ => Way::Pixels,
     };
-    Ok(Plan { way, output, size, profile, source_will_do, source_must_stay, kept: kept(header, recipe) })
+    let shrink = if way == Way::Pixels { shrink(header, size) } else { None };
+    let kept = kept(header, recipe);
+    Ok(Plan { way, output, size, shrink, profile, source_will_do, source_must_stay, kept })
 }
 
 /// The refusal to write AVIF.
@@ -80,10 +84,8 @@ pub(crate) fn no_avif_encoder() -> Error {
 /// come in the order in which they go: in one sequential scan, upright, with colour at half the size both ways already,
 /// to be written the same way and at one quality.
 fn jpeg_way(jpeg: &Structure, header: &Header, recipe: &Recipe) -> Way {
-    let factors = jpeg.frame.components.iter().map(|(_, factors)| (factors >> 4, factors & 15));
-    let sampling: Vec<(u8, u8)> = factors.collect();
-    let of_light = matches!(jpeg.encoding, Encoding::Grey | Encoding::Ycbcr);
-    if !of_light || !is_known_sampling(&sampling) || header.truncated {
+    let sampling = sampling(jpeg);
+    if !gives_coefficients(jpeg, header) {
         return Way::Pixels;
     }
     let grey = sampling.len() == 1;
@@ -96,6 +98,25 @@ fn jpeg_way(jpeg: &Structure, header: &Header, recipe: &Recipe) -> Way {
     let once = !header.staged && !recipe.progressive && recipe.target_ssimulacra2.is_none();
     let quartered = grey || sampling == [(2, 2), (1, 1), (1, 1)];
     if upright && quartered && once { Way::Stream } else { Way::Coefficients }
+}
+
+/// Grey or YCbCr of a usual sampling, whole: coefficients are read by our own reader.
+fn gives_coefficients(jpeg: &Structure, header: &Header) -> bool {
+    let of_light = matches!(jpeg.encoding, Encoding::Grey | Encoding::Ycbcr);
+    of_light && is_known_sampling(&sampling(jpeg)) && !header.truncated
+}
+
+/// Sampling factors of each component, across and down.
+fn sampling(jpeg: &Structure) -> Vec<(u8, u8)> {
+    jpeg.frame.components.iter().map(|(_, factors)| (factors >> 4, factors & 15)).collect()
+}
+
+/// A JPEG that becomes at most half as large is decoded smaller, as far as that goes. `size`: of the output, upright.
+fn shrink(header: &Header, size: (u32, u32)) -> Option<Shrink> {
+    let jpeg = header.jpeg.as_ref().filter(|jpeg| gives_coefficients(jpeg, header))?;
+    let stored = if header.orientation.swaps_axes() { (size.1, size.0) } else { size };
+    let shrink = Shrink::fitting((header.width, header.height), stored)?;
+    shrink.reads(&sampling(jpeg)).then_some(shrink)
 }
 
 /// Width and height after turning upright. Pixels.

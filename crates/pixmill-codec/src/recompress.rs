@@ -51,7 +51,7 @@ pub fn recompress(
     let job = Job { bytes, header: &header, plan: &plan, recipe, limits };
     if plan.way == Way::Keep {
         // What can't be decoded must not be handed on as good.
-        job.decoded(Wanted { ycbcr: false }, workspace)?;
+        job.decoded(Wanted::default(), workspace)?;
         return Ok(plan.result(container::avif::stripped(bytes)?, true));
     }
     let encoded = job.encoded(workspace)?;
@@ -125,7 +125,7 @@ impl Job<'_> {
         smallest(target, |quality| {
             let Some(encoded) = self.attempt(material, quality, workspace)? else { return Ok((None, 100.0)) };
             let header = container::read(&encoded, self.limits)?;
-            let wanted = Wanted { ycbcr: false };
+            let wanted = Wanted::default();
             let shown = decode::decode(&encoded, &header, wanted, self.limits, &mut workspace.arena)?;
             let score = judge.score(&shown)?;
             Ok((Some(encoded), score))
@@ -159,16 +159,29 @@ impl Job<'_> {
         decode::decode(self.bytes, self.header, wanted, self.limits, &mut workspace.arena)
     }
 
+    /// The picture's size in a decoded raster's pixels.
+    fn extent(&self, raster: &Raster) -> (f64, f64) {
+        let (width, height) = (self.header.width, self.header.height);
+        match self.plan.shrink {
+            // Shrinking may have been left undone.
+            Some(shrink) if raster.width < width || raster.height < height => {
+                (shrink.extent(width), shrink.extent(height))
+            }
+            _ => (raster.width.into(), raster.height.into()),
+        }
+    }
+
     /// The long way: pixels, upright, in the size and colours that are asked for.
     fn pixels(&self, workspace: &mut Workspace) -> Result<Raster, Error> {
         let (plan, recipe, orientation) = (self.plan, self.recipe, self.header.orientation);
         let to_jpeg = plan.output == OutputFormat::Jpeg;
         let ycbcr = to_jpeg && plan.profile.is_none() && recipe.target_ssimulacra2.is_none();
-        let raster = self.decoded(Wanted { ycbcr }, workspace)?;
+        let raster = self.decoded(Wanted { ycbcr, shrink: plan.shrink }, workspace)?;
         let raster = color::to_srgb(raster, plan.profile.as_ref());
         let (width, height) = plan.size;
-        let (width, height) = if orientation.swaps_axes() { (height, width) } else { (width, height) };
-        let raster = resize::resized(raster, width, height, &mut workspace.resizer)?;
+        let size = if orientation.swaps_axes() { (height, width) } else { (width, height) };
+        let extent = self.extent(&raster);
+        let raster = resize::resized(raster, extent, size, &mut workspace.resizer)?;
         let raster = upright(raster, orientation);
         Ok(if to_jpeg { color::flattened(raster, recipe.background) } else { raster })
     }

@@ -20,11 +20,12 @@ pub(crate) fn fitted(width: u32, height: u32, recipe: &Recipe) -> (u32, u32) {
     (scaled(width, recipe.max_width), scaled(height, recipe.max_height))
 }
 
-/// The picture at a new size, by Lanczos3; alpha is premultiplied for it, so that hidden colours don't bleed.
+/// The picture at a new size, by Lanczos3; alpha is premultiplied for it, so that hidden colours don't bleed. `extent`:
+/// its size in pixels, where the last of them reach beyond it.
 pub(crate) fn resized(
     raster: Raster,
-    width: u32,
-    height: u32,
+    extent: (f64, f64),
+    (width, height): (u32, u32),
     resizer: &mut Resizer,
 ) -> Result<Raster, Error> {
     if (raster.width, raster.height) == (width, height) {
@@ -38,6 +39,7 @@ pub(crate) fn resized(
     };
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
+        .crop(0.0, 0.0, extent.0, extent.1)
         .use_alpha(raster.layout.has_alpha());
     let failed = |what: String| Error::new(ErrorKind::Corrupt, format!("could not be resized: {what}"));
     let from = ImageRef::new(raster.width, raster.height, &raster.data, pixel_type)
@@ -80,7 +82,7 @@ mod tests {
         let pixels =
             (0..64).flat_map(|i| if i % 8 < 4 { [255, 0, 0, 255] } else { [0, 255, 0, 0] }).collect();
         let picture = Raster::new(8, 8, Layout::Rgba, pixels);
-        let small = resized(picture, 2, 2, &mut Resizer::new()).unwrap();
+        let small = resized(picture, (8.0, 8.0), (2, 2), &mut Resizer::new()).unwrap();
         for pixel in small.data.chunks(4).filter(|pixel| pixel[3] > 0) {
             assert_eq!(&pixel[..3], [255, 0, 0]);
         }

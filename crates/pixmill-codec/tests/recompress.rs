@@ -271,6 +271,23 @@ fn png_to_png_keeps_every_bit_of_sixteen() {
 }
 
 #[test]
+fn a_jpeg_made_smaller_looks_the_same_by_all_ways() {
+    // By PNG it is decoded whole before it is made smaller.
+    for name in ["testorig.jpg", "progressive-420.jpg", "gps-6.jpg"] {
+        let whole = run(good(name), &to(Format::Png)).unwrap().bytes;
+        for most in [90, 60, 40, 20] {
+            let small = Recipe { max_width: Some(most), ..to(Format::Png) };
+            let (width, height, samples, shown) = png_pixels(&run(good(name), &small).unwrap().bytes);
+            let wanted = png_pixels(&run(&whole, &small).unwrap().bytes);
+            assert_eq!((width, height, samples), (wanted.0, wanted.1, wanted.2), "{name} at {most}");
+            let off: u64 = shown.iter().zip(&wanted.3).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+            let mean = off as f64 / shown.len() as f64;
+            assert!(mean < 4.0, "{name} at {most}: mean difference {mean}");
+        }
+    }
+}
+
+#[test]
 fn higher_quality_takes_more_bytes() {
     for (name, bytes, _) in GOOD.iter().filter(|(name, _, size)| size.0 > 100 && !name.contains("bilevel")) {
         for format in [Format::Jpeg, Format::Webp] {

@@ -1,4 +1,4 @@
-//! JPEG through zune-jpeg.
+//! JPEG through zune-jpeg, or where it is wanted smaller through our own reader.
 
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -6,12 +6,12 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::{Wanted, enough_rows};
-use crate::Error;
 use crate::container::Header;
 use crate::container::jpeg::{Encoding, Structure};
 use crate::error::corrupt;
 use crate::jpeg::{self, Arena, Asked};
 use crate::raster::{Layout, Raster};
+use crate::{Error, color};
 
 /// Decodes to grey, RGB, YCbCr if wanted, or CMYK.
 pub(super) fn decode(
@@ -21,6 +21,11 @@ pub(super) fn decode(
     arena: &mut Arena,
 ) -> Result<Raster, Error> {
     let Some(structure) = &header.jpeg else { return Err(corrupt("a JPEG without a picture")) };
+    if let Some(shrink) = wanted.shrink
+        && let Some(raster) = jpeg::shrunk(bytes, shrink, arena)?
+    {
+        return Ok(if wanted.ycbcr { raster } else { color::ycbcr_to_rgb(raster) });
+    }
     let (space, layout) = match structure.encoding {
         Encoding::Grey => (ColorSpace::Luma, Layout::Grey),
         Encoding::Ycbcr if wanted.ycbcr => (ColorSpace::YCbCr, Layout::Ycbcr),
