@@ -1,6 +1,6 @@
 //! The whole way of one picture: header, plan, decode, convert colours, resize, turn upright, encode.
 
-use fast_image_resize::Resizer;
+use pixmill_resize::Resizer;
 
 use crate::container::jpeg::kept_segments;
 use crate::container::{self, Header};

@@ -8,8 +8,9 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of ours may depend on, of ours. Development dependencies may add the testkit.
-const EDGES: [(&str, &[&str]); 5] = [
-    ("pixmill-codec", &[]),
+const EDGES: [(&str, &[&str]); 6] = [
+    ("pixmill-resize", &[]),
+    ("pixmill-codec", &["pixmill-resize"]),
     ("pixmill-engine", &["pixmill-codec"]),
     ("pixmill-adapters", &["pixmill-codec", "pixmill-engine"]),
     ("pixmill-testkit", &["pixmill-engine"]),
