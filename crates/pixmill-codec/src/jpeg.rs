@@ -54,6 +54,7 @@ use scan::{Extent, read_scan};
 pub(crate) use shrink::{Shrink, shrunk};
 use stream::{Sink, Stream};
 use strip::Strip;
+pub(crate) use strip::ycbcr;
 use token::{Counts, Tokens};
 pub(crate) use turn::is_exact;
 use write::{Picture, plane};

@@ -26,7 +26,7 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     if let Some(coefficients) = coefficients(header, recipe) {
         return FIXED_BYTES + source_bytes + coefficients + scoring;
     }
-    let shrink = plan(header, recipe).ok().and_then(|plan| plan.shrink);
+    let shrink = plan(header, recipe).shrink;
     let decoded = |side| shrink.map_or(side, |shrink| shrink.shrunk(side));
     let (decoded_width, decoded_height) = (decoded(header.width), decoded(header.height));
     let decoder = match shrink {
@@ -56,7 +56,7 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
 /// What coefficients take, where nothing but them will be touched, as far as the header tells.
 fn coefficients(header: &Header, recipe: &Recipe) -> Option<u64> {
     let components = if header.colour == Colour::Grey { 1 } else { 3 };
-    match plan(header, recipe).ok()?.way {
+    match plan(header, recipe).way {
         Way::Stream => Some(jpeg::memory_bytes(header.width, header.height, components)),
         Way::Coefficients => {
             let turned = header.orientation != Orientation::Upright;
@@ -64,7 +64,7 @@ fn coefficients(header: &Header, recipe: &Recipe) -> Option<u64> {
             let copies = if turned { 3 } else { 2 };
             Some(copies * all_coefficients(header))
         }
-        Way::Pixels | Way::Keep => None,
+        Way::Pixels => None,
     }
 }
 
@@ -121,6 +121,7 @@ fn encoder_bytes(header: &Header, recipe: &Recipe) -> u64 {
         OutputFormat::Webp => 9,
         // The picture once more, filtered rows, and the output, which may be no smaller.
         OutputFormat::Png => 3 * channels(header) + 1,
-        OutputFormat::Avif => 0,
+        // Planes, those of the picture as it will be decoded, and what is known of each of their blocks.
+        OutputFormat::Avif => 40,
     }
 }

@@ -3,12 +3,11 @@
 use crate::color::{self, Profile};
 use crate::container::jpeg::{Encoding, Structure};
 use crate::container::{Colour, Header, Kept};
-use crate::error::unsupported;
 use crate::jpeg::{Shrink, is_exact, is_known_sampling};
 use crate::metadata;
 use crate::orientation::Orientation;
 use crate::resize::fitted;
-use crate::{Error, Format, KeepMetadata, OutputFormat, Recipe, SourceFormat};
+use crate::{Format, KeepMetadata, OutputFormat, Recipe, SourceFormat};
 
 /// Which way a picture goes. Whatever its coefficients turn out to be, none of the first two ever fails for it: what
 /// can't be done there is done through pixels.
@@ -20,8 +19,6 @@ pub(crate) enum Way {
     Coefficients,
     /// Through pixels.
     Pixels,
-    /// The source's own picture data is all that can be given.
-    Keep,
 }
 
 /// What to do to one picture.
@@ -42,7 +39,7 @@ pub(crate) struct Plan {
 }
 
 /// Decides.
-pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Result<Plan, Error> {
+pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Plan {
     let output = output_format(header.format, recipe.format);
     let upright = upright_size(header);
     let size = fitted(upright.0, upright.1, recipe);
@@ -63,19 +60,11 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Result<Plan, Error> {
         (OutputFormat::Jpeg, Some(jpeg)) if size == upright && profile.is_none() => {
             jpeg_way(jpeg, header, recipe)
         }
-        // Orientation and profile are the container's own and stay in force.
-        (OutputFormat::Avif, _) if size == upright => Way::Keep,
-        (OutputFormat::Avif, _) => return Err(no_avif_encoder()),
         _ => Way::Pixels,
     };
     let shrink = if way == Way::Pixels { shrink(header, size) } else { None };
     let kept = kept(header, recipe);
-    Ok(Plan { way, output, size, shrink, profile, source_will_do, source_must_stay, kept })
-}
-
-/// The refusal to write AVIF.
-pub(crate) fn no_avif_encoder() -> Error {
-    unsupported("an AVIF can't be made smaller as AVIF; ask for another format")
+    Plan { way, output, size, shrink, profile, source_will_do, source_must_stay, kept }
 }
 
 /// The rule for JPEG to JPEG of the same size and colours.
@@ -133,6 +122,7 @@ pub(crate) fn output_format(source: SourceFormat, wanted: Format) -> OutputForma
     match wanted {
         Format::Jpeg => OutputFormat::Jpeg,
         Format::Webp => OutputFormat::Webp,
+        Format::Avif => OutputFormat::Avif,
         Format::Png => OutputFormat::Png,
         Format::Keep => source_format(source).unwrap_or(OutputFormat::Png),
     }

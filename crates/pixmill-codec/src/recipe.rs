@@ -11,6 +11,8 @@ pub enum Format {
     Jpeg,
     /// WebP, lossy.
     Webp,
+    /// AVIF, lossy.
+    Avif,
     /// PNG, lossless.
     Png,
     /// What the source is; GIF, BMP and TIFF become PNG.
@@ -27,7 +29,7 @@ pub enum OutputFormat {
     Webp,
     /// `image/png`
     Png,
-    /// `image/avif`; only a source kept as it is.
+    /// `image/avif`
     Avif,
 }
 
@@ -112,7 +114,7 @@ impl From<Score> for f64 {
 pub struct Recipe {
     /// The format asked for.
     pub format: Format,
-    /// 1 to 100, as libjpeg and libwebp count it. PNG is lossless whatever it says.
+    /// 1 to 100, as libjpeg, libwebp and libavif count it. PNG is lossless whatever it says.
     pub quality: u8,
     /// Take the lowest quality that reaches this score instead; lossless formats are what they are.
     pub target_ssimulacra2: Option<Score>,

@@ -8,7 +8,7 @@ use crate::decode::{self, Wanted};
 use crate::error::unsupported;
 use crate::jpeg::{self, Arena, Asked, Coefficients};
 use crate::orientation::upright;
-use crate::plan::{Plan, Way, no_avif_encoder, plan};
+use crate::plan::{Plan, Way, plan};
 use crate::raster::Raster;
 use crate::target::{Judge, smallest};
 use crate::{Error, Limits, OutputFormat, Recipe, color, encode, resize};
@@ -47,13 +47,8 @@ pub fn recompress(
     workspace: &mut Workspace,
 ) -> Result<Recompressed, Error> {
     let header = container::read(bytes, limits)?;
-    let plan = plan(&header, recipe)?;
+    let plan = plan(&header, recipe);
     let job = Job { bytes, header: &header, plan: &plan, recipe, limits };
-    if plan.way == Way::Keep {
-        // What can't be decoded must not be handed on as good.
-        job.decoded(Wanted::default(), workspace)?;
-        return Ok(plan.result(container::avif::stripped(bytes)?, true));
-    }
     let encoded = job.encoded(workspace)?;
     let source = plan.source_will_do.then(|| stripped(bytes, &header, &plan, encoded.len())).flatten();
     Ok(match source {
@@ -149,7 +144,7 @@ impl Job<'_> {
                 OutputFormat::Jpeg => encode::jpeg::encode(raster, recipe, &plan.kept, &mut workspace.arena),
                 OutputFormat::Webp => encode::webp::encode(raster, recipe, &plan.kept),
                 OutputFormat::Png => encode::png::encode(raster.clone(), &plan.kept),
-                OutputFormat::Avif => Err(no_avif_encoder()),
+                OutputFormat::Avif => encode::avif::encode(raster, recipe, &plan.kept),
             }
             .map(Some),
         }
@@ -197,7 +192,9 @@ fn stripped(bytes: &[u8], header: &Header, plan: &Plan, encoded: usize) -> Optio
         }
         OutputFormat::Png => container::png::stripped(bytes, &plan.kept),
         OutputFormat::Webp => container::webp::first_frame(bytes).ok()?.still(&plan.kept),
-        OutputFormat::Avif => return None,
+        // Its metadata are items that are blanked, or left.
+        OutputFormat::Avif if plan.kept.exif.is_some() || plan.kept.xmp.is_some() => bytes.to_vec(),
+        OutputFormat::Avif => container::avif::stripped(bytes).ok()?,
     };
     (source.len() <= most).then_some(source)
 }

@@ -100,7 +100,7 @@ fn contains(bytes: &[u8], word: &[u8]) -> bool {
 #[test]
 fn every_kind_of_picture_becomes_every_format_upright() {
     for (name, bytes, size) in GOOD {
-        for format in [Format::Jpeg, Format::Webp, Format::Png] {
+        for format in [Format::Jpeg, Format::Webp, Format::Avif, Format::Png] {
             let made = run(bytes, &to(format)).unwrap_or_else(|error| panic!("{name}: {error}"));
             assert_eq!((made.width, made.height), size, "{name}");
             let again = probe(&made.bytes, &Recipe::default(), &Limits::default()).unwrap();
@@ -143,6 +143,17 @@ fn jpeg_and_lossless_png_of_a_picture_look_alike() {
         let mean = off as f64 / rgb.len() as f64;
         assert_eq!(shown.len(), rgb.len(), "{name}");
         assert!(mean < 4.0, "{name}: mean difference {mean}");
+    }
+}
+
+/// A pixel of a PNG with all of its samples.
+fn rgba(pixel: &[u8]) -> [u8; 4] {
+    match *pixel {
+        [g] => [g, g, g, 255],
+        [g, a] => [g, g, g, a],
+        [r, g, b] => [r, g, b, 255],
+        [r, g, b, a] => [r, g, b, a],
+        _ => unreachable!("a PNG pixel has one to four samples"),
     }
 }
 
@@ -208,7 +219,7 @@ fn all_eight_orientations_come_out_as_the_same_picture() {
 fn metadata_is_left_out_unless_asked_for() {
     let location = b"GPS";
     for name in ["gps-6.jpg", "gps-6.webp", "gps-1.avif"] {
-        for format in [Format::Jpeg, Format::Webp, Format::Png, Format::Keep] {
+        for format in [Format::Jpeg, Format::Webp, Format::Avif, Format::Png, Format::Keep] {
             let made = run(good(name), &to(format)).unwrap();
             for word in [
                 b"Exif\0\0MM".as_slice(),
@@ -268,6 +279,54 @@ fn png_to_png_keeps_every_bit_of_sixteen() {
     let made = run(source, &to(Format::Png)).unwrap();
     assert!(made.kept_source);
     assert_eq!(png_pixels(&made.bytes), png_pixels(source));
+}
+
+#[test]
+fn an_avif_shows_the_picture_that_it_was_made_of() {
+    for name in ["testorig.jpg", "hopper.gif", "gps-6.jpg"] {
+        let avif = run(good(name), &Recipe { quality: 80, ..to(Format::Avif) }).unwrap();
+        let shown = png_pixels(&run(&avif.bytes, &to(Format::Png)).unwrap().bytes).3;
+        let wanted = png_pixels(&run(good(name), &to(Format::Png)).unwrap().bytes).3;
+        assert_eq!(shown.len(), wanted.len(), "{name}");
+        let off: u64 = shown.iter().zip(&wanted).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        let mean = off as f64 / shown.len() as f64;
+        assert!(mean < 5.0, "{name}: mean difference {mean}");
+    }
+}
+
+#[test]
+fn an_avif_keeps_alpha_and_grey_and_any_size() {
+    for (width, height) in [(1, 1), (2, 5), (17, 9), (64, 33)] {
+        for (colour, pixel) in [
+            (png::ColorType::Grayscale, [90].as_slice()),
+            (png::ColorType::GrayscaleAlpha, &[90, 130]),
+            (png::ColorType::Rgb, &[200, 40, 90]),
+            (png::ColorType::Rgba, &[200, 40, 90, 130]),
+        ] {
+            let source = png_of(width, height, colour, &pixel.repeat((width * height) as usize), &[]);
+            let avif = run(&source, &Recipe { quality: 90, ..to(Format::Avif) }).unwrap();
+            assert_eq!(avif.format, OutputFormat::Avif);
+            let (w, h, samples, data) = png_pixels(&run(&avif.bytes, &to(Format::Png)).unwrap().bytes);
+            assert_eq!((w, h), (width, height));
+            for shown in data.chunks(samples).map(rgba) {
+                let near = shown.iter().zip(rgba(pixel)).all(|(a, b)| a.abs_diff(b) < 5);
+                assert!(near, "{width} × {height} {colour:?}: {shown:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_avif_that_needs_nothing_else_never_grows() {
+    for name in ["gps-1.avif", "hopper.avif"] {
+        let all = Recipe { keep_metadata: KeepMetadata::All, ..to(Format::Keep) };
+        for recipe in [Recipe { quality: 95, ..to(Format::Keep) }, to(Format::Avif), all] {
+            let made = run(good(name), &recipe).unwrap();
+            assert!(made.bytes.len() <= good(name).len(), "{name}: {recipe:?}");
+        }
+        let small = run(good(name), &Recipe { quality: 10, ..to(Format::Keep) }).unwrap();
+        assert!(small.bytes.len() < good(name).len() && !small.kept_source, "{name}");
+    }
 }
 
 #[test]

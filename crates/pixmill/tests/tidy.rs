@@ -8,9 +8,10 @@ use std::process::Command;
 use serde_json::Value;
 
 /// What each crate of ours may depend on, of ours. Development dependencies may add the testkit.
-const EDGES: [(&str, &[&str]); 6] = [
+const EDGES: [(&str, &[&str]); 7] = [
+    ("pixmill-avif", &[]),
     ("pixmill-resize", &[]),
-    ("pixmill-codec", &["pixmill-resize"]),
+    ("pixmill-codec", &["pixmill-avif", "pixmill-resize"]),
     ("pixmill-engine", &["pixmill-codec"]),
     ("pixmill-adapters", &["pixmill-codec", "pixmill-engine"]),
     ("pixmill-testkit", &["pixmill-engine"]),

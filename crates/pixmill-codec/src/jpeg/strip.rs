@@ -114,7 +114,7 @@ fn separate(row: &[u8], layout: Layout, width: usize, [luma, cb, cr]: [&mut [u8]
 
 /// JFIF's YCbCr in 16-bit fixed point, as libjpeg rounds it (`jccolor.c`).
 #[inline(always)]
-fn ycbcr([r, g, b]: [u8; 3]) -> (u8, u8, u8) {
+pub(crate) fn ycbcr([r, g, b]: [u8; 3]) -> (u8, u8, u8) {
     let (r, g, b) = (i32::from(r), i32::from(g), i32::from(b));
     let half = 1 << 15;
     let middle = (128 << 16) + half - 1;

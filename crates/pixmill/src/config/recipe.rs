@@ -46,7 +46,7 @@ pub(crate) struct RecipeFlags {
 }
 
 /// Formats of outputs, by name.
-pub(crate) const FORMATS: [&str; 4] = ["jpeg", "webp", "png", "keep"];
+pub(crate) const FORMATS: [&str; 5] = ["jpeg", "webp", "avif", "png", "keep"];
 
 /// The longest side that a JPEG can have, pixels (ITU-T T.81 B.2.2).
 const LONGEST_SIDE: u64 = 65_535;
@@ -171,6 +171,7 @@ fn score(text: &str) -> Result<Score, String> {
 fn formats() -> impl TypedValueParser<Value = Format> {
     PossibleValuesParser::new(FORMATS).map(|name| match name.as_str() {
         "webp" => Format::Webp,
+        "avif" => Format::Avif,
         "png" => Format::Png,
         "keep" => Format::Keep,
         _ => Format::Jpeg,

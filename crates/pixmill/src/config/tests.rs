@@ -75,7 +75,7 @@ fn wrong_values_say_which_where_and_what_is_allowed() {
     );
     assert_eq!(
         complaint(RUN, &[], Some("# ours\n\n[recipe]\nformat = \"bmp\"\n")),
-        "'bmp' is not a value for [recipe] format in line 4 of pixmill.toml: allowed are jpeg, webp, png, keep"
+        "'bmp' is not a value for [recipe] format in line 4 of pixmill.toml: allowed are jpeg, webp, avif, png, keep"
     );
     assert_eq!(
         complaint(RUN, &[("PIXMILL_ALLOW_ADDRESS", "10.0.0.0/8, elephant")], None),

@@ -138,7 +138,7 @@ fn output(recipe: &Recipe, pixels: f64, mean_pixels: f64, bytes_before: Option<f
     let share = match recipe.format {
         Format::Jpeg => 1.0,
         Format::Webp => WEBP,
-        Format::Png | Format::Keep => return None,
+        Format::Avif | Format::Png | Format::Keep => return None,
     };
     // As if all pictures had the mean's size and a shape of 4:3.
     let (width, height) = ((mean_pixels * 4.0 / 3.0).sqrt(), (mean_pixels * 3.0 / 4.0).sqrt());
