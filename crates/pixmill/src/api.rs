@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod browsers;
 mod call;
 mod csv;
 mod deliveries;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
@@ -65,6 +67,8 @@ pub(crate) struct Foundation {
     pub(crate) recipe: Recipe,
     /// Networks that need no key.
     pub(crate) trust: Vec<IpNet>,
+    /// Origins whose pages may call from a browser; '*' is all.
+    pub(crate) origins: Vec<HeaderValue>,
     /// What links begin with, without a slash at its end.
     pub(crate) links: String,
     /// What jobs are counted under.

@@ -99,6 +99,30 @@ fn outputs_are_handed_out_once_and_in_parts() {
 }
 
 #[test]
+fn pages_of_an_allowed_origin_may_call_and_no_others() {
+    let server = Server::new();
+    let asks = |origin: &'static str| {
+        [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization"),
+        ]
+    };
+    let allowed = |caller: &Caller, origin| {
+        caller.options("/v1/requests", &asks(origin)).header("access-control-allow-origin").to_owned()
+    };
+    let closed = Caller::start(&server, &[]);
+    assert_eq!(allowed(&closed, "https://shop.example"), "", "off unless asked for");
+    drop(closed);
+    let caller = Caller::start(&server, &["--cors-origin", "https://shop.example"]);
+    assert_eq!(allowed(&caller, "https://shop.example"), "https://shop.example");
+    assert_eq!(allowed(&caller, "https://evil.example"), "");
+    let read = caller.get("/v1/requests", &[("origin", "https://shop.example")]);
+    assert_eq!((read.status, read.code().as_str()), (401, "auth.missing"), "a page shows a key");
+    assert_eq!(read.header("access-control-allow-origin"), "https://shop.example", "and may read why");
+}
+
+#[test]
 fn failed_images_are_corrected_and_retried() {
     let (origin, server) = (origin(), Server::new());
     let sink = Sink::start(|_| Reply::from(200)).expect("a sink");

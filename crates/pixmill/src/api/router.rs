@@ -9,7 +9,8 @@ use pixmill_engine::code::Code;
 
 use super::problem::Problem;
 use super::{
-    Api, access, call, csv, deliveries, events, health, images, metrics, openapi, outputs, requests, usage,
+    Api, access, browsers, call, csv, deliveries, events, health, images, metrics, openapi, outputs,
+    requests, usage,
 };
 
 /// Every address that answers.
@@ -43,7 +44,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/processed_images/{*path}", get(outputs::show));
-    keyed
+    let origins = api.on.origins.clone();
+    let router = keyed
         .merge(open)
         .fallback(|| async { Problem::new(Code::RouteUnknown, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
@@ -51,5 +53,6 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         })
         .layer(from_fn(call::harden))
         .layer(from_fn_with_state(api.clone(), call::observe))
-        .with_state(api)
+        .with_state(api);
+    if origins.is_empty() { router } else { router.layer(browsers::layer(&origins)) }
 }

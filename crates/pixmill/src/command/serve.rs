@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use pixmill_codec::Recipe;
 use pixmill_engine::model::lease::LEASE;
@@ -115,6 +116,8 @@ pub(crate) struct ServeOptions {
     pub(crate) public_url: Option<String>,
     /// Networks that need no key.
     pub(crate) trust: Vec<IpNet>,
+    /// Origins whose pages may call the API.
+    pub(crate) origins: Vec<HeaderValue>,
     /// Most bytes of an upload.
     pub(crate) most_bytes: u64,
     /// How much of everything.
@@ -143,6 +146,7 @@ impl ServeArgs {
             public_url: self.listen.public_url_said(),
             listen: self.listen.listen,
             trust: self.access.trust,
+            origins: self.access.cors_origin,
             most_bytes: self.access.max_upload_mib << 20,
             data,
             concurrency: self.engine.concurrency(),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use http::HeaderValue;
 use ipnet::IpNet;
 use url::Url;
 
@@ -27,6 +28,11 @@ pub(crate) struct AccessFlags {
     /// Networks that need no key, as tenant 'default'; repeatable [default: loopback, while no key exists]
     #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
     pub(crate) trust: Vec<IpNet>,
+
+    /// Origin of web pages that may call the API from a browser with a key, as https://shop.example; '*' is every one;
+    /// repeatable [default: none]
+    #[arg(long, value_name = "ORIGIN", value_parser = origin, action = clap::ArgAction::Append)]
+    pub(crate) cors_origin: Vec<HeaderValue>,
 
     /// Most MiB of an uploaded catalogue
     #[arg(long = "max-upload", value_name = "MIB", default_value_t = 4096, value_parser = whole::<u64>(1, 1 << 20))]
@@ -61,9 +67,30 @@ pub(crate) fn web_address(text: &str) -> Result<Url, String> {
         .ok_or_else(|| "allowed are addresses that begin with http:// or https://".to_owned())
 }
 
+/// What a browser sends as Origin.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let wanted =
+        || "allowed are '*' and origins like https://shop.example or http://127.0.0.1:8080".to_owned();
+    let of_a_page = |url: Url| Some(url.origin().ascii_serialization()).filter(|origin| origin == text);
+    let said = if text == "*" { Some(text.to_owned()) } else { web_address(text).ok().and_then(of_a_page) };
+    said.and_then(|origin| HeaderValue::from_str(&origin).ok()).ok_or_else(wanted)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        for right in ["*", "https://shop.example", "http://127.0.0.1:8080"] {
+            assert_eq!(origin(right).unwrap(), right);
+        }
+        for wrong in
+            ["", "shop.example", "https://shop.example/", "https://shop.example/a", "https://h:443", "null"]
+        {
+            assert!(origin(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_port_alone_is_this_machine_only() {

@@ -105,6 +105,7 @@ async fn foundation(options: &ServeOptions, open_file: &OpenFile, links: &str) -
         clock: Arc::new(SystemClock),
         recipe: options.recipe,
         trust: options.trust.clone(),
+        origins: options.origins.clone(),
         links: links.to_owned(),
         queue_name: options.queue_name.clone(),
         most_bytes: options.most_bytes,

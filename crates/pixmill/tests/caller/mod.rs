@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::http::Response;
-use ureq::{Agent, Body};
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, Body, RequestBuilder};
 
 use super::server::{Process, Server};
 
@@ -78,11 +79,18 @@ impl Caller {
     }
 
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self.agent.get(self.address(path));
+        self.ask(self.agent.get(self.address(path)), headers)
+    }
+
+    pub(crate) fn options(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask(self.agent.options(self.address(path)), headers)
+    }
+
+    fn ask(&self, mut request: RequestBuilder<WithoutBody>, headers: &[(&str, &str)]) -> Answer {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        answer(request.call().unwrap_or_else(|error| panic!("{path}: {error}")))
+        answer(request.call().unwrap_or_else(|error| panic!("{error}")))
     }
 
     pub(crate) fn delete(&self, path: &str) -> Answer {
