@@ -39,8 +39,19 @@ pub trait Footing: Send + Sync {
     async fn open(&self) -> Result<(Ports, Webhook), Fault>;
 }
 
+/// What a process does for the requests there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of it: the stages, upkeep and webhooks.
+    Work,
+    /// Keeps a shared queue topped up for workers elsewhere, and upkeep beside it.
+    Feed,
+}
+
 /// A server to be.
 pub struct Serve {
+    /// Its part in the whole.
+    pub part: Part,
     /// What it stands on.
     pub footing: Arc<dyn Footing>,
     /// Tells and passes time.
@@ -109,11 +120,19 @@ impl Serve {
         let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
         let over = stop.child_token();
         let work = async {
-            let worked = pipeline.work(Scope::All, stop.clone()).await;
+            let worked = match self.part {
+                Part::Work => pipeline.work(Scope::All, stop.clone()).await,
+                Part::Feed => pipeline.feed(stop.clone()).await,
+            };
             over.cancel();
             worked
         };
-        let (worked, (), ()) = tokio::join!(work, upkeep.tend(over.clone()), webhook.tend(over.clone()));
+        let delivering = async {
+            if self.part == Part::Work {
+                webhook.tend(over.clone()).await;
+            }
+        };
+        let (worked, (), ()) = tokio::join!(work, upkeep.tend(over.clone()), delivering);
         worked
     }
 }

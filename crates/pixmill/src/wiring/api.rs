@@ -95,7 +95,7 @@ async fn reached(
 async fn foundation(options: &ServeOptions, open_file: &OpenFile, links: &str) -> Result<Foundation, Fault> {
     Ok(Foundation {
         ledger: backends::ledger(&options.records, open_file)?,
-        queue: backends::queue(options, backends::Use::Looking).await?,
+        queue: backends::queue(options, backends::Use::Leaving).await?,
         storage: backends::storage(&options.storage)?,
         outputs: match &options.storage {
             StorageChoice::File(folder) => Some(folder.clone()),

@@ -84,8 +84,8 @@ pub(super) fn ledger(choice: &RecordsChoice, open_file: &OpenFile) -> Result<Arc
 pub(super) enum Use {
     /// To work its jobs off.
     Working,
-    /// To look at it: every job is left to others.
-    Looking,
+    /// To look at it or to feed it: every job is left to others.
+    Leaving,
 }
 
 /// Jobs held for each connection. Those beyond one wait here while other workers could do them, but without them an origin
@@ -102,7 +102,7 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
         QueueChoice::Redis(address) => {
             let hold = match wanted_for {
                 Use::Working => JOBS_PER_CONNECTION * options.settings.connections,
-                Use::Looking => 0,
+                Use::Leaving => 0,
             };
             let settings = bullmq::Settings {
                 name: options.queue_name.clone(),

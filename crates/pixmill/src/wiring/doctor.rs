@@ -28,7 +28,7 @@ pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
         Ok((records, _)) => checkup::records(&*records, now).await,
         Err(fault) => unreachable_because(&fault),
     };
-    let queue = match backends::queue(options, backends::Use::Looking).await {
+    let queue = match backends::queue(options, backends::Use::Leaving).await {
         Ok(queue) => queue.look(now).await,
         Err(fault) => unreachable_because(&fault),
     };

@@ -10,12 +10,13 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::pipeline::webhook::Webhook;
 use pixmill_engine::pipeline::{Ended, Ports, Watcher};
-use pixmill_engine::serve::{Footing, Serve};
+use pixmill_engine::serve::{Footing, Part, Serve};
 use tokio_util::sync::CancellationToken;
 
 use super::backends::OpenFile;
 use super::{api, backends, origin, sandbox, webhook};
 use crate::command::serve::ServeOptions;
+use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
 
 /// How often a worker says that it is alive, and what it did.
@@ -40,9 +41,9 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
         answered.inspect_err(|_| over.cancel())
     };
     let working = async {
-        let worked = match options.role {
-            Role::Api => Ok(()),
-            Role::All | Role::Worker => work(&options, open_file.clone(), &links, over.clone()).await,
+        let worked = match part(&options) {
+            Some(part) => work(part, &options, open_file.clone(), &links, over.clone()).await,
+            None => Ok(()),
         };
         worked.inspect_err(|_| over.cancel())
     };
@@ -51,8 +52,18 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
     answered.and(worked)
 }
 
-/// The stages from dispatch to webhook, and upkeep.
+/// What this process does beside answering calls: one that only answers feeds the queue where others share it.
+fn part(options: &ServeOptions) -> Option<Part> {
+    match (options.role, &options.queue) {
+        (Role::All | Role::Worker, _) => Some(Part::Work),
+        (Role::Api, QueueChoice::Redis(_)) => Some(Part::Feed),
+        (Role::Api, QueueChoice::Database) => None,
+    }
+}
+
+/// The stages from dispatch to webhook, and upkeep; or what feeds workers elsewhere.
 async fn work(
+    part: Part,
     options: &ServeOptions,
     open_file: Arc<OpenFile>,
     links: &str,
@@ -60,8 +71,9 @@ async fn work(
 ) -> Result<(), Fault> {
     let beats = Arc::new(Beats::default());
     let worker = Serve {
+        part,
         settings: options.settings.clone(),
-        footing: Arc::new(Ground { options: options.clone(), open_file, links: links.to_owned() }),
+        footing: Arc::new(Ground { part, options: options.clone(), open_file, links: links.to_owned() }),
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
     };
@@ -73,6 +85,7 @@ async fn work(
 
 /// What the stages stand on, as it is configured.
 struct Ground {
+    part: Part,
     options: ServeOptions,
     open_file: Arc<OpenFile>,
     /// What links begin with, without a slash at its end.
@@ -83,10 +96,14 @@ struct Ground {
 impl Footing for Ground {
     async fn open(&self) -> Result<(Ports, Webhook), Fault> {
         let options = &self.options;
+        let wanted_for = match self.part {
+            Part::Work => backends::Use::Working,
+            Part::Feed => backends::Use::Leaving,
+        };
         let (records, outbox) = backends::records(options, &self.open_file).await?;
         let ports = Ports {
             records,
-            queue: backends::queue(options, backends::Use::Working).await?,
+            queue: backends::queue(options, wanted_for).await?,
             storage: backends::storage(&options.storage)?,
             sandbox: sandbox(options.concurrency)?,
             origin: origin(&options.allow, options.settings.connections),
