@@ -6,20 +6,26 @@
 //! write that completes a request holds its event. What a crash leaves half done is marked before it is begun, and
 //! upkeep finishes it.
 
+mod amend;
 mod backlog;
 mod checkup;
 mod claim;
+mod clock;
 mod command;
 mod completion;
+mod directory;
 mod document;
 mod fault;
 mod foreign;
 mod gather;
 mod head;
 mod id;
+mod idempotency;
 mod intake;
+mod keys;
 mod lead;
 mod outbox;
+mod pages;
 mod report;
 mod schema;
 mod settle;
@@ -39,6 +45,7 @@ use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::model::time::Timestamp;
 
 use self::claim::Asked;
+use self::clock::ServerClock;
 use self::completion::Watch;
 use self::foreign::Foreign;
 use self::gather::Gather;
@@ -88,6 +95,7 @@ struct Shared {
     watch: Watch,
     intakes: Intakes,
     foreign: Foreign,
+    clock: ServerClock,
 }
 
 impl Mongodb {
@@ -126,6 +134,7 @@ impl Mongodb {
             watch: Watch::default(),
             intakes: Intakes::default(),
             foreign,
+            clock: ServerClock::default(),
         });
         let (claiming, settling) = (shared.clone(), shared.clone());
         Ok(Mongodb {

@@ -10,6 +10,7 @@ use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 
+use super::clock::now_in;
 use super::command::{self, Again, Reading, find};
 use super::document::{
     as_it_is, date, image_id, image_status, moment, open, place, request_id, string, whole,
@@ -127,12 +128,12 @@ impl Shared {
         let won = self.take(&chosen.iter().flatten().map(|(chosen, _)| chosen).collect::<Vec<_>>()).await?;
         fail::fail_point!("after_claim_commit");
         let mut claims = Vec::with_capacity(batch.len());
-        let mut begun: HashMap<&RequestId, (&Head, Timestamp)> = HashMap::new();
+        let mut begun: HashMap<&RequestId, &Head> = HashMap::new();
         for chosen in &chosen {
             let mut claimed = Vec::with_capacity(chosen.len());
             for (one, head) in chosen.iter().filter(|(one, _)| won.contains(one.image)) {
                 self.held.insert(one.image.clone(), one.held(head));
-                begun.insert(&head.request, (head, one.now));
+                begun.insert(&head.request, head);
                 claimed.push(one.claim(&head.request));
             }
             claims.push(claimed);
@@ -185,7 +186,7 @@ impl Shared {
                 request_id(document).as_ref() == Some(&head.request) && may_be_claimed(document, now)
             };
             if images.values().any(|document| is_late(&document)) {
-                *head = self.reopen_late(head, now).await?;
+                *head = self.reopen_late(head).await?;
             }
         }
         Ok(heads)
@@ -208,13 +209,16 @@ impl Shared {
     }
 
     /// The first claim makes its request `processing`.
-    async fn begin(&self, requests: impl Iterator<Item = (&Head, Timestamp)>) -> Result<(), Fault> {
+    async fn begin(&self, requests: impl Iterator<Item = &Head>) -> Result<(), Fault> {
         let mut statements = Vec::new();
-        for (head, now) in requests.filter(|(head, _)| head.status == RequestStatus::Pending) {
+        for head in requests.filter(|head| head.status == RequestStatus::Pending) {
             self.heads.forget(&head.request);
             statements.push(command::one(
                 doc! { "_id": head.id.clone(), "status": open() },
-                doc! { "$set": { "status": RequestStatus::Processing.as_str(), "updatedAt": date(now) } },
+                doc! {
+                    "$set": { "status": RequestStatus::Processing.as_str() },
+                    "$currentDate": now_in("updatedAt"),
+                },
             ));
         }
         command::update(&self.database, schema::REQUESTS, statements, Again::Safe).await.map(|_| ())

@@ -14,6 +14,7 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 
+use super::clock::now_in;
 use super::command::{self, Again, aggregate};
 use super::document::{date, open, string, whole};
 use super::head::Head;
@@ -89,23 +90,23 @@ impl Watch {
         due
     }
 
-    fn snapshot(&self, request: &RequestId) -> Option<Progress> {
+    fn snapshot(&self, head: &Head) -> Option<Progress> {
         let watched = lock(&self.0);
-        let (_, progress, at) = watched.get(request)?.snapshot?;
-        (at.elapsed() < MOMENT).then_some(progress)
+        let (round, progress, at) = watched.get(&head.request)?.snapshot?;
+        (round == head.round && at.elapsed() < MOMENT).then_some(progress)
     }
 
     /// Keeps a snapshot, unless one that was counted beside it says more.
-    fn keep(&self, request: &RequestId, round: u32, progress: Progress) -> Progress {
+    fn keep(&self, head: &Head, progress: Progress) -> Progress {
         let mut watched = lock(&self.0);
-        let watched = watched.entry(request.clone()).or_default();
+        let watched = watched.entry(head.request.clone()).or_default();
         if let Some((known, more, _)) = watched.snapshot
-            && known == round
+            && known == head.round
             && more.ended() > progress.ended()
         {
             return more;
         }
-        watched.snapshot = Some((round, progress, Instant::now()));
+        watched.snapshot = Some((head.round, progress, Instant::now()));
         progress
     }
 
@@ -156,19 +157,22 @@ impl Shared {
         }
         let left = progress.pending + progress.processing;
         if self.watch.counted(request, left, ended, began.elapsed()) {
-            self.tell(&head, &progress, now).await?;
+            self.tell(&head, &progress).await?;
         }
         Ok(false)
     }
 
-    /// How far a request is, a moment ago at most.
-    pub(super) async fn snapshot(&self, request: &RequestId) -> Result<Progress, Fault> {
-        if let Some(snapshot) = self.watch.snapshot(request) {
+    /// How far a request is, in the round that was read: a moment ago at most while it is open, else now.
+    pub(super) async fn snapshot(&self, head: &Head) -> Result<Progress, Fault> {
+        if !head.status.is_open() {
+            self.watch.forget(&head.request);
+            return self.count(head).await;
+        }
+        if let Some(snapshot) = self.watch.snapshot(head) {
             return Ok(snapshot);
         }
-        let head = self.head(request).await?;
-        let progress = self.count(&head).await?;
-        Ok(self.watch.keep(request, head.round, progress))
+        let progress = self.count(head).await?;
+        Ok(self.watch.keep(head, progress))
     }
 
     /// Counts the images of a request.
@@ -209,9 +213,9 @@ impl Shared {
         set.insert("status", RequestStatus::Completed.as_str());
         set.insert("round", head.round);
         set.insert("completedAt", date(now));
-        set.insert("updatedAt", date(now));
         let told = doc! { "events": event };
-        let update = command::one(still, doc! { "$set": set, "$push": told });
+        let update = doc! { "$set": set, "$push": told, "$currentDate": now_in("updatedAt") };
+        let update = command::one(still, update);
         let written = command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await?;
         self.heads.forget(&head.request);
         self.watch.forget(&head.request);
@@ -224,15 +228,14 @@ impl Shared {
     }
 
     /// Writes what was counted for others to read, unless the request has moved on.
-    pub(super) async fn tell(&self, head: &Head, progress: &Progress, now: Timestamp) -> Result<(), Fault> {
+    pub(super) async fn tell(&self, head: &Head, progress: &Progress) -> Result<(), Fault> {
         let mut still = head.in_round();
         still.insert(
             "status",
             if head.status.is_open() { open().into() } else { Bson::from(head.status.as_str()) },
         );
-        let mut set = counters(progress);
-        set.insert("updatedAt", date(now));
-        let update = command::one(still, doc! { "$set": set });
+        let update = doc! { "$set": counters(progress), "$currentDate": now_in("updatedAt") };
+        let update = command::one(still, update);
         command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await.map(|_| ())
     }
 }

@@ -15,6 +15,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 
+use super::clock::now_in;
 use super::command::{self, Again, Reading, find};
 use super::document::{as_it_is, date, moment, open};
 use super::fault::{fault, is_duplicate};
@@ -145,7 +146,7 @@ impl Shared {
         let reading = Reading { fields, ..Reading::default() };
         for head in find(&self.requests(), recent, reading).await?.iter().filter_map(Head::of) {
             if self.has_unended(&head).await? {
-                self.reopen_late(&head, now).await?;
+                self.reopen_late(&head).await?;
                 changed += 1;
             }
         }
@@ -175,15 +176,13 @@ impl Shared {
 
     /// Opens a new round of a foreign request that was completed before all of it had appeared. The request as it is
     /// then, whoever opened it.
-    pub(super) async fn reopen_late(&self, head: &Head, now: Timestamp) -> Result<Head, Fault> {
+    pub(super) async fn reopen_late(&self, head: &Head) -> Result<Head, Fault> {
         let mut completed = head.in_round();
         completed.insert("status", RequestStatus::Completed.as_str());
-        let set = doc! {
-            "status": RequestStatus::Processing.as_str(),
-            "round": head.round + 1,
-            "updatedAt": date(now),
-        };
-        let reopen = vec![command::one(completed, doc! { "$set": set, "$unset": { "completedAt": "" } })];
+        let set = doc! { "status": RequestStatus::Processing.as_str(), "round": head.round + 1 };
+        let update =
+            doc! { "$set": set, "$unset": { "completedAt": "" }, "$currentDate": now_in("updatedAt") };
+        let reopen = vec![command::one(completed, update)];
         command::update(&self.database, schema::REQUESTS, reopen, Again::Safe).await?;
         self.watch.forget(&head.request);
         self.head(&head.request).await

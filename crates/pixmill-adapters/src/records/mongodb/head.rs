@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::RequestStatus;
 
 use super::command::{Reading, by_id, find};
-use super::document::{as_it_is, is_own, request_status, whole};
+use super::document::{as_it_is, is_own, request_status, string, whole};
 use super::id::{matching, text};
 use super::{Shared, lock, unknown};
 
@@ -21,9 +22,10 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 /// Requests that are remembered.
 const MOST: usize = 10_000;
 
-/// What `unfinished` says while a request is being cancelled, re-opened by a retry, or deleted.
+/// What `unfinished` says while a request is being cancelled, re-opened by a retry or by corrections, or deleted.
 pub(super) const CANCELLING: &str = "cancelling";
 pub(super) const REOPENING: &str = "reopening";
+pub(super) const CORRECTING: &str = "correcting";
 pub(super) const DROPPING: &str = "dropping";
 
 /// A request as far as its images are concerned.
@@ -43,11 +45,17 @@ pub(super) struct Head {
     pub(super) adopted: bool,
     /// How many images it says it has.
     pub(super) total: u64,
+    /// What is being done to it as a whole; empty for nothing.
+    pub(super) unfinished: String,
+    /// The id that its first image has, where they are one series.
+    pub(super) first_image: Option<ObjectId>,
 }
 
 /// The fields of a [`Head`].
 pub(super) fn fields() -> Document {
-    doc! { "status": 1, "round": 1, "madeBy": 1, "totalImages": 1, "unfinished": 1, "adopted": 1 }
+    doc! {
+        "status": 1, "round": 1, "madeBy": 1, "totalImages": 1, "unfinished": 1, "adopted": 1, "firstImage": 1,
+    }
 }
 
 impl Head {
@@ -62,6 +70,8 @@ impl Head {
             own: is_own(document),
             adopted: document.get_bool("adopted").unwrap_or(false),
             total: whole(document, "totalImages").unwrap_or_default(),
+            unfinished: string(document, "unfinished").to_owned(),
+            first_image: document.get_object_id("firstImage").ok(),
         })
     }
 

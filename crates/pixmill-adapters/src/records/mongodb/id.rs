@@ -1,7 +1,7 @@
 //! Ids of either kind: apps use ObjectIds or strings, and both stay what they are.
 
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, doc};
+use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::model::time::Timestamp;
 
 /// An id as text: an ObjectId in hexadecimal. `None` for ids of other kinds, which are passed over.
@@ -25,6 +25,23 @@ pub(super) fn matching(text: &str) -> Bson {
         Some(id) => doc! { "$in": [id, text] }.into(),
         None => text.into(),
     }
+}
+
+/// Matches ids that sort after one that reads like this, any of them: strings come before ObjectIds.
+pub(super) fn later(text: &str) -> Vec<Document> {
+    match object_id(text) {
+        Some(id) => vec![doc! { "_id": { "$gt": id } }],
+        None => vec![doc! { "_id": { "$gt": text } }, doc! { "_id": { "$type": "objectId" } }],
+    }
+}
+
+/// Matches ids that sort before this one, any of them.
+pub(super) fn earlier(id: &Bson) -> Vec<Document> {
+    let mut earlier = vec![doc! { "_id": { "$lt": id.clone() } }];
+    if matches!(id, Bson::ObjectId(_)) {
+        earlier.push(doc! { "_id": { "$type": "string" } });
+    }
+    earlier
 }
 
 /// When the id was made, where it says so.
@@ -70,6 +87,18 @@ impl Series {
         Series { prefix }
     }
 
+    /// The one that has this id.
+    pub(super) fn of(id: ObjectId) -> Self {
+        let mut prefix = [0; 8];
+        prefix.copy_from_slice(&id.bytes()[..8]);
+        Series { prefix }
+    }
+
+    /// The highest id that there can be.
+    pub(super) fn last(&self) -> ObjectId {
+        self.id(u32::MAX)
+    }
+
     /// The id of the one with this number, from 0.
     pub(super) fn id(&self, number: u32) -> ObjectId {
         let mut bytes = [0; 12];
@@ -104,6 +133,7 @@ mod tests {
         assert!(ids.is_sorted());
         assert_eq!(made(&ids[0].into()), Some(Timestamp(1_700_000_000_000)));
         assert_ne!(series.id(0), Series::new(Timestamp(1_700_000_000_000)).id(0));
+        assert_eq!(Series::of(ids[3]).last(), ids[5]);
     }
 
     #[test]

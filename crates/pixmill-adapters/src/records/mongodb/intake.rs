@@ -17,6 +17,7 @@ use pixmill_engine::port::records::{Intake, IntakeEnd};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::batch::{Batch, Inputs};
+use super::clock::now_in;
 use super::command::{self, Again};
 use super::document::date;
 use super::fault::{fault, is_duplicate};
@@ -64,15 +65,15 @@ impl Intakes {
 impl Intake for Mongodb {
     async fn begin(&self, new: NewRequest, now: Timestamp) -> Result<(), Fault> {
         let id = new.id.clone();
-        match self.shared.requests().insert_one(request(&new, now)).await {
+        let images = Series::new(now);
+        match self.shared.requests().insert_one(request(&new, images, now)).await {
             Ok(_) => {}
             Err(error) if is_duplicate(&error) => {
                 return Err(Fault::permanent(Code::RequestState, format!("the id {id} is in use")));
             }
             Err(error) => return Err(fault(&error)),
         }
-        let taking =
-            Taking { images: Series::new(now), products: Series::new(now), gathered: AsyncMutex::default() };
+        let taking = Taking { images, products: Series::new(now), gathered: AsyncMutex::default() };
         lock(&self.shared.intakes.0).insert(id, Arc::new(taking));
         Ok(())
     }
@@ -109,7 +110,7 @@ impl Intake for Mongodb {
 }
 
 /// A request that nobody sees yet.
-fn request(new: &NewRequest, now: Timestamp) -> Document {
+fn request(new: &NewRequest, images: Series, now: Timestamp) -> Document {
     doc! {
         "_id": new.id.as_str(),
         "status": RequestStatus::Receiving.as_str(),
@@ -122,6 +123,7 @@ fn request(new: &NewRequest, now: Timestamp) -> Document {
         "tenant": &new.tenant,
         "header": &new.header,
         "catalogue": &new.catalogue,
+        "firstImage": images.id(0),
         "touchedAt": date(now),
     }
 }
@@ -222,7 +224,6 @@ impl Shared {
             "digest": &end.digest,
             "rows": end.rows as i64,
             "rowErrors": end.row_errors_total as i64,
-            "updatedAt": date(now),
         };
         if let Some(webhook) = &end.options.webhook {
             set.insert("webhookUrl", webhook);
@@ -232,7 +233,8 @@ impl Shared {
             set.insert("completedAt", date(now));
             set.insert("events", vec![completion(1, &Progress::default(), now)]);
         }
-        let open = command::one(receiving(request), doc! { "$set": set, "$unset": { "touchedAt": "" } });
+        let update = doc! { "$set": set, "$unset": { "touchedAt": "" }, "$currentDate": now_in("updatedAt") };
+        let open = command::one(receiving(request), update);
         let opened = command::update(&self.database, schema::REQUESTS, vec![open], Again::Safe).await?;
         self.heads.forget(request);
         // Sent twice, the first sending may have opened it.

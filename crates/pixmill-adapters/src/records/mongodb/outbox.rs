@@ -9,7 +9,7 @@ use pixmill_engine::model::event::{Answer, Completion, Delivery, Next, Telling};
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::Failure;
 use pixmill_engine::model::lease::Lease;
-use pixmill_engine::model::request::Progress;
+use pixmill_engine::model::request::{DEFAULT_TENANT, Progress};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Outbox;
 use uuid::Uuid;
@@ -94,11 +94,11 @@ impl Outbox for Mongodb {
     ) -> Result<bool, Fault> {
         let request = telling.event.request.as_str();
         // A request that was deleted meanwhile took its events with it.
-        if by_id(&self.shared.requests(), request, doc! { "_id": 1 }).await?.is_none() {
+        let Some(found) = by_id(&self.shared.requests(), request, doc! { "tenant": 1 }).await? else {
             return Ok(false);
-        }
+        };
         if let Some(delivery) = delivery {
-            self.shared.write_down(&delivery).await?;
+            self.shared.write_down(&delivery, found.get_str("tenant").unwrap_or(DEFAULT_TENANT)).await?;
         }
         let mut update = doc! { "$inc": { "events.$.tries": 1 }, "$unset": { "events.$.lease": "" } };
         match next {
@@ -188,11 +188,12 @@ impl Shared {
     }
 
     /// Writes a try down, once.
-    async fn write_down(&self, delivery: &Delivery) -> Result<(), Fault> {
+    async fn write_down(&self, delivery: &Delivery, tenant: &str) -> Result<(), Fault> {
         let mut document = doc! {
             "_id": &delivery.id,
             "event": &delivery.event,
             "request": delivery.request.as_str(),
+            "tenant": tenant,
             "url": &delivery.url,
             "at": date(delivery.at),
         };
@@ -232,7 +233,7 @@ fn telling(request: &Document, event: &Document, lease: Lease) -> Result<Telling
     })
 }
 
-fn delivery_in(document: &Document) -> Result<Delivery, Fault> {
+pub(super) fn delivery_in(document: &Document) -> Result<Delivery, Fault> {
     let answer = match whole(document, "status") {
         Some(status) => {
             let status = u16::try_from(status).map_err(|_| broken("the status of a delivery"))?;

@@ -45,7 +45,7 @@ impl Report for Mongodb {
     }
 
     async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
-        self.shared.snapshot(id).await
+        self.shared.snapshot(&self.shared.head(id).await?).await
     }
 
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
@@ -117,7 +117,7 @@ fn failure_group(group: &Document) -> FailureGroup {
 
 impl Shared {
     /// A request as its document tells it. A foreign one has no catalogue, and takes the recipe from the settings.
-    fn request(&self, document: &Document) -> Result<Request, Fault> {
+    pub(super) fn request(&self, document: &Document) -> Result<Request, Fault> {
         let head = Head::of(document).ok_or_else(|| broken("the id of a request"))?;
         let recipe = match document.get("recipe") {
             Some(recipe) => {

@@ -19,6 +19,10 @@ pub(super) const IMAGES: &str = "images";
 pub(super) const ROW_ERRORS: &str = "row_errors";
 /// Tries at telling webhooks.
 pub(super) const DELIVERIES: &str = "deliveries";
+/// Keys that clients show.
+pub(super) const KEYS: &str = "pixmill_keys";
+/// Keys that clients chose for their intakes.
+pub(super) const IDEMPOTENCY: &str = "pixmill_idempotency";
 /// What pixmill must remember of the database itself, a document each.
 pub(super) const STATE: &str = "pixmill";
 
@@ -29,12 +33,13 @@ pub(super) const PIXMILL: &str = "pixmill";
 
 /// Index definitions by collection. The first one of `images` serves feeding (status, then when due, then order) and
 /// counting, which reads nothing but the index.
-fn indexes() -> [(&'static str, Vec<Document>); 4] {
+fn indexes() -> [(&'static str, Vec<Document>); 5] {
     [
         (
             REQUESTS,
             vec![
                 doc! { "key": { "status": 1, "createdAt": 1 }, "name": "pixmill_status" },
+                doc! { "key": { "tenant": 1, "createdAt": -1, "_id": -1 }, "name": "pixmill_tenants" },
                 doc! {
                     "key": { "unfinished": 1 },
                     "name": "pixmill_unfinished",
@@ -62,6 +67,16 @@ fn indexes() -> [(&'static str, Vec<Document>); 4] {
                     "partialFilterExpression": { "outputUrl": { "$gt": "" } },
                 },
                 doc! {
+                    "key": { "requestId": 1, "ended": 1, "_id": 1 },
+                    "name": "pixmill_ended",
+                    "partialFilterExpression": { "ended": { "$exists": true } },
+                },
+                doc! {
+                    "key": { "correction.mark": 1 },
+                    "name": "pixmill_corrections",
+                    "partialFilterExpression": { "correction.mark": { "$exists": true } },
+                },
+                doc! {
                     "key": { "due": 1, "_id": 1 },
                     "name": "pixmill_due",
                     "partialFilterExpression": { "due": { "$exists": true } },
@@ -82,6 +97,14 @@ fn indexes() -> [(&'static str, Vec<Document>); 4] {
             DELIVERIES,
             vec![
                 doc! { "key": { "request": 1, "_id": -1 }, "name": "pixmill_deliveries" },
+                doc! { "key": { "tenant": 1, "_id": -1 }, "name": "pixmill_tenants" },
+                doc! { "key": { "at": 1 }, "name": "pixmill_age" },
+            ],
+        ),
+        (
+            IDEMPOTENCY,
+            vec![
+                doc! { "key": { "request": 1 }, "name": "pixmill_holders" },
                 doc! { "key": { "at": 1 }, "name": "pixmill_age" },
             ],
         ),

@@ -13,6 +13,7 @@ use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{Settle, Settled};
 use uuid::Uuid;
 
+use super::clock::now_in;
 use super::command::{self, Again};
 use super::document::{as_it_is, date, no_output, request_id};
 use super::gather::Call;
@@ -100,6 +101,9 @@ impl End<'_> {
             if self.held.followed && self.is_end() {
                 set.insert("telling", true);
             }
+        }
+        if self.is_end() {
+            update.insert("$currentDate", now_in("ended"));
         }
         command::one(under_lease, update)
     }
@@ -278,7 +282,7 @@ impl Shared {
                 "status": ImageStatus::Pending.as_str(),
                 "outputUrl": no_output(),
             };
-            followers.push(command::many(waiting, doc! { "$set": set }));
+            followers.push(command::many(waiting, doc! { "$set": set, "$currentDate": now_in("ended") }));
             told.push(command::one(doc! { "_id": lead.clone() }, doc! { "$unset": { "telling": "" } }));
         }
         command::update(&self.database, schema::IMAGES, followers, Again::Safe).await?;

@@ -1,5 +1,6 @@
 //! MongoDB records in their port's suite, on a real server.
 
+mod amend;
 mod contention;
 mod faults;
 mod foreign;
@@ -17,7 +18,7 @@ use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::clock::Clock;
-use pixmill_engine::port::records::{Backlog, Outbox, Settle, Upkeep};
+use pixmill_engine::port::records::{Backlog, Ledger, Outbox, Settle, Upkeep};
 use pixmill_testkit as testkit;
 use pixmill_testkit::records::RecordsForTests;
 use pixmill_testkit::services;
@@ -74,7 +75,7 @@ impl RecordsForTests for Mongodb {
 
     async fn cancel_halfway(&self, request: &RequestId) {
         let head = self.shared.head(request).await.unwrap();
-        assert!(self.shared.mark_cancelled(&head, START).await.unwrap());
+        assert!(self.shared.mark_cancelled(&head).await.unwrap());
     }
 
     async fn traces(&self, request: &RequestId) -> u64 {
@@ -110,6 +111,15 @@ async fn records_in_mongodb_conform_as_an_outbox() {
     testkit::records::outbox::suite(|| async {
         let records = empty().await;
         (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Outbox>)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_mongodb_conform_as_a_directory() {
+    testkit::records::directory::suite(|| async {
+        let records = empty().await;
+        (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Ledger>)
     })
     .await;
 }

@@ -10,19 +10,18 @@ use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{Upkeep, Void};
 
+use super::amend::{TRIES, busy};
 use super::backlog::any_of;
 use super::claim::token_in;
+use super::clock::now_in;
 use super::command::{self, Again, Reading, Written, find};
 use super::document::{as_it_is, date, image_id, no_output, open, slot_fields, whole};
-use super::head::{self, CANCELLING, DROPPING, Head, REOPENING};
+use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING};
 use super::settle::Given;
 use super::{Mongodb, Shared, schema, unknown};
 
 /// Images read at a time.
 const AT_A_TIME: usize = 1_000;
-
-/// How often a change is tried while others change the request.
-const TRIES: u32 = 5;
 
 #[async_trait]
 impl Upkeep for Mongodb {
@@ -66,7 +65,7 @@ impl Upkeep for Mongodb {
 
     async fn cancel(&self, request: &RequestId, now: Timestamp) -> Result<bool, Fault> {
         let head = self.shared.accepted(request).await?;
-        if !head.status.is_open() || !self.shared.mark_cancelled(&head, now).await? {
+        if !head.status.is_open() || !self.shared.mark_cancelled(&head).await? {
             return Ok(false);
         }
         self.shared.end_cancelled(&head, now).await?;
@@ -137,11 +136,12 @@ impl Shared {
     /// A request that is not being taken in.
     pub(super) async fn accepted(&self, request: &RequestId) -> Result<Head, Fault> {
         let head = self.head(request).await?;
-        if head.status == RequestStatus::Receiving { Err(unknown(request)) } else { Ok(head) }
+        let gone = head.status == RequestStatus::Receiving || head.unfinished == DROPPING;
+        if gone { Err(unknown(request)) } else { Ok(head) }
     }
 
     /// Changes a request if it is as it was read; whether it did.
-    async fn change(&self, head: &Head, update: Document) -> Result<bool, Fault> {
+    pub(super) async fn change(&self, head: &Head, update: Document) -> Result<bool, Fault> {
         let mut unchanged = head.in_round();
         unchanged.insert(
             "status",
@@ -153,6 +153,10 @@ impl Shared {
                 status => Bson::from(status.as_str()),
             },
         );
+        unchanged.insert(
+            "unfinished",
+            if head.unfinished.is_empty() { Bson::Null } else { head.unfinished.as_str().into() },
+        );
         let change = vec![command::one(unchanged, update)];
         let Written { matched, .. } =
             command::update(&self.database, schema::REQUESTS, change, Again::Safe).await?;
@@ -162,15 +166,11 @@ impl Shared {
     }
 
     /// Cancels an open request; what is left of it is marked to be ended. Whether it was still open.
-    pub(super) async fn mark_cancelled(&self, head: &Head, now: Timestamp) -> Result<bool, Fault> {
-        let set = doc! {
-            "status": RequestStatus::Cancelled.as_str(),
-            "unfinished": CANCELLING,
-            "updatedAt": date(now),
-        };
+    pub(super) async fn mark_cancelled(&self, head: &Head) -> Result<bool, Fault> {
+        let set = doc! { "status": RequestStatus::Cancelled.as_str(), "unfinished": CANCELLING };
         let cancel = vec![command::one(
             doc! { "_id": head.id.clone(), "status": open() },
-            doc! { "$set": set, "$unset": { "completedAt": "" } },
+            doc! { "$set": set, "$unset": { "completedAt": "" }, "$currentDate": now_in("updatedAt") },
         )];
         let written = command::update(&self.database, schema::REQUESTS, cancel, Again::Safe).await?;
         self.heads.forget(&head.request);
@@ -190,12 +190,13 @@ impl Shared {
         let cancelled = doc! {
             "$set": { "status": ImageStatus::Cancelled.as_str(), "updatedAt": date(now) },
             "$unset": { "lease": "", "due": "", "suspect": "" },
+            "$currentDate": now_in("ended"),
         };
         let end = vec![command::many(unended, cancelled)];
         command::update(&self.database, schema::IMAGES, end, Again::Safe).await?;
         let head = Head { status: RequestStatus::Cancelled, ..head.clone() };
         let progress = self.count(&head).await?;
-        self.tell(&head, &progress, now).await?;
+        self.tell(&head, &progress).await?;
         let done = vec![command::one(
             doc! { "_id": head.id.clone(), "unfinished": CANCELLING },
             doc! { "$unset": { "unfinished": "" } },
@@ -208,6 +209,10 @@ impl Shared {
     async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault> {
         for _ in 0..TRIES {
             let head = self.accepted(request).await?;
+            if head.unfinished == CORRECTING {
+                self.finish_one(&head, now).await?;
+                continue;
+            }
             if head.status == RequestStatus::Cancelled {
                 self.end_cancelled(&head, now).await?;
             }
@@ -219,14 +224,14 @@ impl Shared {
                 return self.reopen(&head, now).await;
             }
         }
-        Err(Fault::transient(Code::RequestState, format!("request {request} is being changed by others")))
+        Err(busy(request))
     }
 
     /// Re-opens what is to be tried again, then the request, in a new round. Marked before, so that upkeep does what a
     /// crash left.
     async fn reopen(&self, head: &Head, now: Timestamp) -> Result<u64, Fault> {
         let pending = ImageStatus::Pending.as_str();
-        let gone = doc! { "error": "", "suspect": "", "telling": "" };
+        let gone = doc! { "error": "", "suspect": "", "telling": "", "ended": "" };
         let (mut leads, mut followers) = (retried(head), retried(head));
         leads.insert("sameAs", Bson::Null);
         followers.insert("sameAs", doc! { "$exists": true });
@@ -239,18 +244,25 @@ impl Shared {
         ];
         let reopened =
             command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?.matched;
-        let mut set = doc! { "round": head.round + 1, "adopted": true, "updatedAt": date(now) };
+        self.open_again(head, REOPENING).await?;
+        Ok(reopened)
+    }
+
+    /// Opens a request that is marked as being re-opened, in a new round.
+    pub(super) async fn open_again(&self, head: &Head, mark: &str) -> Result<(), Fault> {
+        let mut set = doc! { "round": head.round + 1, "adopted": true };
         if !head.status.is_open() {
             set.insert("status", RequestStatus::Pending.as_str());
         }
         let mut marked = head.in_round();
-        marked.insert("unfinished", REOPENING);
-        let raise =
-            command::one(marked, doc! { "$set": set, "$unset": { "unfinished": "", "completedAt": "" } });
-        command::update(&self.database, schema::REQUESTS, vec![raise], Again::Safe).await?;
+        marked.insert("unfinished", mark);
+        let unset = doc! { "unfinished": "", "completedAt": "", "correction": "" };
+        let update = doc! { "$set": set, "$unset": unset, "$currentDate": now_in("updatedAt") };
+        let raise = vec![command::one(marked, update)];
+        command::update(&self.database, schema::REQUESTS, raise, Again::Safe).await?;
         self.heads.forget(&head.request);
         self.watch.forget(&head.request);
-        Ok(reopened)
+        Ok(())
     }
 
     /// Finishes what was begun with requests and broke off; how many were cancelled or re-opened.
@@ -259,15 +271,21 @@ impl Shared {
         let mut finished = 0;
         for document in find(&self.requests(), doc! { "unfinished": { "$exists": true } }, reading).await? {
             let Some(head) = Head::of(&document) else { continue };
-            match super::document::string(&document, "unfinished") {
-                CANCELLING => self.end_cancelled(&head, now).await?,
-                REOPENING => _ = self.reopen(&head, now).await?,
-                DROPPING => self.delete(&head).await?,
-                _ => continue,
-            }
-            finished += u64::from(!matches!(document.get_str("unfinished"), Ok(DROPPING)));
+            self.finish_one(&head, now).await?;
+            finished += u64::from(head.unfinished != DROPPING);
         }
         Ok(finished)
+    }
+
+    /// Finishes what was begun with a request.
+    pub(super) async fn finish_one(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
+        match head.unfinished.as_str() {
+            CANCELLING => self.end_cancelled(head, now).await,
+            REOPENING => self.reopen(head, now).await.map(|_| ()),
+            CORRECTING => self.carry_out(head, now).await,
+            DROPPING => self.delete(head).await,
+            _ => Ok(()),
+        }
     }
 
     /// Completes pixmill's own requests all of whose images have ended.
@@ -296,7 +314,7 @@ impl Shared {
     }
 
     /// Ends what follows images whose worker crashed in between.
-    async fn tell_followers(&self, now: Timestamp) -> Result<(), Fault> {
+    pub(super) async fn tell_followers(&self, now: Timestamp) -> Result<(), Fault> {
         loop {
             let reading = Reading { fields: slot_fields(), order: doc! {}, most: AT_A_TIME };
             let leads = find(&self.images(), doc! { "telling": true }, reading).await?;
@@ -315,7 +333,7 @@ impl Shared {
 }
 
 /// Matches what a retry re-opens.
-fn retried(head: &Head) -> Document {
+pub(super) fn retried(head: &Head) -> Document {
     let ends: &[ImageStatus] = match head.status {
         RequestStatus::Cancelled => &[ImageStatus::Failed, ImageStatus::Cancelled],
         _ => &[ImageStatus::Failed],

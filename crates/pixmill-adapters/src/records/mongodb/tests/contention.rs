@@ -7,10 +7,10 @@ use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::ImageId;
-use pixmill_engine::model::image::{Claim, Failure};
+use pixmill_engine::model::image::{Claim, Failure, Moment};
 use pixmill_engine::model::request::NewRequest;
 use pixmill_engine::model::row::{NewImage, NewRow};
-use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
+use pixmill_engine::port::records::{Directory, Intake, IntakeEnd, Report};
 
 use super::super::GATHER;
 use super::*;
@@ -127,6 +127,42 @@ async fn of_many_writers_one_ends_an_image_and_one_completes_its_request() {
     first.reconcile(START).await.unwrap();
     assert_eq!(first.completions(&id).await.unwrap().len(), 1);
     assert_eq!(first.count(&id).await.ended(), IMAGES as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_while_many_end_images_sees_each_end_once() {
+    const IMAGES: usize = 60;
+    let address = services::mongodb::database().await;
+    let watcher = connect(&address).await;
+    let id = take_in(&watcher, IMAGES).await;
+    let claims = watcher.claim(&fresh(&watcher, &id).await, Lease::from(START), START).await.unwrap();
+    let mut writers = Vec::new();
+    for share in claims.chunks(IMAGES / 3) {
+        let (records, share) = (connect(&address).await, share.to_vec());
+        writers.push(tokio::spawn(async move {
+            for some in share.chunks(3) {
+                let ends = some.iter().map(|claim| end(claim, true)).collect();
+                records.settle(ends, START).await.unwrap();
+            }
+        }));
+    }
+    let (mut seen, mut moment) = (Vec::new(), Moment { at: START, image: None });
+    let watching = async {
+        while seen.len() < IMAGES {
+            for view in watcher.ended_since(&id, &moment, 4).await.unwrap() {
+                let next = Moment { at: view.ended.unwrap(), image: Some(view.image.clone()) };
+                assert!((moment.at, &moment.image) < (next.at, &next.image), "ends are told in order");
+                moment = next;
+                seen.push(view.image);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), watching).await.expect("an end was not told");
+    let all: HashSet<_> = seen.into_iter().collect();
+    assert_eq!(all, claims.into_iter().map(|claim| claim.image).collect());
+    for writer in writers {
+        writer.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::model::id::{ImageId, RequestId};
+use pixmill_engine::model::image::Correction;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::{Amend, Directory};
 use pixmill_testkit::records::foreign::{AppRequest, Ids, RecordsOfApps};
 use pixmill_testkit::{records, services};
 
@@ -127,4 +129,35 @@ async fn who_asks_for_it_takes_over_what_stood_still_before() {
     assert_eq!(tend(&open(Settings::default(), much_later).await).await, []);
     let asked = Settings { adopt_since: Some(old), ..Settings::default() };
     assert_eq!(tend(&open(asked, much_later).await).await, [id]);
+}
+
+#[tokio::test]
+async fn requests_of_apps_are_listed_paged_and_corrected() {
+    let records = empty().await;
+    let request = |ids, changed| AppRequest { ids, status: Some("completed"), total: Some(2), changed };
+    let mut ids = Vec::new();
+    for (kind, changed) in [(Ids::OfDatabase, Some(START)), (Ids::OfDatabase, None), (Ids::Text, None)] {
+        ids.push(records.app_request(request(kind, changed)).await);
+    }
+    let mut listed: Vec<RequestId> = Vec::new();
+    while let [view] = records.requests_of("default", None, listed.last(), 1).await.unwrap().as_slice() {
+        listed.push(view.request.id.clone());
+    }
+    assert_eq!(listed, ids, "those that don't say when they were made come last");
+    assert!(records.requests_of("other", None, None, 9).await.unwrap().is_empty());
+    let mut images = Vec::new();
+    for (kind, input) in [(Ids::Text, "http://h/a.jpg"), (Ids::OfDatabase, "http://h/b.jpg")] {
+        images.push(records.app_image(&ids[0], kind, input, Some("failed")).await);
+    }
+    let mut paged: Vec<ImageId> = Vec::new();
+    while let [view] = records.images(&ids[0], None, paged.last(), 1).await.unwrap().as_slice() {
+        paged.push(view.image.clone());
+    }
+    assert_eq!(paged, images);
+    let (view, cells) = records.failed(&ids[0], None, 9).await.unwrap().remove(1);
+    assert_eq!((&view.image, cells.as_str()), (&images[1], ",,http://h/b.jpg"));
+    let better = Correction { row: view.row, position: 0, input: "http://h/better.jpg".into() };
+    assert_eq!(records.correct(&ids[0], vec![better], START).await.unwrap(), Vec::<usize>::new());
+    let claims = records.claim(&images, Lease::from(START), START).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.input.as_str()).collect::<Vec<_>>(), ["http://h/better.jpg"]);
 }

@@ -1,0 +1,151 @@
+//! What clients change of requests that were accepted: better inputs, and deleting.
+//!
+//! A correction waits in the document of its image and means nothing until its request is marked. From that one write on
+//! it holds, and whoever finds the mark carries out what is not done yet.
+
+mod plan;
+
+use async_trait::async_trait;
+use mongodb::bson::{Bson, Document, doc};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::{Correction, ImageStatus};
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::Amend;
+use uuid::Uuid;
+
+pub(super) use self::plan::{Plan, Waiting};
+use super::command::{self, Again, Reading, by_id, find};
+use super::document::{as_it_is, date, string};
+use super::head::{CANCELLING, CORRECTING, DROPPING, Head};
+use super::upkeep::retried;
+use super::{Mongodb, Shared, schema};
+
+/// How often a change is tried while others change the request.
+pub(super) const TRIES: u32 = 5;
+
+#[async_trait]
+impl Amend for Mongodb {
+    async fn correct(
+        &self,
+        request: &RequestId,
+        corrections: Vec<Correction>,
+        now: Timestamp,
+    ) -> Result<Vec<usize>, Fault> {
+        let shared = &self.shared;
+        // What follows an image that is to be corrected ends as it did first.
+        shared.tell_followers(now).await?;
+        for _ in 0..TRIES {
+            let head = shared.accepted(request).await?;
+            if !head.unfinished.is_empty() {
+                shared.finish_one(&head, now).await?;
+                continue;
+            }
+            let plan = match shared.plan(&head, &corrections).await? {
+                Plan::Wrong(ordinals) => return Ok(ordinals),
+                Plan::Changes(changes) => changes,
+            };
+            if plan.is_empty() {
+                return Ok(Vec::new());
+            }
+            if shared.mark_corrected(&head, &plan).await? {
+                shared.carry_out(&head, now).await?;
+                return Ok(Vec::new());
+            }
+        }
+        Err(busy(request))
+    }
+
+    async fn delete(&self, request: &RequestId) -> Result<bool, Fault> {
+        let head = self.shared.accepted(request).await?;
+        if head.status.is_open() {
+            return Ok(false);
+        }
+        let mut ended = head.in_round();
+        ended.insert("status", head.status.as_str());
+        ended.insert("unfinished", doc! { "$in": [Bson::Null, CANCELLING] });
+        let drop = vec![command::one(ended, doc! { "$set": { "unfinished": DROPPING } })];
+        let dropped = command::update(&self.shared.database, schema::REQUESTS, drop, Again::Safe).await?;
+        if dropped.matched == 0 && !dropped.twice {
+            // It is being opened again.
+            return Ok(false);
+        }
+        self.shared.delete(&head).await?;
+        Ok(true)
+    }
+}
+
+/// Others change a request all the time.
+pub(super) fn busy(request: &RequestId) -> Fault {
+    Fault::transient(Code::RequestState, format!("request {request} is being changed by others"))
+}
+
+impl Shared {
+    /// Lets corrections wait in their images, then marks the request; whether it was still as it had been read.
+    pub(super) async fn mark_corrected(&self, head: &Head, plan: &[Waiting]) -> Result<bool, Fault> {
+        let mark = Uuid::new_v4().to_string();
+        let wait = plan.iter().map(|waiting| {
+            let correction = doc! { "$set": { "correction": waiting.document(&mark) } };
+            command::one(doc! { "_id": waiting.image.clone() }, correction)
+        });
+        command::update(&self.database, schema::IMAGES, wait.collect(), Again::Safe).await?;
+        let marked = doc! { "$set": { "unfinished": CORRECTING, "correction": &mark } };
+        if self.change(head, marked).await? {
+            return Ok(true);
+        }
+        // The answer to a first sending may have been lost.
+        let found = by_id(&self.requests(), head.request.as_str(), doc! { "correction": 1 }).await?;
+        Ok(found.is_some_and(|found| string(&found, "correction") == mark))
+    }
+
+    /// Corrects the images of a request that is marked so, then opens it in a new round.
+    pub(super) async fn carry_out(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
+        let marked = by_id(&self.requests(), head.request.as_str(), doc! { "correction": 1 }).await?;
+        let Some(mark) = marked.as_ref().map(|marked| string(marked, "correction")) else { return Ok(()) };
+        let reading = Reading { fields: doc! { "correction": 1 }, ..Reading::default() };
+        let waiting = find(&self.images(), doc! { "correction.mark": mark }, reading).await?;
+        let corrections =
+            waiting.iter().filter_map(|image| Some((image, image.get_document("correction").ok()?)));
+        let corrected = corrections.map(|(image, correction)| {
+            // What is only passed on stays as it ended, whatever that was.
+            let mut as_planned =
+                if correction.contains_key("inputUrl") { retried(head) } else { Document::new() };
+            as_planned.extend(doc! { "_id": as_it_is(image, "_id"), "correction.mark": mark });
+            command::one(as_planned, corrected(correction, now))
+        });
+        command::update(&self.database, schema::IMAGES, corrected.collect(), Again::Safe).await?;
+        self.open_again(head, CORRECTING).await
+    }
+}
+
+/// What carries out a correction that waited.
+fn corrected(correction: &Document, now: Timestamp) -> Document {
+    let (mut set, mut unset) = (Document::new(), doc! { "correction": "" });
+    match correction.get("sameAs") {
+        Some(lead) => _ = set.insert("sameAs", lead.clone()),
+        None => _ = unset.insert("sameAs", ""),
+    }
+    if correction.get_bool("followed").unwrap_or(false) {
+        set.insert("followed", true);
+    }
+    if let Ok(input) = correction.get_str("inputUrl") {
+        set.extend(doc! {
+            "inputUrl": input,
+            "status": ImageStatus::Pending.as_str(),
+            "attempts": 0,
+            "updatedAt": date(now),
+        });
+        unset.extend(doc! { "error": "", "suspect": "", "telling": "", "ended": "" });
+        // Leads are due at once: whoever feeds may have read past them.
+        match correction.get("sameAs") {
+            Some(_) => _ = unset.insert("due", ""),
+            None => _ = set.insert("due", date(now)),
+        }
+    }
+    let mut update = doc! { "$unset": unset };
+    if !set.is_empty() {
+        update.insert("$set", set);
+    }
+    update
+}
