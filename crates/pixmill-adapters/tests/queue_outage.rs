@@ -18,7 +18,7 @@ use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::request::{NewRequest, Progress, RequestStatus};
 use pixmill_engine::model::row::{NewImage, NewRow};
 use pixmill_engine::model::source::Fingerprint;
-use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Watcher};
+use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::origin::{Answer, Body, Origin};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
@@ -157,10 +157,11 @@ impl World {
     }
 
     async fn feed(&mut self, queue: QueueSettings) {
-        let queue = QueueSettings { hold: 0, ..queue };
-        let (pipeline, stop) = (self.pipeline(queue).await, CancellationToken::new());
-        let until = stop.clone();
-        self.workers.push((stop, tokio::spawn(async move { pipeline.feed(until).await })));
+        let queue = BullQueue::connect(QueueSettings { hold: 0, ..queue }).await.unwrap();
+        let supply =
+            Supply { records: self.records.clone(), queue: Arc::new(queue), clock: Arc::new(SystemClock) };
+        let stop = CancellationToken::new();
+        self.workers.push((stop.clone(), tokio::spawn(dispatch::feed(supply, LEASE, stop))));
     }
 
     /// Stops the worker that was started first.

@@ -50,6 +50,23 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What a shared queue is fed from and by.
+#[derive(Clone)]
+pub struct Supply {
+    /// The only truth.
+    pub records: Arc<dyn Records>,
+    /// Delivers image ids.
+    pub queue: Arc<dyn Queue>,
+    /// Tells and passes time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl From<&Ports> for Supply {
+    fn from(ports: &Ports) -> Self {
+        Supply { records: ports.records.clone(), queue: ports.queue.clone(), clock: ports.clock.clone() }
+    }
+}
+
 /// How much of everything.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -122,15 +139,6 @@ impl Pipeline {
     /// A pipeline that has not begun.
     pub fn new(ports: Ports, settings: Settings, watcher: Arc<dyn Watcher>) -> Self {
         Pipeline { ports, settings, watcher }
-    }
-
-    /// Keeps a shared queue topped up from records until `stop` is cancelled, and works on nothing: whoever takes from the
-    /// queue does.
-    ///
-    /// # Errors
-    /// `backend.unavailable` where waiting does not help.
-    pub async fn feed(&self, stop: CancellationToken) -> Result<(), Fault> {
-        dispatch::feed(self.ports.clone(), self.settings.lease, stop).await
     }
 
     /// Works until the scope has ended or `stop` is cancelled; what was under way then is finished or handed back.

@@ -15,8 +15,9 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::time::Timestamp;
 use crate::pipeline::webhook::Webhook;
-use crate::pipeline::{Pipeline, Ports, Scope, Settings, Watcher};
+use crate::pipeline::{Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
 use crate::port::clock::Clock;
+use crate::port::records::Records;
 use crate::upkeep::Upkeep;
 
 /// How long a stop waits for what is under way. Service managers lose patience after 30 seconds or more.
@@ -29,6 +30,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Pauses after which they grow no more.
 const PAUSES: usize = 8;
 
+/// What a process does for the requests there are, and what it does that with.
+pub enum Part {
+    /// All of it: the stages, upkeep and webhooks.
+    Work(Ports, Box<Webhook>),
+    /// Keeps a shared queue topped up for workers elsewhere, and upkeep beside it. Webhooks are left to workers of ours.
+    Feed(Supply),
+}
+
 /// Opens what a server stands on.
 #[async_trait]
 pub trait Footing: Send + Sync {
@@ -36,22 +45,11 @@ pub trait Footing: Send + Sync {
     ///
     /// # Errors
     /// Transient ones are waited out.
-    async fn open(&self) -> Result<(Ports, Webhook), Fault>;
-}
-
-/// What a process does for the requests there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
-    /// All of it: the stages, upkeep and webhooks.
-    Work,
-    /// Keeps a shared queue topped up for workers elsewhere, and upkeep beside it.
-    Feed,
+    async fn open(&self) -> Result<Part, Fault>;
 }
 
 /// A server to be.
 pub struct Serve {
-    /// Its part in the whole.
-    pub part: Part,
     /// What it stands on.
     pub footing: Arc<dyn Footing>,
     /// Tells and passes time.
@@ -87,9 +85,9 @@ impl Serve {
         while !stop.is_cancelled() {
             let began = self.clock.now();
             let worked = match self.footing.open().await {
-                Ok((ports, webhook)) => {
+                Ok(part) => {
                     outage.tell_end(began);
-                    self.work_on(ports, webhook, stop).await
+                    self.play(part, stop).await
                 }
                 Err(fault) => Err(fault),
             };
@@ -110,30 +108,41 @@ impl Serve {
         Ok(())
     }
 
-    async fn work_on(&self, ports: Ports, webhook: Webhook, stop: &CancellationToken) -> Result<(), Fault> {
-        let upkeep = Upkeep {
-            records: ports.records.clone(),
-            clock: ports.clock.clone(),
+    async fn play(&self, part: Part, stop: &CancellationToken) -> Result<(), Fault> {
+        let over = stop.child_token();
+        match part {
+            Part::Work(ports, webhook) => {
+                let upkeep = self.upkeep(ports.records.clone());
+                let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
+                let work = async {
+                    let worked = pipeline.work(Scope::All, stop.clone()).await;
+                    over.cancel();
+                    worked
+                };
+                let (worked, (), ()) =
+                    tokio::join!(work, upkeep.tend(over.clone()), webhook.tend(over.clone()));
+                worked
+            }
+            Part::Feed(supply) => {
+                let upkeep = self.upkeep(supply.records.clone());
+                let feed = async {
+                    let fed = dispatch::feed(supply, self.settings.lease, stop.clone()).await;
+                    over.cancel();
+                    fed
+                };
+                let (fed, ()) = tokio::join!(feed, upkeep.tend(over.clone()));
+                fed
+            }
+        }
+    }
+
+    fn upkeep(&self, records: Arc<dyn Records>) -> Upkeep {
+        Upkeep {
+            records,
+            clock: self.clock.clone(),
             attempts: self.settings.attempts,
             lease: self.settings.lease,
-        };
-        let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
-        let over = stop.child_token();
-        let work = async {
-            let worked = match self.part {
-                Part::Work => pipeline.work(Scope::All, stop.clone()).await,
-                Part::Feed => pipeline.feed(stop.clone()).await,
-            };
-            over.cancel();
-            worked
-        };
-        let delivering = async {
-            if self.part == Part::Work {
-                webhook.tend(over.clone()).await;
-            }
-        };
-        let (worked, (), ()) = tokio::join!(work, upkeep.tend(over.clone()), delivering);
-        worked
+        }
     }
 }
 

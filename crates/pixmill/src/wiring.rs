@@ -24,7 +24,7 @@ use pixmill_engine::port::origin::{Files, Origin};
 use pixmill_engine::port::sandbox::Sandbox;
 
 pub(crate) use doctor::{Examined, examine};
-pub(crate) use keys::keys;
+pub(crate) use keys::{KeyRing, keys};
 pub(crate) use run::run;
 pub(crate) use serve::serve;
 pub(crate) use webhook::try_out;

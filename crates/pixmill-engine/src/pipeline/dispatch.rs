@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ports, Scope};
+use super::{Scope, Supply};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, JobId};
@@ -75,21 +75,22 @@ pub(super) async fn run(worker: Arc<Worker>, scope: Scope) -> Result<(), Fault> 
 /// How often a window is looked at that others work off.
 const FEED_EVERY: Duration = Duration::from_millis(250);
 
-/// Keeps a shared queue topped up for others until told to stop.
+/// Keeps a shared queue topped up from records until told to stop, and works on nothing: whoever takes from the queue
+/// does. Of several that feed, one does so at a time, under a lease of this length.
 ///
 /// # Errors
 /// Faults of records and queue that waiting does not mend.
-pub(super) async fn feed(ports: Ports, lease: Duration, stop: CancellationToken) -> Result<(), Fault> {
-    let mut feed = Feed::new(ports.clone(), Scope::All, lease);
+pub async fn feed(supply: Supply, lease: Duration, stop: CancellationToken) -> Result<(), Fault> {
+    let mut feed = Feed::new(supply.clone(), Scope::All, lease);
     let mut outage = Outage::none(None);
     while !stop.is_cancelled() {
-        let now = ports.clock.now();
+        let now = supply.clock.now();
         if outage.may_try(now) {
             let fed = feed.top_up(now).await;
             outage.tried(fed, now)?;
         }
         tokio::select! {
-            () = ports.clock.sleep(FEED_EVERY) => {}
+            () = supply.clock.sleep(FEED_EVERY) => {}
             () = stop.cancelled() => {}
         }
     }
@@ -131,7 +132,7 @@ impl Dispatch {
         let (signals, signalled) = mpsc::unbounded_channel();
         let now = worker.ports.clock.now();
         Dispatch {
-            feed: Feed::new(worker.ports.clone(), scope, settings.lease),
+            feed: Feed::new(Supply::from(&worker.ports), scope, settings.lease),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
             unsure: Vec::new(),
             ask_at: None,

@@ -83,6 +83,12 @@ struct PlaceFlags {
     records: RecordsFlags,
 }
 
+impl PlaceFlags {
+    async fn keys(&self) -> Result<wiring::KeyRing, Fault> {
+        wiring::keys(&self.records.choice(&self.state.data), self.records.adopt_since).await
+    }
+}
+
 fn tenant(text: &str) -> Result<String, String> {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     match text {
@@ -106,7 +112,7 @@ pub(super) fn run(args: KeysArgs) -> Result<End, Stop> {
 }
 
 async fn create(args: CreateArgs) -> Result<End, Stop> {
-    let (keys, clock) = wiring::keys(&args.place.records.choice(&args.place.state.data))?;
+    let (keys, clock) = args.place.keys().await?;
     let secret = Secret::new();
     let key = Key {
         id: Uuid::now_v7().to_string(),
@@ -125,7 +131,7 @@ async fn create(args: CreateArgs) -> Result<End, Stop> {
 }
 
 async fn list(args: ListArgs) -> Result<End, Stop> {
-    let (keys, _) = wiring::keys(&args.place.records.choice(&args.place.state.data))?;
+    let (keys, _) = args.place.keys().await?;
     for key in keys.keys().await? {
         display::print_json(&json!({
             "id": key.id,
@@ -140,7 +146,7 @@ async fn list(args: ListArgs) -> Result<End, Stop> {
 }
 
 async fn revoke(args: RevokeArgs) -> Result<End, Stop> {
-    let (keys, clock) = wiring::keys(&args.place.records.choice(&args.place.state.data))?;
+    let (keys, clock) = args.place.keys().await?;
     if keys.revoke_key(&args.id, clock.now()).await? {
         return Ok(End::Done);
     }

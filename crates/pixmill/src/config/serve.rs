@@ -5,7 +5,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 /// What a server does.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct ServeFlags {
-    /// all: everything; worker: process images and send webhooks; api: answer requests alone
+    /// all: everything; worker: process images and send webhooks; api: answer requests, and keep a queue in Redis fed for
+    /// workers elsewhere (those on the embedded queue feed themselves)
     #[arg(long, value_name = "ROLE", default_value = "all", value_parser = roles())]
     pub(crate) role: Role,
 }
@@ -15,7 +16,7 @@ pub(crate) struct ServeFlags {
 pub(crate) enum Role {
     /// Everything.
     All,
-    /// The HTTP API.
+    /// The HTTP API, and feeding a shared queue.
     Api,
     /// The stages from dispatch to webhook, and upkeep.
     Worker,

@@ -10,11 +10,10 @@ use pixmill_engine::fault::Fault;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::backends::OpenFile;
+use super::backends::OpenRecords;
 use super::{backends, webhook};
 use crate::api::{self, Foundation};
 use crate::command::serve::ServeOptions;
-use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 
@@ -34,15 +33,8 @@ pub(super) struct Door {
 /// # Errors
 /// `config.invalid` for an address that can't be listened on.
 pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> {
-    match (options.role, &options.records) {
-        (Role::Worker, _) => return Ok(None),
-        (Role::All, RecordsChoice::Mongodb(_)) => {
-            tracing::warn!(
-                "the HTTP API does not stand on MongoDB yet: this process works requests off alone"
-            );
-            return Ok(None);
-        }
-        (Role::All | Role::Api, _) => {}
+    if options.role == Role::Worker {
+        return Ok(None);
     }
     let address = options.listen;
     let unusable = |error: std::io::Error| {
@@ -61,24 +53,24 @@ pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> 
 pub(super) async fn answer(
     door: Door,
     options: &ServeOptions,
-    open_file: &OpenFile,
+    open_records: &OpenRecords,
     links: &str,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
-    let Some(foundation) = reached(options, open_file, links, &stop).await? else { return Ok(()) };
+    let Some(foundation) = reached(options, open_records, links, &stop).await? else { return Ok(()) };
     api::serve(door.listener, door.listening, foundation, stop).await
 }
 
 /// What the API stands on, once all of it can be reached; none when stopped before.
 async fn reached(
     options: &ServeOptions,
-    open_file: &OpenFile,
+    open_records: &OpenRecords,
     links: &str,
     stop: &CancellationToken,
 ) -> Result<Option<Foundation>, Fault> {
     let mut told = false;
     loop {
-        let fault = match foundation(options, open_file, links).await {
+        let fault = match foundation(options, open_records, links).await {
             Err(fault) if fault.transient => fault,
             reached => return reached.map(Some),
         };
@@ -92,9 +84,13 @@ async fn reached(
     }
 }
 
-async fn foundation(options: &ServeOptions, open_file: &OpenFile, links: &str) -> Result<Foundation, Fault> {
+async fn foundation(
+    options: &ServeOptions,
+    open_records: &OpenRecords,
+    links: &str,
+) -> Result<Foundation, Fault> {
     Ok(Foundation {
-        ledger: backends::ledger(&options.records, open_file)?,
+        ledger: open_records.ledger().await?,
         queue: backends::queue(options, backends::Use::Leaving).await?,
         storage: backends::storage(&options.storage)?,
         outputs: match &options.storage {

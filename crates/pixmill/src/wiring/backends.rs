@@ -1,7 +1,7 @@
 //! From what the configuration names to the adapters that stand for it.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::bullmq::{self, BullQueue};
@@ -15,8 +15,9 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
-use pixmill_engine::port::records::{Ledger, Outbox, Records};
+use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
+use tokio::sync::Mutex;
 
 use crate::command::serve::ServeOptions;
 use crate::config::environment;
@@ -24,58 +25,44 @@ use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
 
-/// The SQLite file while this process has it open: both halves of a server write through one thread then, rather than
-/// wait for each other's locks.
-#[derive(Default)]
-pub(super) struct OpenFile(Mutex<Weak<Sqlite>>);
-
-impl OpenFile {
-    fn open(&self, file: &Path) -> Result<Arc<Sqlite>, Fault> {
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sqlite) = open.upgrade() {
-            return Ok(sqlite);
-        }
-        let sqlite = Arc::new(Sqlite::open(file)?);
-        *open = Arc::downgrade(&sqlite);
-        Ok(sqlite)
-    }
+/// The records that a process stands on, opened once: both halves of a server write through one thread or one
+/// connection pool then, and remember things once.
+pub(super) struct OpenRecords {
+    choice: RecordsChoice,
+    settings: mongodb::Settings,
+    open: Mutex<Option<Weak<dyn Ledger>>>,
 }
 
-/// Where the truth lives.
-///
-/// # Errors
-/// `backend.unavailable` (transient while it may come back), `config.invalid`, `disk.*`.
-pub(super) async fn records(
-    options: &ServeOptions,
-    open_file: &OpenFile,
-) -> Result<(Arc<dyn Records>, Arc<dyn Outbox>), Fault> {
-    match &options.records {
-        RecordsChoice::Sqlite(file) => {
-            let sqlite = open_file.open(file)?;
-            Ok((sqlite.clone(), sqlite))
-        }
-        RecordsChoice::Mongodb(address) => {
-            let settings = mongodb::Settings { recipe: options.recipe, adopt_since: options.adopt_since };
-            let mongodb = Mongodb::connect(address.reveal(), settings, SystemClock.now()).await?;
-            let mongodb = Arc::new(mongodb);
-            Ok((mongodb.clone(), mongodb))
-        }
+impl OpenRecords {
+    /// Those that are chosen, not opened yet.
+    pub(super) fn new(choice: &RecordsChoice, settings: mongodb::Settings) -> Self {
+        OpenRecords { choice: choice.clone(), settings, open: Mutex::default() }
     }
-}
 
-/// The records, for all that the API asks of them.
-///
-/// # Errors
-/// Those of [`records`]; `config.invalid` for records that can't answer it all.
-pub(super) fn ledger(choice: &RecordsChoice, open_file: &OpenFile) -> Result<Arc<dyn Ledger>, Fault> {
-    match choice {
-        RecordsChoice::Sqlite(file) => Ok(open_file.open(file)?),
-        RecordsChoice::Mongodb(address) => Err(Fault::permanent(
-            Code::ConfigInvalid,
-            format!(
-                "the HTTP API and its keys do not stand on {address} yet: use sqlite:PATH, or --role worker"
-            ),
-        )),
+    /// Those of a server.
+    pub(super) fn of(options: &ServeOptions) -> Self {
+        let settings = mongodb::Settings { recipe: options.recipe, adopt_since: options.adopt_since };
+        OpenRecords::new(&options.records, settings)
+    }
+
+    /// The records, opened unless somebody has them open.
+    ///
+    /// # Errors
+    /// `backend.unavailable` (transient while it may come back), `config.invalid`, `disk.*`.
+    pub(super) async fn ledger(&self) -> Result<Arc<dyn Ledger>, Fault> {
+        let mut open = self.open.lock().await;
+        if let Some(ledger) = open.as_ref().and_then(Weak::upgrade) {
+            return Ok(ledger);
+        }
+        let ledger: Arc<dyn Ledger> = match &self.choice {
+            RecordsChoice::Sqlite(file) => Arc::new(Sqlite::open(file)?),
+            RecordsChoice::Mongodb(address) => {
+                let settings = self.settings.clone();
+                Arc::new(Mongodb::connect(address.reveal(), settings, SystemClock.now()).await?)
+            }
+        };
+        *open = Some(Arc::downgrade(&ledger));
+        Ok(ledger)
     }
 }
 

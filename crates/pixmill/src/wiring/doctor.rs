@@ -24,8 +24,8 @@ pub(crate) struct Examined {
 /// Looks at every part, one after the other, whatever is wrong with those before.
 pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
     let now = SystemClock.now();
-    let records = match backends::records(options, &backends::OpenFile::default()).await {
-        Ok((records, _)) => checkup::records(&*records, now).await,
+    let records = match backends::OpenRecords::of(options).ledger().await {
+        Ok(ledger) => checkup::records(&*ledger, now).await,
         Err(fault) => unreachable_because(&fault),
     };
     let queue = match backends::queue(options, backends::Use::Leaving).await {

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use pixmill_adapters::clock::SystemClock;
+use pixmill_adapters::records::mongodb::Settings;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::records::Keys;
 
-use super::backends;
+use super::backends::OpenRecords;
 use crate::config::records::RecordsChoice;
 
 /// Keys, and the clock that says when they were made.
@@ -17,6 +19,7 @@ pub(crate) type KeyRing = (Arc<dyn Keys>, Arc<dyn Clock>);
 ///
 /// # Errors
 /// Those of opening the records.
-pub(crate) fn keys(records: &RecordsChoice) -> Result<KeyRing, Fault> {
-    Ok((backends::ledger(records, &backends::OpenFile::default())?, Arc::new(SystemClock)))
+pub(crate) async fn keys(records: &RecordsChoice, adopt_since: Option<Timestamp>) -> Result<KeyRing, Fault> {
+    let settings = Settings { adopt_since, ..Settings::default() };
+    Ok((OpenRecords::new(records, settings).ledger().await?, Arc::new(SystemClock)))
 }

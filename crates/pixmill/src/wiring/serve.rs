@@ -8,12 +8,11 @@ use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::pipeline::webhook::Webhook;
-use pixmill_engine::pipeline::{Ended, Ports, Watcher};
+use pixmill_engine::pipeline::{Ended, Ports, Supply, Watcher};
 use pixmill_engine::serve::{Footing, Part, Serve};
 use tokio_util::sync::CancellationToken;
 
-use super::backends::OpenFile;
+use super::backends::OpenRecords;
 use super::{api, backends, origin, sandbox, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
@@ -30,20 +29,20 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
     let door = api::open(&options).await?;
     let listening = door.as_ref().map_or(options.listen, |door| door.listening);
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
-    let open_file = Arc::new(OpenFile::default());
+    let open_records = Arc::new(OpenRecords::of(&options));
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
         let answered = match door {
-            Some(door) => api::answer(door, &options, &open_file, &links, over.clone()).await,
+            Some(door) => api::answer(door, &options, &open_records, &links, over.clone()).await,
             None => Ok(()),
         };
         answered.inspect_err(|_| over.cancel())
     };
     let working = async {
-        let worked = match part(&options) {
-            Some(part) => work(part, &options, open_file.clone(), &links, over.clone()).await,
-            None => Ok(()),
+        let worked = match has_part(&options) {
+            true => work(&options, open_records.clone(), &links, over.clone()).await,
+            false => Ok(()),
         };
         worked.inspect_err(|_| over.cancel())
     };
@@ -52,28 +51,23 @@ pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Res
     answered.and(worked)
 }
 
-/// What this process does beside answering calls: one that only answers feeds the queue where others share it.
-fn part(options: &ServeOptions) -> Option<Part> {
-    match (options.role, &options.queue) {
-        (Role::All | Role::Worker, _) => Some(Part::Work),
-        (Role::Api, QueueChoice::Redis(_)) => Some(Part::Feed),
-        (Role::Api, QueueChoice::Database) => None,
-    }
+/// Whether this process does anything beside answering calls. Workers on a queue of their own find by themselves what
+/// there is to do; a shared one must be fed even where they are not ours.
+fn has_part(options: &ServeOptions) -> bool {
+    options.role != Role::Api || matches!(options.queue, QueueChoice::Redis(_))
 }
 
-/// The stages from dispatch to webhook, and upkeep; or what feeds workers elsewhere.
+/// The stages from dispatch to webhook, and upkeep; of one that answers calls, what feeds workers elsewhere.
 async fn work(
-    part: Part,
     options: &ServeOptions,
-    open_file: Arc<OpenFile>,
+    open_records: Arc<OpenRecords>,
     links: &str,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
     let beats = Arc::new(Beats::default());
     let worker = Serve {
-        part,
         settings: options.settings.clone(),
-        footing: Arc::new(Ground { part, options: options.clone(), open_file, links: links.to_owned() }),
+        footing: Arc::new(Ground { options: options.clone(), open_records, links: links.to_owned() }),
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
     };
@@ -83,39 +77,40 @@ async fn work(
     worked
 }
 
-/// What the stages stand on, as it is configured.
+/// What a process stands on, as it is configured.
 struct Ground {
-    part: Part,
     options: ServeOptions,
-    open_file: Arc<OpenFile>,
+    open_records: Arc<OpenRecords>,
     /// What links begin with, without a slash at its end.
     links: String,
 }
 
 #[async_trait]
 impl Footing for Ground {
-    async fn open(&self) -> Result<(Ports, Webhook), Fault> {
+    async fn open(&self) -> Result<Part, Fault> {
         let options = &self.options;
-        let wanted_for = match self.part {
-            Part::Work => backends::Use::Working,
-            Part::Feed => backends::Use::Leaving,
+        let records = self.open_records.ledger().await?;
+        let clock = Arc::new(SystemClock);
+        let part = if options.role == Role::Api {
+            let queue = backends::queue(options, backends::Use::Leaving).await?;
+            Part::Feed(Supply { records, queue, clock })
+        } else {
+            let ports = Ports {
+                records: records.clone(),
+                queue: backends::queue(options, backends::Use::Working).await?,
+                storage: backends::storage(&options.storage)?,
+                sandbox: sandbox(options.concurrency)?,
+                origin: origin(&options.allow, options.settings.connections),
+                files: None,
+                clock,
+            };
+            Part::Work(ports, Box::new(webhook::stage(options, records, self.links.clone())?))
         };
-        let (records, outbox) = backends::records(options, &self.open_file).await?;
-        let ports = Ports {
-            records,
-            queue: backends::queue(options, wanted_for).await?,
-            storage: backends::storage(&options.storage)?,
-            sandbox: sandbox(options.concurrency)?,
-            origin: origin(&options.allow, options.settings.connections),
-            files: None,
-            clock: Arc::new(SystemClock),
-        };
-        let webhook = webhook::stage(options, outbox, self.links.clone())?;
         tracing::info!(
             records = %options.records, queue = %options.queue, storage = %options.storage,
             role = ?options.role, version = env!("CARGO_PKG_VERSION"), "ready"
         );
-        Ok((ports, webhook))
+        Ok(part)
     }
 }
 

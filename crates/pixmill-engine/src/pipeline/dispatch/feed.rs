@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Ports, Scope};
+use super::super::{Scope, Supply};
 use super::lead::Lead;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
@@ -43,7 +43,7 @@ impl Cursor {
 
 /// The feeder. Fresh images are read in order; whatever is put back returns through what is due.
 pub(super) struct Feed {
-    ports: Ports,
+    supply: Supply,
     scope: Scope,
     lead: Lead,
     leads: bool,
@@ -59,16 +59,16 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(ports: Ports, scope: Scope, lease: Duration) -> Self {
+    pub(super) fn new(supply: Supply, scope: Scope, lease: Duration) -> Self {
         let cursors = match &scope {
             Scope::Request(request) => vec![Cursor::new(request.clone())],
             Scope::All => Vec::new(),
         };
-        let now = ports.clock.now();
+        let now = supply.clock.now();
         Feed {
-            lead: Lead::new(ports.queue.is_shared(), lease, now),
+            lead: Lead::new(supply.queue.is_shared(), lease, now),
             leads: false,
-            ports,
+            supply,
             scope,
             cursors,
             turn: 0,
@@ -99,7 +99,7 @@ impl Feed {
     /// Fills the window, if it is this process that feeds it.
     pub(super) async fn top_up(&mut self, now: Timestamp) -> Result<(), Fault> {
         let led = std::mem::take(&mut self.leads);
-        if !self.lead.is_ours(&*self.ports.records, now).await? {
+        if !self.lead.is_ours(&*self.supply.records, now).await? {
             return Ok(());
         }
         if !led {
@@ -108,7 +108,7 @@ impl Feed {
         }
         self.leads = true;
         self.find_requests(now).await?;
-        let room = self.ports.queue.room().await?;
+        let room = self.supply.queue.room().await?;
         self.window = self.window.max(room);
         if room == 0 || room < READ.min(self.window / 2) {
             return Ok(());
@@ -122,7 +122,7 @@ impl Feed {
 
     /// Lets another process feed.
     pub(super) async fn close(&mut self) -> Result<(), Fault> {
-        self.lead.give_back(&*self.ports.records, self.ports.clock.now()).await
+        self.lead.give_back(&*self.supply.records, self.supply.clock.now()).await
     }
 
     fn start_over(&mut self) {
@@ -146,7 +146,7 @@ impl Feed {
         if self.scope != Scope::All || now < self.requests_at {
             return Ok(());
         }
-        let open = self.ports.records.open_requests().await?;
+        let open = self.supply.records.open_requests().await?;
         self.requests_at = now + REQUESTS_EVERY;
         self.cursors.retain(|cursor| open.contains(&cursor.request));
         for request in open {
@@ -162,9 +162,9 @@ impl Feed {
             Scope::Request(request) => Some(request),
             Scope::All => None,
         };
-        let (due, next) = self.ports.records.due(request, now, READ).await?;
+        let (due, next) = self.supply.records.due(request, now, READ).await?;
         let any = !due.is_empty();
-        let new = self.ports.queue.add(due).await? > 0;
+        let new = self.supply.queue.add(due).await? > 0;
         let pause = match (any, new) {
             (false, _) => self.lease / DUE_AT_LEAST_EVERY,
             (true, false) => DUE_KNOWN_EVERY,
@@ -189,7 +189,7 @@ impl Feed {
                 continue;
             }
             let most = share.min(left);
-            let fresh = self.ports.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
+            let fresh = self.supply.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
             left -= fresh.len();
             let after = fresh.last().map(|last| last.image.clone()).or_else(|| cursor.after.clone());
             moved.push((self.turn, after, fresh.len() < most));
@@ -197,7 +197,7 @@ impl Feed {
         }
         let mut fresh = in_turn(read).peekable();
         while fresh.peek().is_some() {
-            if self.ports.queue.add(fresh.by_ref().take(READ).collect()).await? > 0 {
+            if self.supply.queue.add(fresh.by_ref().take(READ).collect()).await? > 0 {
                 self.fed_at = now;
                 self.again_after = AGAIN_FIRST;
             }
@@ -216,7 +216,7 @@ impl Feed {
         if self.cursors.iter().any(|cursor| !cursor.exhausted) {
             return Ok(false);
         }
-        let found = self.ports.records.request(request).await?;
+        let found = self.supply.records.request(request).await?;
         Ok(found.is_none_or(|request| !request.status.is_open()))
     }
 }
