@@ -2,6 +2,11 @@
 //! MongoDB and Cloudinary), and what befalls those backends.
 #![cfg(unix)]
 
+mod api;
+#[path = "../caller/mod.rs"]
+mod caller;
+#[path = "../api/cases.rs"]
+mod cases;
 mod crash;
 mod faults;
 mod ledger;

@@ -94,15 +94,22 @@ impl Server {
 
     /// `pixmill serve` on this state, which may call the public internet alone.
     pub(crate) fn guarded(&self, arguments: &[&str]) -> Command {
+        let mut command = self.pixmill(&["serve"]);
+        command.arg("--data").arg(self.data()).args(arguments);
+        command.stdout(Stdio::null()).stderr(self.log());
+        command
+    }
+
+    /// Any command, which finds the same backends in its environment.
+    pub(crate) fn pixmill(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
-        command.arg("serve").arg("--data").arg(self.data()).args(arguments).current_dir(self.folder.path());
+        command.args(arguments).current_dir(self.folder.path());
         for name in ECOSYSTEM {
             command.env_remove(name);
         }
         // Tests run side by side, so each server takes whatever port is free, unless it is told otherwise.
         command.env("PORT", "0");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdout(Stdio::null()).stderr(self.log());
         command
     }
 
