@@ -15,6 +15,7 @@ mod command;
 mod completion;
 mod directory;
 mod document;
+mod elsewhere;
 mod fault;
 mod foreign;
 mod gather;

@@ -13,12 +13,12 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
 use pixmill_engine::checkup::{self, Verdict};
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::image::{ImageStatus, Outcome, Output, Settlement};
+use pixmill_engine::model::image::{ImageStatus, Moment, Outcome, Output, Settlement};
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::clock::Clock;
-use pixmill_engine::port::records::{Backlog, Ledger, Outbox, Settle, Upkeep};
+use pixmill_engine::port::records::{Backlog, Directory, Ledger, Outbox, Report, Settle, Upkeep};
 use pixmill_testkit as testkit;
 use pixmill_testkit::records::RecordsForTests;
 use pixmill_testkit::services;
@@ -146,6 +146,25 @@ async fn counters_are_written_for_others_to_read() {
     assert_eq!(told.get_i64("processedImages").unwrap(), 3);
     assert_eq!(told.get_i64("failedImages").unwrap(), 1);
     assert_eq!(told.get_array("events").unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_another_kind_of_worker_has_done_ends_with_what_follows_it() {
+    let records = empty().await;
+    let request = doc! { "_id": "r", "madeBy": "pixmill", "status": "pending", "totalImages": 2 };
+    records.shared.requests().insert_one(request).await.unwrap();
+    let image =
+        |id: &str| doc! { "_id": id, "requestId": "r", "inputUrl": "http://h/a.jpg", "status": "pending" };
+    let (mut lead, mut follower) = (image("a"), image("b"));
+    lead.extend(doc! { "followed": true, "outputUrl": "http://h/out.jpg" });
+    follower.insert("sameAs", "a");
+    records.shared.images().insert_many([lead, follower]).await.unwrap();
+    assert_eq!(records.reconcile(START).await.unwrap(), 1);
+    let id = RequestId::from("r");
+    assert_eq!(records.completions(&id).await.unwrap().len(), 1);
+    let told = records.ended_since(&id, &Moment { at: START, image: None }, 9).await.unwrap();
+    let outputs = told.iter().map(|view| view.slot.output.as_ref().unwrap().location.as_str());
+    assert_eq!(outputs.collect::<Vec<_>>(), ["http://h/out.jpg"; 2], "whoever watches is told of both");
 }
 
 #[tokio::test]

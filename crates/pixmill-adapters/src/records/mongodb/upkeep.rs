@@ -38,6 +38,7 @@ impl Upkeep for Mongodb {
     }
 
     async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault> {
+        self.shared.end_done_elsewhere().await?;
         self.shared.tell_followers(now).await?;
         let unfinished = self.shared.finish(now).await?;
         let completed = self.shared.complete_all(now).await?;

@@ -2,7 +2,7 @@
 
 use mongodb::bson::oid::ObjectId;
 use pixmill_engine::model::image::Correction;
-use pixmill_engine::port::records::{Amend, Directory, Report};
+use pixmill_engine::port::records::Amend;
 
 use super::super::amend::Plan;
 use super::super::head::Head;

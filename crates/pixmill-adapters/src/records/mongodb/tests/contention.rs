@@ -7,10 +7,10 @@ use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::ImageId;
-use pixmill_engine::model::image::{Claim, Failure, Moment};
+use pixmill_engine::model::image::{Claim, Failure};
 use pixmill_engine::model::request::NewRequest;
 use pixmill_engine::model::row::{NewImage, NewRow};
-use pixmill_engine::port::records::{Directory, Intake, IntakeEnd, Report};
+use pixmill_engine::port::records::{Intake, IntakeEnd};
 
 use super::super::GATHER;
 use super::*;

@@ -4,7 +4,6 @@ use mongodb::Client;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::Claim;
-use pixmill_engine::port::records::Report;
 use pixmill_testkit::services::End;
 
 use super::*;

@@ -6,7 +6,7 @@ use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::Correction;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Amend, Directory};
+use pixmill_engine::port::records::Amend;
 use pixmill_testkit::records::foreign::{AppRequest, Ids, RecordsOfApps};
 use pixmill_testkit::{records, services};
 
