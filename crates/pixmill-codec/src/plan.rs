@@ -155,7 +155,7 @@ mod tests {
     use crate::{Limits, Score, container};
 
     fn way(bytes: &[u8], recipe: &Recipe) -> Way {
-        plan(&container::read(bytes, &Limits::default()).unwrap(), recipe).unwrap().way
+        plan(&container::read(bytes, &Limits::default()).unwrap(), recipe).way
     }
 
     macro_rules! seed {
