@@ -41,39 +41,32 @@ pub(super) fn standard_steps(plane: Plane, quality: u8) -> [u16; 64] {
     ZIGZAG.map(|at| ((u32::from(base[usize::from(at)]) * percent + 50) / 100).clamp(1, 255) as u16)
 }
 
-/// How fine the target's AC steps are, in thousandths of libjpeg's for the same quality. The DC step is libjpeg's: black
+/// How fine the target's AC steps are, in percent of libjpeg's for the same quality. The DC step is libjpeg's: black
 /// and white fall on its multiples.
 ///
 /// Together with [`AC_ROUNDING`] this decides what a quality means here: no more bytes and no lower a score than an
 /// encoder has that quantises pixels by libjpeg's steps with plain rounding. Small coefficients cost more bits than
-/// they are worth, so that dropping more of them pays for finer steps: the more, the coarser the steps. From quality 80
-/// on, the usual source's steps are hardly finer than libjpeg's, and finer ones would only cost bytes.
-///
-/// Chosen by SSIMULACRA2 on photographs and products on white of quality 85 to 92. At 30 to 85 those take 92 to 100 % of
-/// sharp's bytes and mostly score more, by up to 2.5. Steps between two multiples of the source's fit one quality better
-/// than the next, so that a set may score up to 0.3 less, once 0.65, always at 2 to 8 % fewer bytes: see
-/// `bench/RESULTS.md`.
-fn step_permille(quality: u8) -> u32 {
-    match u32::from(quality) {
-        0..40 => 900,
-        low @ 40..60 => 900 + (low - 40),
-        60..80 => 920,
-        high => 920 + 8 * (high - 80).min(5),
-    }
-}
+/// they are worth, so that dropping more of them pays for finer steps. Measured by SSIMULACRA2 on photographs and
+/// products on white of quality 85 to 92: at quality 50, 96 to 98 % of the bytes and 0.2 to 0.4 points more; at 30 to
+/// 60, 96 to 100 % and between 0.1 less and 0.5 more. At 75 and 85, where [`KEPT_ONES`] is at work or the source's own
+/// steps are the coarser ones, 100 to 107 % and 0.4 to 3 points more.
+const STEP_PERCENT: u32 = 92;
 
 /// What is added to an AC magnitude, in steps, before its fraction is cut off; 0.5 would be plain rounding.
-///
-/// A source of half the target's steps (quality 75 to 50) has most of its coefficients at one, and all that stand at a
-/// position are kept or dropped together. They are dropped: a quarter of the bytes, and still no lower a score than
-/// plain rounding of pixels, which keeps about half of them, and those by chance.
 const AC_ROUNDING: f64 = 0.40;
+
+/// Zigzag positions below this keep a source's ones where plain rounding by libjpeg's steps would.
+///
+/// A source of about half the target's steps (quality 75 to 50 is the usual case) has most of its coefficients at
+/// one, and all that stand at a position are kept or dropped together. Dropping them all can cost 0.04 of SSIM, keeping
+/// them all 15 % of the bytes; the first six diagonals are what is worth keeping.
+const KEPT_ONES: usize = 21;
 
 /// The steps that are aimed at for a quality of 1 to 100, in zigzag order.
 pub(super) fn target_steps(plane: Plane, quality: u8) -> [u16; 64] {
     let mut steps = standard_steps(plane, quality);
     for step in &mut steps[1..] {
-        *step = ((u32::from(*step) * step_permille(quality) + 500) / 1000).max(1) as u16;
+        *step = ((u32::from(*step) * STEP_PERCENT + 50) / 100).max(1) as u16;
     }
     steps
 }
@@ -95,8 +88,13 @@ impl Change {
     fn new(at: usize, from: u32, to: u32) -> Self {
         let one = 1 << POINT;
         let ratio = ((from << POINT) + to / 2) / to;
-        let share = if at == 0 { 0.5 } else { AC_ROUNDING };
-        let rounding = (share * f64::from(one)) as u32;
+        let plain_keeps_ones = to <= (2 * from * STEP_PERCENT + 50) / 100;
+        let ac_rounding = (AC_ROUNDING * f64::from(one)) as u32;
+        let rounding = match at {
+            0 => one / 2,
+            1..KEPT_ONES if plain_keeps_ones => ac_rounding.max(one - ratio),
+            _ => ac_rounding,
+        };
         Change { ratio, rounding }
     }
 
