@@ -6,8 +6,6 @@
 - A thousand clients watch that request by server-sent events.
 """
 
-import http.client
-import json
 import re
 import resource
 import socket
@@ -18,9 +16,9 @@ import time
 from pathlib import Path
 
 from . import catalogue, intake, measured, setup, table
-from .services import Services, free_port
+from .server import Server
+from .services import Services
 
-START_SECONDS = 20
 WATCH_SECONDS = 10
 PICTURES = setup.ROOT / "examples" / "pictures"
 
@@ -33,50 +31,6 @@ def add_arguments(parser):
     parser.add_argument("--seconds", type=int, default=20, help="how long the status is read")
     parser.add_argument("--readers", type=int, default=32, help="connections that read it")
     parser.add_argument("--repeat", type=int, default=3, help="uploads")
-
-
-class Server:
-    """`pixmill serve` on embedded defaults, in a folder of its own. Use as a context manager."""
-
-    def __init__(self, binary, *options):
-        self.folder = tempfile.TemporaryDirectory(prefix="pixmill-bench-serve-")
-        self.port = free_port()
-        command = [binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", Path(self.folder.name) / "data", *options]
-        log = (Path(self.folder.name) / "log").open("wb")
-        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-    def __enter__(self):
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return self
-            except OSError:
-                if time.monotonic() > until or self.process.poll() is not None:
-                    sys.exit("bench: the server did not start")
-                time.sleep(0.05)
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.folder.cleanup()
-
-    def upload(self, csv):
-        """Hands a catalogue in; gives back the request's id and images once they are durable."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
-        with csv.open("rb") as body:
-            connection.request("POST", "/v1/requests", body, {"Content-Type": "text/csv", "Content-Length": str(csv.stat().st_size)})
-        answer = connection.getresponse()
-        said = json.loads(answer.read())
-        if answer.status != http.HTTPStatus.ACCEPTED:
-            sys.exit(f"bench: the catalogue was refused: {said}")
-        return said["requestId"], said["totalImages"]
-
-    def completed(self, request):
-        """Images of a request that are completed."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        connection.request("GET", f"/v1/requests/{request}")
-        return json.loads(connection.getresponse().read())["completedImages"]
 
 
 def uploads(binary, args):
@@ -127,7 +81,8 @@ def read_status(server, request, args):
 
 def watch(server, request, args):
     """Opens all watchers; what they add to the server's memory at most, in bytes."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(args.watchers + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[0]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(args.watchers + 100, soft), hard))
     before = measured.resident_bytes(server.process.pid)
     asked = f"GET /v1/requests/{request}/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n\r\n".encode()
     watchers = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(args.watchers)]

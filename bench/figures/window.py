@@ -4,19 +4,15 @@ A catalogue is uploaded to `pixmill serve --role api`, which feeds the queue for
 are not there, so that the window stays as full as it gets.
 """
 
-import http.client
-import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from . import catalogue, setup, table
-from .services import Services, free_port
+from .server import Server
+from .services import Services
 
-START_SECONDS = 20
 FILL_SECONDS = 120
 SETTLED_SECONDS = 5
 
@@ -36,44 +32,22 @@ def used_bytes(url):
     return next(int(line.split(":")[1]) for line in redis(url, "INFO", "memory").splitlines() if line.startswith("used_memory:"))
 
 
-def upload(port, csv):
-    """Hands the catalogue in; gives back the images that were accepted, once the server answers."""
-    until = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
-            with csv.open("rb") as body:
-                connection.request("POST", "/v1/requests", body, {"Content-Type": "text/csv", "Content-Length": str(csv.stat().st_size)})
-            answer = connection.getresponse()
-            said = json.loads(answer.read())
-            if answer.status != http.HTTPStatus.ACCEPTED:
-                sys.exit(f"bench: the catalogue was refused: {said}")
-            return said["totalImages"]
-        except ConnectionRefusedError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.1)
-
-
 def run(args):
     """Measure and print the figure."""
     binary = setup.pixmill(args.binary)
     setup.debian_packages()
-    port = free_port()
     with Services() as services, tempfile.TemporaryDirectory(prefix="pixmill-bench-window-") as folder:
         url = services.redis()
         csv = catalogue.of_rows(Path(folder) / "many.csv", args.rows)
-        command = [binary, "serve", "--role", "api", "--listen", f"127.0.0.1:{port}", "--data", Path(folder) / "data"]
-        log = (Path(folder) / "log").open("wb")
-        services.processes["pixmill"] = subprocess.Popen(command, env={**os.environ, "REDIS_URL": url}, stdout=log, stderr=log)
-        before, images = used_bytes(url), upload(port, csv)
-        waiting, most, until, filled = 0, 0, time.monotonic() + FILL_SECONDS, None
-        while time.monotonic() < until and (filled is None or time.monotonic() < filled + SETTLED_SECONDS):
-            now = int(redis(url, "LLEN", "bull:image-processing:wait"))
-            if now > waiting:
-                waiting, filled = now, time.monotonic()
-            most = max(most, used_bytes(url))
-            time.sleep(0.1)
+        with Server(binary, "--role", "api", env={"REDIS_URL": url}) as server:
+            before, (_, images) = used_bytes(url), server.upload(csv)
+            waiting, most, until, filled = 0, 0, time.monotonic() + FILL_SECONDS, None
+            while time.monotonic() < until and (filled is None or time.monotonic() < filled + SETTLED_SECONDS):
+                now = int(redis(url, "LLEN", "bull:image-processing:wait"))
+                if now > waiting:
+                    waiting, filled = now, time.monotonic()
+                most = max(most, used_bytes(url))
+                time.sleep(0.1)
     table.show(
         "Images queued, and what of them is in Redis",
         ["images queued", "jobs in Redis at most", "memory of Redis before, MiB", "at most, MiB"],
