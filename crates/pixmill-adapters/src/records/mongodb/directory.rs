@@ -12,7 +12,7 @@ use pixmill_engine::port::records::{Directory, RequestView, Usage};
 
 use super::backlog::any_of;
 use super::command::{Reading, aggregate, broken, by_id, find};
-use super::document::{as_it_is, date, no_output, open, request_status, whole};
+use super::document::{as_it_is, date, ends, no_output, open, request_status, whole};
 use super::fault::fault;
 use super::head::{self, CANCELLING, DROPPING, Head};
 use super::id::earlier;
@@ -236,16 +236,9 @@ const COUNTERS: [&str; 6] =
 
 /// How far requests of this status are that have these counters.
 fn counted(counters: &Document, status: RequestStatus) -> Progress {
-    let count = |name| whole(counters, name).unwrap_or_default();
-    let mut progress = Progress {
-        completed: count("completedImages"),
-        failed: count("failedImages"),
-        cancelled: count("cancelledImages"),
-        bytes_before: count("bytesBefore"),
-        bytes_after: count("bytesAfter"),
-        ..Progress::default()
-    };
-    let unended = count("totalImages").saturating_sub(progress.ended());
+    let mut progress = ends(counters);
+    let total = whole(counters, "totalImages").unwrap_or_default();
+    let unended = total.saturating_sub(progress.ended());
     let left =
         if status == RequestStatus::Cancelled { &mut progress.cancelled } else { &mut progress.pending };
     *left += unended;

@@ -4,7 +4,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{Candidate, Failure, ImageStatus, Output};
-use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::row::Slot;
 use pixmill_engine::model::time::Timestamp;
 
@@ -13,6 +13,19 @@ use super::id::{stand_in_row, text};
 /// A moment as documents hold it.
 pub(super) fn date(moment: Timestamp) -> DateTime {
     DateTime::from_millis(moment.0)
+}
+
+/// The ends that a document counts, a request or an event.
+pub(super) fn ends(document: &Document) -> Progress {
+    let count = |name| whole(document, name).unwrap_or_default();
+    Progress {
+        completed: count("completedImages"),
+        failed: count("failedImages"),
+        cancelled: count("cancelledImages"),
+        bytes_before: count("bytesBefore"),
+        bytes_after: count("bytesAfter"),
+        ..Progress::default()
+    }
 }
 
 /// A moment in a document.

@@ -37,8 +37,8 @@ pub(super) struct Gather<C: Call> {
 
 impl<C: Call> Gather<C> {
     /// Starts gathering. Batches follow one another, each at least `pause` after the one before has begun unless it is
-    /// large enough; a first one waits a moment alone, and not at all without a pause. `work` answers every call of a batch, in order. It goes on until every
-    /// call has been answered, whether or not anybody still waits.
+    /// large enough; a first one waits a moment alone, and not at all without a pause. `work` answers every call of a
+    /// batch, in order. It goes on until every call has been answered, whether or not anybody still waits.
     pub(super) fn start<W, F>(pause: Duration, work: W) -> Self
     where
         W: Fn(Vec<C>) -> F + Send + 'static,

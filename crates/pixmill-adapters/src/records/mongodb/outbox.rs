@@ -15,7 +15,7 @@ use pixmill_engine::port::records::Outbox;
 use uuid::Uuid;
 
 use super::command::{self, Again, Reading, broken, by_id, find};
-use super::document::{as_it_is, date, moment, string, whole};
+use super::document::{as_it_is, date, ends, moment, string, whole};
 use super::fault::{fault, is_duplicate};
 use super::head::DROPPING;
 use super::id::{matching, text};
@@ -216,19 +216,11 @@ impl Shared {
 
 fn telling(request: &Document, event: &Document, lease: Lease) -> Result<Telling, Fault> {
     let id = request.get("_id").and_then(text).ok_or_else(|| broken("the id of a request"))?;
-    let count = |name| whole(event, name).unwrap_or_default();
     Ok(Telling {
         event: completion_in(&id.into(), event)?,
-        progress: Progress {
-            completed: count("completedImages"),
-            failed: count("failedImages"),
-            cancelled: count("cancelledImages"),
-            bytes_before: count("bytesBefore"),
-            bytes_after: count("bytesAfter"),
-            ..Progress::default()
-        },
+        progress: ends(event),
         url: webhook(request),
-        tries: count("tries") as u32,
+        tries: whole(event, "tries").unwrap_or_default() as u32,
         token: lease.token,
     })
 }
