@@ -3,6 +3,8 @@
 //! A crate of its own, because rav1e is generic: it is compiled, for minutes, with whoever calls it, and the codec is
 //! compiled often.
 
+use std::slice;
+
 use avif_serialize::{Aviffy, constants};
 use rav1e::prelude::{
     ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus,
@@ -37,7 +39,7 @@ pub enum Colour {
 impl Colour {
     fn planes(&self) -> &[Plane] {
         match self {
-            Colour::Grey(luma) => std::slice::from_ref(luma),
+            Colour::Grey(luma) => slice::from_ref(luma),
             Colour::Ycbcr(planes) => planes,
         }
     }
@@ -65,9 +67,9 @@ pub struct Picture {
 /// What rav1e says of a picture that it can't encode.
 pub fn encode(picture: &Picture, quality: u8) -> Result<Vec<u8>, String> {
     let size = (picture.width, picture.height);
-    let coded = frame(&picture.colour, size, quality)?;
+    let coded = frame(picture.colour.planes(), size, quality)?;
     // Edges show more than colours do.
-    let alpha = picture.alpha.clone().map(|plane| frame(&Colour::Grey(plane), size, (quality + 100) / 2));
+    let alpha = picture.alpha.as_ref().map(|plane| frame(slice::from_ref(plane), size, (quality + 100) / 2));
     let colourful = matches!(picture.colour, Colour::Ycbcr(_));
     let mut file = Aviffy::new();
     file.set_matrix_coefficients(constants::MatrixCoefficients::Bt601)
@@ -80,8 +82,8 @@ pub fn encode(picture: &Picture, quality: u8) -> Result<Vec<u8>, String> {
     Ok(file.to_vec(&coded, alpha.transpose()?.as_deref(), picture.width, picture.height, 8))
 }
 
-/// One AV1 frame.
-fn frame(colour: &Colour, (width, height): (u32, u32), quality: u8) -> Result<Vec<u8>, String> {
+/// One AV1 frame, of brightness alone or of three planes as [`Colour`] has them.
+fn frame(planes: &[Plane], (width, height): (u32, u32), quality: u8) -> Result<Vec<u8>, String> {
     let careful = u64::from(width) * u64::from(height) <= CAREFUL_PIXELS;
     let mut settings = EncoderConfig::with_speed_preset(if careful { CAREFUL } else { FAST });
     settings.speed_settings.scene_detection_mode = SceneDetectionSpeed::None;
@@ -92,7 +94,7 @@ fn frame(colour: &Colour, (width, height): (u32, u32), quality: u8) -> Result<Ve
     settings.quantizer = quantizer(quality);
     settings.min_quantizer = settings.quantizer as u8;
     settings.chroma_sampling = ChromaSampling::Cs400;
-    if let Colour::Ycbcr(_) = colour {
+    if planes.len() > 1 {
         settings.chroma_sampling = ChromaSampling::Cs420;
         settings.color_description = Some(ColorDescription {
             color_primaries: ColorPrimaries::BT709,
@@ -103,7 +105,7 @@ fn frame(colour: &Colour, (width, height): (u32, u32), quality: u8) -> Result<Ve
     let config = Config::new().with_encoder_config(settings).with_threads(1);
     let mut context: Context<u8> = config.new_context().map_err(|reason| reason.to_string())?;
     let mut picture = context.new_frame();
-    for (to, plane) in picture.planes.iter_mut().zip(colour.planes()) {
+    for (to, plane) in picture.planes.iter_mut().zip(planes) {
         to.copy_from_raw_u8(&plane.samples, plane.stride, 1);
     }
     context.send_frame(picture).map_err(|reason| reason.to_string())?;

@@ -23,10 +23,11 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     let resized = new_pixels != pixels;
     let ink = header.colour == Colour::Cmyk;
     let scoring = if recipe.target_ssimulacra2.is_some() { new_pixels * SCORING_BYTES } else { 0 };
-    if let Some(coefficients) = coefficients(header, recipe) {
+    let plan = plan(header, recipe);
+    if let Some(coefficients) = coefficients(header, plan.way) {
         return FIXED_BYTES + source_bytes + coefficients + scoring;
     }
-    let shrink = plan(header, recipe).shrink;
+    let shrink = plan.shrink;
     let decoded = |side| shrink.map_or(side, |shrink| shrink.shrunk(side));
     let (decoded_width, decoded_height) = (decoded(header.width), decoded(header.height));
     let decoder = match shrink {
@@ -54,9 +55,9 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
 }
 
 /// What coefficients take, where nothing but them will be touched, as far as the header tells.
-fn coefficients(header: &Header, recipe: &Recipe) -> Option<u64> {
+fn coefficients(header: &Header, way: Way) -> Option<u64> {
     let components = if header.colour == Colour::Grey { 1 } else { 3 };
-    match plan(header, recipe).way {
+    match way {
         Way::Stream => Some(jpeg::memory_bytes(header.width, header.height, components)),
         Way::Coefficients => {
             let turned = header.orientation != Orientation::Upright;
