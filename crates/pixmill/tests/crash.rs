@@ -5,6 +5,7 @@
 mod api;
 mod seeded;
 mod server;
+mod upload;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

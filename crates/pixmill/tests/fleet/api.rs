@@ -21,13 +21,20 @@ async fn on_redis_and_mongodb(case: fn(&Server)) {
     on_mongodb(vec![("REDIS_URL", redis.url())], case).await;
 }
 
-async fn on_mongodb(mut environment: Vec<(&'static str, String)>, case: fn(&Server)) {
-    let address = database().await;
+async fn on_mongodb(environment: Vec<(&'static str, String)>, case: fn(&Server)) {
+    let server = server_on_mongodb(environment, database().await).await;
+    tokio::task::spawn_blocking(move || case(&server)).await.expect("the case holds");
+}
+
+/// A server's state on a database that nobody has used.
+pub(crate) async fn server_on_mongodb(
+    mut environment: Vec<(&'static str, String)>,
+    address: String,
+) -> Server {
     let records = Mongodb::connect(&address, Settings::default(), SystemClock.now()).await;
     let records = Arc::new(records.expect("MongoDB is there"));
     environment.push(("MONGODB_URI", address));
-    let server = Server::on(records.clone(), records, environment);
-    tokio::task::spawn_blocking(move || case(&server)).await.expect("the case holds");
+    Server::on(records.clone(), records, environment)
 }
 
 #[tokio::test(flavor = "multi_thread")]

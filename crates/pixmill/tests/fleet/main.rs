@@ -17,3 +17,6 @@ mod seeded;
 mod server;
 mod shop;
 mod stack;
+#[path = "../upload/mod.rs"]
+mod upload;
+mod uploads;

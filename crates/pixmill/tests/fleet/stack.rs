@@ -23,10 +23,11 @@ use crate::seeded;
 use crate::server::{Process, Server};
 
 /// Short, so that what a dead or frozen worker held is soon free; longer than a busy machine makes a live one wait.
-pub(crate) const LEASE: Duration = Duration::from_millis(2_000);
+pub(crate) const LEASE: Duration = Duration::from_millis(4_000);
 
-/// How long anything is waited for.
+/// How long anything is waited for, and how often it is looked at.
 const PATIENCE: Duration = Duration::from_secs(120);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The queue's name, where nobody set one.
 pub(crate) const QUEUE: &str = "image-processing";
@@ -151,7 +152,7 @@ impl Stack {
         let began = Instant::now();
         while !is_so().await {
             assert!(began.elapsed() < PATIENCE, "not so: {what}: {}", self.server.said());
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
