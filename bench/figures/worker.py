@@ -2,8 +2,8 @@
 
 A Node producer writes the documents and adds the jobs on both sides; the workers are up and
 warm, and time runs from the first job added to the webhook's receipt. CPU and memory are
-those of the workers alone. Round trips are the commands that MongoDB counts, the producer's
-few among them.
+those of the workers alone. Round trips are the commands that pass on the way to MongoDB, of a
+warm-up's images too; of the Node stack, the producer's few are among them.
 """
 
 import json
@@ -14,10 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import catalogue, measured, peer, setup, table
+from . import catalogue, measured, peer, setup, table, wire
 from .services import Services, free_port
 
 READY_SECONDS = 20
+# Images before those that are measured; the Node stack's own choice.
+WARM = 100
 FIGURES = ("images/s", "worker's CPU ms an image", "workers' peak RSS, MiB", "round trips an image")
 
 
@@ -77,9 +79,11 @@ def pixmill_side(binary, env):
     """One run of ours: the figures, in their order."""
 
     def measure(csv, images):
-        with Workers(binary, env) as workers:
-            said, peak = workers.work(csv, warm=100)
-        return images / said["seconds"], said["worker_cpu_s"] * 1000 / images, peak / table.MIB, said["database_commands"] / images
+        with wire.Counted(env["MONGODB_URI"]) as counted, Workers(binary, {**env, "MONGODB_URI": counted.url}) as workers:
+            before = counted.count()
+            said, peak = workers.work(csv, warm=WARM)
+            trips = counted.count() - before
+        return images / said["seconds"], said["worker_cpu_s"] * 1000 / images, peak / table.MIB, trips / (images + min(WARM, images))
 
     return measure
 
@@ -89,12 +93,14 @@ def node_side(which, env):
     script = (setup.shared_stack() / "seed-stack.mjs") if which == "shared" else (setup.node_packages(setup.NODE) / "stack.mjs")
 
     def measure(csv, images):
-        result = measured.run(["node", script, "--csv", csv, "--sink", "cloudinary", "--out", os.devnull], env=env, without_root=True)
+        with wire.Counted(env["MONGO_URL"]) as counted:
+            command = ["node", script, "--csv", csv, "--sink", "cloudinary", "--out", os.devnull]
+            result = measured.run(command, env={**env, "MONGO_URL": counted.url}, without_root=True)
         if result.code != 0 or not result.lines:
             sys.exit(f"bench: the Node stack ended with {result.code}: {result.lines}")
         said = json.loads(result.lines[-1])
         cpu_ms = sum(said["worker_cpu_ms_per_image"].values()) if which == "shared" else said["worker_cpu_s"] * 1000 / images
-        return images / said["seconds"], cpu_ms, result.peak_bytes / table.MIB, said.get("database_commands", float("nan")) / images
+        return images / said["seconds"], cpu_ms, result.peak_bytes / table.MIB, counted.count() / (images + min(WARM, images))
 
     return measure
 

@@ -27,12 +27,6 @@ export async function openDatabase() {
     /** Images that have an output. */
     done: () => images.countDocuments({ status: 'completed', outputUrl: { $gt: '' } }),
 
-    /** Commands that the server was sent since its start, as it counts them. */
-    async commands() {
-      const { opcounters } = await client.db().admin().command({ serverStatus: 1 });
-      return Object.values(opcounters).reduce((sum, count) => sum + Number(count), 0);
-    },
-
     async clear() {
       await Promise.all([requests.deleteMany({}), images.deleteMany({})]);
     },

@@ -99,7 +99,7 @@ async function measure(urls, workers, stack) {
   await stack.database.clear();
 
   const before = await Promise.all(workers.map((worker) => ask(worker, 'reset')));
-  const [ownBefore, othersBefore, commandsBefore] = [process.cpuUsage(), othersCpuSeconds(), await stack.database.commands()];
+  const [ownBefore, othersBefore] = [process.cpuUsage(), othersCpuSeconds()];
   const seconds = await runRequest(urls, stack);
   const after = await Promise.all(workers.map((worker) => ask(worker, 'report')));
   const workersCpu = after.reduce((sum, report, i) => sum + cpuSeconds(report.cpu, before[i].cpu), othersCpuSeconds() - othersBefore);
@@ -107,7 +107,6 @@ async function measure(urls, workers, stack) {
   return {
     images: urls.length, done: await stack.database.done(), failed: sum('failed'), seconds,
     cpu_s: workersCpu + cpuSeconds(process.cpuUsage(), ownBefore), worker_cpu_s: workersCpu,
-    database_commands: (await stack.database.commands()) - commandsBefore,
     bytes_in: sum('bytesIn'), bytes_out: sum('bytesOut'), errors: Object.assign({}, ...after.map((report) => report.counts.errors)),
   };
 }

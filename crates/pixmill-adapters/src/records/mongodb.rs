@@ -45,7 +45,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::model::time::Timestamp;
 
-use self::claim::Asked;
+use self::claim::{Asked, SeenImages};
 use self::clock::ServerClock;
 use self::completion::Watch;
 use self::foreign::Foreign;
@@ -62,7 +62,7 @@ const SELECTION: Duration = Duration::from_secs(10);
 
 /// Claims and ends gather for so long before they are written together, unless many are waiting. Claims are waited for by
 /// origins that answer few requests at a time.
-const GATHER: Gathering = Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(100) };
+const GATHER: Gathering = Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(250) };
 
 /// How long calls gather.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +92,7 @@ struct Shared {
     database: Database,
     settings: Settings,
     heads: Heads,
+    seen: SeenImages,
     held: HeldImages,
     watch: Watch,
     intakes: Intakes,
@@ -131,6 +132,7 @@ impl Mongodb {
             database,
             settings,
             heads: Heads::default(),
+            seen: SeenImages::default(),
             held: HeldImages::default(),
             watch: Watch::default(),
             intakes: Intakes::default(),

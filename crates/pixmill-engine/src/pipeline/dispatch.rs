@@ -37,8 +37,8 @@ const STUCK_BACK: Duration = Duration::from_secs(15);
 
 /// While a few other jobs are parked, records are asked about this many at a time, but no later than this.
 const FEW_PARKED: usize = 16;
-const ASK_BATCH: usize = 32;
-const ASK_WAIT: Duration = Duration::from_millis(250);
+const ASK_BATCH: usize = 64;
+const ASK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long nothing can happen at most.
 const HEARTBEAT: Duration = Duration::from_secs(1);

@@ -89,15 +89,21 @@ impl Backlog for Mongodb {
     async fn standings(&self, images: &[ImageId]) -> Result<Vec<Standing>, Fault> {
         let mut fields = candidate_fields();
         fields.extend(slot_fields());
-        fields.extend(doc! { "due": 1, "sameAs": 1, "lease": 1 });
-        let documents = self.shared.images_by_id(images, fields).await?;
+        fields.extend(super::claim::fields());
+        let mut documents = self.shared.images_by_id(images, fields).await?;
         let requests: Vec<_> = documents.values().filter_map(request_id).collect();
         let heads = self.shared.heads(&requests).await?;
         let standings = images.iter().map(|image| {
             let document = documents.get(image)?;
             standing(document, heads.get(&request_id(document)?)?)
         });
-        Ok(standings.map(|standing| standing.unwrap_or(Standing::Unknown)).collect())
+        let standings: Vec<_> = standings.map(|standing| standing.unwrap_or(Standing::Unknown)).collect();
+        let claimable = images.iter().zip(&standings).filter_map(|(image, standing)| match standing {
+            Standing::Claimable(..) => documents.remove_entry(image),
+            _ => None,
+        });
+        self.shared.seen.insert(claimable);
+        Ok(standings)
     }
 
     async fn lead(&self, lease: Lease, now: Timestamp) -> Result<bool, Fault> {

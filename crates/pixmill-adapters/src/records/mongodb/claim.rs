@@ -1,6 +1,8 @@
-//! Claiming: what many callers ask for is read together, then taken by compare-and-set on each document as it was read.
+//! Claiming: what many callers ask for is read together, unless it was when its standing was asked for, then taken by
+//! compare-and-set on each document as it was read.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
 
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::fault::Fault;
@@ -19,7 +21,7 @@ use super::gather::Call;
 use super::head::Head;
 use super::id::object_id;
 use super::settle::Held;
-use super::{Shared, schema};
+use super::{Shared, lock, schema};
 
 /// Images that somebody wants to claim.
 pub(super) struct Asked {
@@ -49,10 +51,10 @@ impl Chosen<'_> {
         whole(self.document, "attempts").unwrap_or_default() as u32 + 1
     }
 
-    /// Takes the document if it is as it was read: then nobody else has taken it, ended it or put it off.
+    /// Takes the document if it is as it was read: then nobody else has taken it, ended it, put it off or corrected it.
     fn statement(&self) -> Document {
         let mut unchanged = doc! { "lease": Bson::Null };
-        for field in ["_id", "status", "attempts", "due", "outputUrl"] {
+        for field in ["_id", "status", "attempts", "due", "outputUrl", "inputUrl", "followed"] {
             unchanged.insert(field, as_it_is(self.document, field));
         }
         let lease = doc! { "token": self.lease.token.0, "until": date(self.lease.until) };
@@ -98,17 +100,41 @@ fn may_be_claimed(document: &Document, now: Timestamp) -> bool {
         && moment(document, "due").is_none_or(|due| due <= now)
 }
 
-fn fields() -> Document {
+/// What claiming reads of a document.
+pub(super) fn fields() -> Document {
     doc! {
         "requestId": 1, "inputUrl": 1, "status": 1, "outputUrl": 1, "attempts": 1, "lease": 1, "due": 1, "sameAs": 1,
         "followed": 1, "row": 1, "position": 1,
     }
 }
 
+/// Images remembered that were seen and not claimed yet.
+const SEEN: usize = 1_000;
+
+/// Images as they were when their standing was asked for, so that claiming them costs no second look. One that has
+/// changed since is not won, and asked about again.
+#[derive(Debug, Default)]
+pub(super) struct SeenImages(Mutex<HashMap<ImageId, Document>>);
+
+impl SeenImages {
+    /// Remembers images. Most are claimed soon; what was left from others makes way.
+    pub(super) fn insert(&self, images: impl IntoIterator<Item = (ImageId, Document)>) {
+        let mut seen = lock(&self.0);
+        if seen.len() >= SEEN {
+            seen.clear();
+        }
+        seen.extend(images);
+    }
+
+    fn take(&self, image: &ImageId) -> Option<Document> {
+        lock(&self.0).remove(image)
+    }
+}
+
 impl Shared {
     /// Claims for many callers; an image that several of them want goes to the first.
     pub(super) async fn claim_batch(&self, batch: Vec<Asked>) -> Result<Vec<Vec<Claim>>, Fault> {
-        let documents = self.images_by_id(batch.iter().flat_map(|asked| &asked.images), fields()).await?;
+        let documents = self.to_be_claimed(batch.iter().flat_map(|asked| &asked.images)).await?;
         let heads = self.open_heads(&documents, batch.first().map(|asked| asked.now)).await?;
         let mut taken = HashSet::new();
         let chosen: Vec<Vec<(Chosen<'_>, &Head)>> = batch
@@ -142,6 +168,23 @@ impl Shared {
         Ok(claims)
     }
 
+    /// Documents of images as they were seen a moment ago, or as they are.
+    async fn to_be_claimed(
+        &self,
+        images: impl Iterator<Item = &ImageId>,
+    ) -> Result<HashMap<ImageId, Document>, Fault> {
+        let (mut documents, mut unseen) = (HashMap::new(), Vec::new());
+        for image in images {
+            match self.seen.take(image) {
+                Some(document) => _ = documents.insert(image.clone(), document),
+                None => unseen.push(image),
+            }
+        }
+        unseen.retain(|image| !documents.contains_key(*image));
+        documents.extend(self.images_by_id(unseen, fields()).await?);
+        Ok(documents)
+    }
+
     /// Documents of images, by their ids.
     pub(super) async fn images_by_id<'i>(
         &self,
@@ -149,25 +192,21 @@ impl Shared {
         fields: Document,
     ) -> Result<HashMap<ImageId, Document>, Fault> {
         let mut ids: Vec<Bson> = Vec::new();
-        // Ids that may be of either kind are nearly always ObjectIds.
-        let mut either = HashSet::new();
         for image in images {
-            match object_id(image.as_str()) {
-                Some(id) if either.insert(image) => ids.push(id.into()),
-                Some(_) => {}
-                None => ids.push(image.as_str().into()),
-            }
+            // What reads like an ObjectId may be a string.
+            ids.extend(object_id(image.as_str()).map(Bson::from));
+            ids.push(image.as_str().into());
         }
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let reading = Reading { fields, ..Reading::default() };
         let mut found = HashMap::new();
-        while !ids.is_empty() {
-            let reading = Reading { fields: fields.clone(), ..Reading::default() };
-            for document in find(&self.images(), doc! { "_id": { "$in": ids } }, reading).await? {
-                if let Some(image) = image_id(&document) {
-                    either.remove(&image);
-                    found.insert(image, document);
-                }
+        for document in find(&self.images(), doc! { "_id": { "$in": ids } }, reading).await? {
+            let Some(image) = image_id(&document) else { continue };
+            if matches!(document.get("_id"), Some(Bson::ObjectId(_))) || !found.contains_key(&image) {
+                found.insert(image, document);
             }
-            ids = either.drain().map(|image| image.as_str().into()).collect();
         }
         Ok(found)
     }

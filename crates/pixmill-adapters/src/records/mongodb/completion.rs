@@ -1,7 +1,7 @@
 //! How far a request is, counted from its images; its completion; the counters that others read.
 //!
 //! Ends absorb, so a count of them can lag but never run ahead; what is unended is what is missing to the total. While
-//! this process knows that images are left, no end costs a count: a look a second later finds what others ended.
+//! this process knows that images are left, no end costs a count: a look a moment later finds what others ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -21,8 +21,11 @@ use super::head::Head;
 use super::outbox::completion;
 use super::{Shared, lock, schema};
 
-/// How old a snapshot may be, and how often counters are written at most.
+/// How old a snapshot may be.
 const MOMENT: Duration = Duration::from_secs(1);
+
+/// How often counters are written at most.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
 
 /// A count that takes long is made less often, so that counting costs a tenth of the time at most.
 const SHARE: u32 = 10;
@@ -66,7 +69,7 @@ impl Watch {
         let mut watched = lock(&self.0);
         let watched = watched.get_mut(request)?;
         let planned = std::mem::replace(&mut watched.planned, true);
-        (!planned).then(|| MOMENT.max(watched.took * SHARE))
+        (!planned).then(|| TOLD_EVERY.max(watched.took * SHARE))
     }
 
     fn ended_so_far(&self, request: &RequestId) -> u64 {
@@ -83,7 +86,7 @@ impl Watch {
         // Ends written during the count may be in it or not.
         watched.left = Some(left.saturating_sub(watched.ended.saturating_sub(ended)));
         watched.took = took;
-        let due = watched.told.is_none_or(|told| told.elapsed() >= MOMENT);
+        let due = watched.told.is_none_or(|told| told.elapsed() >= TOLD_EVERY);
         if due {
             watched.told = Some(Instant::now());
         }

@@ -15,9 +15,10 @@ use crate::model::time::Timestamp;
 const CLAIM_BATCH: usize = 8;
 const CLAIM_WAIT: Duration = Duration::from_millis(5);
 
-/// While as many have been fetched that recompression lacks nothing, a claim waits for more images, and longer.
-const CLAIM_BATCH_AHEAD: usize = 16;
-const CLAIM_WAIT_AHEAD: Duration = Duration::from_millis(250);
+/// While so many have been fetched that recompression lacks nothing, a claim waits for more images, and longer.
+const AHEAD: usize = 16;
+const CLAIM_BATCH_AHEAD: usize = 32;
+const CLAIM_WAIT_AHEAD: Duration = Duration::from_millis(500);
 
 impl Dispatch {
     /// How many images may start: a connection must be free, and those fetched before must not pile up.
@@ -27,7 +28,7 @@ impl Dispatch {
         let room = (settings.connections - self.fetching.min(settings.connections))
             .min(most_beyond - self.beyond.min(most_beyond));
         let busy = self.fetching + self.beyond > settings.connections / 2;
-        let (enough, wait) = match self.worker.waiting() >= CLAIM_BATCH_AHEAD {
+        let (enough, wait) = match self.worker.waiting() >= AHEAD {
             true => (CLAIM_BATCH_AHEAD, CLAIM_WAIT_AHEAD),
             false => (CLAIM_BATCH, CLAIM_WAIT),
         };
