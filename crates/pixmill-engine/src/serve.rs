@@ -19,6 +19,7 @@ use crate::pipeline::{Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatc
 use crate::port::clock::Clock;
 use crate::port::records::Records;
 use crate::upkeep::Upkeep;
+use crate::upkeep::retain::Retain;
 
 /// How long a stop waits for what is under way. Service managers lose patience after 30 seconds or more.
 pub const GRACE: Duration = Duration::from_secs(25);
@@ -38,6 +39,14 @@ pub enum Part {
     Feed(Supply),
 }
 
+/// What a server stands on, opened.
+pub struct Ground {
+    /// What it does there.
+    pub part: Part,
+    /// Forgets what ended long ago, where that is asked for.
+    pub retain: Option<Retain>,
+}
+
 /// Opens what a server stands on.
 #[async_trait]
 pub trait Footing: Send + Sync {
@@ -45,7 +54,7 @@ pub trait Footing: Send + Sync {
     ///
     /// # Errors
     /// Transient ones are waited out.
-    async fn open(&self) -> Result<Part, Fault>;
+    async fn open(&self) -> Result<Ground, Fault>;
 }
 
 /// A server to be.
@@ -85,9 +94,9 @@ impl Serve {
         while !stop.is_cancelled() {
             let began = self.clock.now();
             let worked = match self.footing.open().await {
-                Ok(part) => {
+                Ok(ground) => {
                     outage.tell_end(began);
-                    self.play(part, stop).await
+                    self.stand(ground, stop).await
                 }
                 Err(fault) => Err(fault),
             };
@@ -108,8 +117,23 @@ impl Serve {
         Ok(())
     }
 
-    async fn play(&self, part: Part, stop: &CancellationToken) -> Result<(), Fault> {
+    async fn stand(&self, ground: Ground, stop: &CancellationToken) -> Result<(), Fault> {
         let over = stop.child_token();
+        let retaining = async {
+            if let Some(retain) = ground.retain {
+                retain.tend(over.clone()).await;
+            }
+        };
+        tokio::join!(self.play(ground.part, stop, &over), retaining).0
+    }
+
+    /// Plays a part until stopped or at fault; then what stands beside it is over too.
+    async fn play(
+        &self,
+        part: Part,
+        stop: &CancellationToken,
+        over: &CancellationToken,
+    ) -> Result<(), Fault> {
         match part {
             Part::Work(ports, webhook) => {
                 let upkeep = self.upkeep(ports.records.clone());

@@ -1,5 +1,7 @@
 //! Runs beside the stages, so that everything finishes without an event from outside.
 
+pub mod retain;
+
 use std::sync::Arc;
 use std::time::Duration;
 

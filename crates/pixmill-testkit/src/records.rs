@@ -1,6 +1,6 @@
 //! What all records promise, embedded or not.
 //!
-//! [`suite`] for every implementation, [`succession::suite`] for embedded ones, [`foreign::suite`] for those that share
+//! [`suite`] and its like for every implementation, [`succession::suite`] for embedded ones, [`foreign::suite`] for those that share
 //! their documents with apps. Each promise is a function whose name
 //! says it; each gets records of its own.
 
@@ -10,6 +10,7 @@ pub mod foreign;
 mod intake;
 mod model;
 pub mod outbox;
+pub mod retirement;
 mod settling;
 pub mod succession;
 mod upkeep;

@@ -232,6 +232,11 @@ fn cancelled_requests_are_deleted_with_their_outputs() {
 }
 
 #[test]
+fn what_ended_long_ago_is_forgotten_with_its_outputs() {
+    cases::what_ended_long_ago_is_forgotten_with_its_outputs(&Server::new());
+}
+
+#[test]
 fn a_server_is_not_open_to_others_by_accident() {
     let server = Server::new();
     let output = server.command(&["--listen", "0.0.0.0:0"]).stderr(Stdio::piped()).output().unwrap();

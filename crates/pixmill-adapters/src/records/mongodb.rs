@@ -28,6 +28,7 @@ mod lead;
 mod outbox;
 mod pages;
 mod report;
+mod retire;
 mod schema;
 mod settle;
 #[cfg(test)]

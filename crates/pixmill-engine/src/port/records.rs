@@ -164,6 +164,9 @@ pub enum Void {
     All,
 }
 
+/// Why a request that is retired is not opened again.
+pub const RETIRED: &str = "the request ended longer ago than requests are kept, and is being deleted";
+
 /// Upkeep's side, and what people ask for.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
@@ -177,6 +180,11 @@ pub trait Upkeep: Send + Sync {
 
     /// Deletes intakes that stood still since `before`. Returns how many.
     async fn forget_intakes(&self, before: Timestamp) -> Result<u64, Fault>;
+
+    /// Retires requests of pixmill's own that ended at a time or before, `most` at a time: from then on they can only be
+    /// deleted, nothing opens them or tells of them again. One of which something is still to be told stays. Answers with
+    /// them, and with those that were retired before and are there still.
+    async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault>;
 
     /// Re-opens the failed images of a request (and the cancelled ones of a cancelled request) with their attempts at
     /// zero and raises its round. Returns how many; none leaves the request as it is.

@@ -302,4 +302,6 @@ async fn nothing_of_an_app_is_deleted<R: RecordsOfApps + 'static>(records: Arc<R
     records.discard(&id).await.unwrap();
     records.reconcile(later(1_000_000)).await.unwrap();
     assert_eq!(records.traces(&id).await, before);
+    records.app_request(AppRequest { status: Some("completed"), total: Some(0), ..NEW }).await;
+    assert_eq!(records.retire(later(1_000_000), 9).await.unwrap(), []);
 }

@@ -10,10 +10,10 @@ use http::{HeaderValue, StatusCode, header};
 use pixmill_engine::catalogue::{Misread, read_corrections};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::port::records::RequestView;
+use pixmill_engine::upkeep::retain::remove_outputs;
 
 use super::Api;
 use super::access::Caller;
@@ -29,9 +29,6 @@ const MOST_CORRECTION_BYTES: u64 = 32 << 20;
 
 /// Faults of lines that are told.
 const LINES: usize = 1_000;
-
-/// Images whose outputs are removed at a time.
-const OUTPUTS: usize = 1_000;
 
 type OfApi = State<Arc<Api>>;
 
@@ -274,25 +271,10 @@ pub(super) async fn delete(
     }
     let id = standing.request.id;
     if elsewhere || api.on.outputs.is_some() {
-        remove_outputs(&api, &id).await?;
+        remove_outputs(&*api.on.ledger, &*api.on.storage, &id).await?;
     }
     if !api.on.ledger.delete(&id).await? {
         return Err(open());
     }
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-/// Removes a request's outputs first, so that a crash leaves a request that can be deleted again, and no picture that
-/// nobody knows of.
-async fn remove_outputs(api: &Api, id: &RequestId) -> Result<(), Problem> {
-    let mut after = None;
-    loop {
-        let completed = Some(ImageStatus::Completed);
-        let page = api.on.ledger.images(id, completed, after.as_ref(), OUTPUTS).await?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.image.clone());
-        let outputs = page.into_iter().filter_map(|view| view.slot.output);
-        let locations: Vec<_> = outputs.map(|output| output.location).collect();
-        api.on.storage.remove(&locations).await?;
-    }
 }

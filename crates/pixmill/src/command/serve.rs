@@ -88,6 +88,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct ServeOptions {
     /// Its part in the whole.
     pub(crate) role: Role,
+    /// How long requests are kept after their end; for good where that was not said.
+    pub(crate) retention: Option<Duration>,
     /// Where the truth lives.
     pub(crate) records: RecordsChoice,
     /// Takes over foreign requests that changed since then.
@@ -133,6 +135,7 @@ impl ServeArgs {
         let data = self.state.data;
         Ok(ServeOptions {
             role: self.serve.role,
+            retention: self.serve.retention,
             records: self.records.choice(&data),
             adopt_since: self.records.adopt_since,
             recipe: self.recipe.recipe(),

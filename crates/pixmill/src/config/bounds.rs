@@ -28,6 +28,27 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "allowed are seconds from 0.001 to 86400".to_owned())
 }
 
+/// Seconds in a unit of time.
+const UNITS: [(char, f64); 4] = [('s', 1.0), ('m', 60.0), ('h', 3600.0), ('d', 86_400.0)];
+
+/// The longest time that is kept count of, in seconds: ten years.
+const LONGEST: f64 = 3650.0 * 86_400.0;
+
+/// A length of time that may be long: seconds, or a number with a unit right after it.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, seconds) = UNITS
+        .into_iter()
+        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)))
+        .unwrap_or((text, 1.0));
+    number
+        .parse::<f64>()
+        .ok()
+        .map(|number| number * seconds)
+        .filter(|seconds| (1.0..=LONGEST).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "allowed are 30d, 36h, 90m, 45s and seconds, from one to ten years".to_owned())
+}
+
 /// A range of addresses in CIDR notation (RFC 4632), or a single address.
 pub(super) fn addresses(text: &str) -> Result<IpNet, String> {
     let text = text.trim();
@@ -67,6 +88,18 @@ mod tests {
         assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
         for wrong in ["0", "-1", "NaN", "inf", "1e9", "soon"] {
             assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_in_seconds() {
+        for (text, seconds) in
+            [("1", 1), ("90", 90), ("45s", 45), ("1.5m", 90), ("36h", 129_600), ("30d", 2_592_000)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for wrong in ["0", "0.5", "-1d", "d", "", "NaN", "inf", "30 d", "30 days", "1w", "4000d", "soon"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
 

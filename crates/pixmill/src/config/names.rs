@@ -4,13 +4,9 @@ use std::collections::BTreeSet;
 
 use clap::Command;
 
-/// What the HTTP API and the commands that talk to it will be told: known, so that one environment and one file serve
-/// all commands.
-const OF_THE_SERVER: [&str; 1] = ["retention"];
-
 /// Every name that a setting may have, as `pixmill.toml` writes it.
 pub(super) fn known(command: &Command) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = OF_THE_SERVER.map(str::to_owned).into();
+    let mut names = BTreeSet::new();
     gather(command, &mut names);
     names
 }

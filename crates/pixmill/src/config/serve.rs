@@ -1,6 +1,10 @@
 //! Section serve: what a server does.
 
+use std::time::Duration;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::bounds::duration;
 
 /// What a server does.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -9,6 +13,11 @@ pub(crate) struct ServeFlags {
     /// workers elsewhere (those on the embedded queue feed themselves)
     #[arg(long, value_name = "ROLE", default_value = "all", value_parser = roles())]
     pub(crate) role: Role,
+
+    /// How long requests are kept after their end, as 30d, 36h, 90m, 45s or in seconds; then they are deleted with their
+    /// results, and with their outputs under file: [default: until they are deleted]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) retention: Option<Duration>,
 }
 
 /// A server's part in the whole.

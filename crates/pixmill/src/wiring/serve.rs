@@ -9,7 +9,9 @@ use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::pipeline::{Ended, Ports, Supply, Watcher};
-use pixmill_engine::serve::{Footing, Part, Serve};
+use pixmill_engine::port::records::Ledger;
+use pixmill_engine::serve::{Footing, Ground, Part, Serve};
+use pixmill_engine::upkeep::retain::Retain;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::OpenRecords;
@@ -17,6 +19,7 @@ use super::{api, backends, origin, sandbox, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
+use crate::config::storage::StorageChoice;
 
 /// How often a worker says that it is alive, and what it did.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -67,7 +70,7 @@ async fn work(
     let beats = Arc::new(Beats::default());
     let worker = Serve {
         settings: options.settings.clone(),
-        footing: Arc::new(Ground { options: options.clone(), open_records, links: links.to_owned() }),
+        footing: Arc::new(Configured { options: options.clone(), open_records, links: links.to_owned() }),
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
     };
@@ -78,7 +81,7 @@ async fn work(
 }
 
 /// What a process stands on, as it is configured.
-struct Ground {
+struct Configured {
     options: ServeOptions,
     open_records: Arc<OpenRecords>,
     /// What links begin with, without a slash at its end.
@@ -86,11 +89,12 @@ struct Ground {
 }
 
 #[async_trait]
-impl Footing for Ground {
-    async fn open(&self) -> Result<Part, Fault> {
+impl Footing for Configured {
+    async fn open(&self) -> Result<Ground, Fault> {
         let options = &self.options;
         let records = self.open_records.ledger().await?;
         let clock = Arc::new(SystemClock);
+        let retain = retain(options, records.clone())?;
         let part = if options.role == Role::Api {
             let queue = backends::queue(options, backends::Use::Leaving).await?;
             Part::Feed(Supply { records, queue, clock })
@@ -110,8 +114,18 @@ impl Footing for Ground {
             records = %options.records, queue = %options.queue, storage = %options.storage,
             role = ?options.role, version = env!("CARGO_PKG_VERSION"), "ready"
         );
-        Ok(part)
+        Ok(Ground { part, retain })
     }
+}
+
+/// What forgets requests, where they are not kept for good. Outputs elsewhere stay: others may show them still.
+fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Option<Retain>, Fault> {
+    let Some(keep) = options.retention else { return Ok(None) };
+    let outputs = match &options.storage {
+        StorageChoice::File(_) => Some(backends::storage(&options.storage)?),
+        StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
+    };
+    Ok(Some(Retain { ledger, outputs, clock: Arc::new(SystemClock), keep }))
 }
 
 /// Counts what ended, for the heartbeat.

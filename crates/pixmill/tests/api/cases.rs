@@ -224,6 +224,31 @@ pub(crate) fn cancelled_requests_are_deleted_with_their_outputs(server: &Server)
     assert_eq!(folder.read_dir().map_or(0, Iterator::count), 0, "outputs go with their request");
 }
 
+pub(crate) fn what_ended_long_ago_is_forgotten_with_its_outputs(server: &Server) {
+    let (origin, away) = (origin(), Sink::start(|_| 503.into()).expect("the sink starts"));
+    let hook = away.url("/hook");
+    let caller = Caller::start(server, &["--retention", "1s"]);
+    let outputs = |id: &str| {
+        let folder = server.storage().join("processed_images").join(id);
+        folder.read_dir().map_or(0, Iterator::count)
+    };
+    let owed = caller.post_csv(&format!("/v1/requests?webhookUrl={hook}"), &catalogue(&origin)).id();
+    assert_eq!(caller.wait_for(&owed)["status"], "completed");
+    let open = format!("Name,Image Urls\nCap,{}\n", origin.url("/x/hang"));
+    let open = caller.post_csv("/v1/requests", &open).id();
+    let over = caller.post_csv("/v1/requests", &catalogue(&origin)).id();
+    let began = Instant::now();
+    while caller.get(&format!("/v1/requests/{over}"), &[]).status != 404 {
+        assert!(began.elapsed() < Duration::from_secs(120), "it is kept: {}", server.said());
+        sleep(Duration::from_millis(50));
+    }
+    assert_eq!(outputs(&over), 0, "outputs go with their request");
+    assert_eq!(caller.get(&format!("/v1/requests/{open}"), &[]).json()["status"], "processing");
+    let kept = caller.get(&format!("/v1/requests/{owed}"), &[]);
+    assert_eq!(kept.status, 200, "whose webhook is owed is kept: {kept:?}");
+    assert_eq!(outputs(&owed), 2);
+}
+
 pub(crate) fn two_processes_answer_as_one(server: &Server) {
     let origin = origin();
     let [one, other] = [(); 2].map(|()| Caller::start(server, &["--role", "api"]));

@@ -73,6 +73,11 @@ async fn two_processes_answer_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_ended_long_ago_is_forgotten_with_its_outputs() {
+    on_redis_and_mongodb(cases::what_ended_long_ago_is_forgotten_with_its_outputs).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_answers_calls_feeds_workers_elsewhere_again_and_again_and_works_on_nothing() {
     let stack = Stack::start(Persistence::AppendOnly).await;
     let api = Caller::start(&stack.server, &["--role", "api"]);

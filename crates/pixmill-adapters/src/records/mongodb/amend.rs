@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(super) use self::plan::{Plan, Waiting};
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, date, string};
-use super::head::{CANCELLING, CORRECTING, DROPPING, Head};
+use super::head::{CANCELLING, CORRECTING, DROPPING, Head, RETIRING};
 use super::upkeep::retried;
 use super::{Mongodb, Shared, schema};
 
@@ -37,7 +37,7 @@ impl Amend for Mongodb {
         // What follows an image that is to be corrected ends as it did first.
         shared.tell_followers(now).await?;
         for _ in 0..TRIES {
-            let head = shared.accepted(request).await?;
+            let head = shared.reopenable(request).await?;
             if !head.unfinished.is_empty() {
                 shared.finish_one(&head, now).await?;
                 continue;
@@ -64,7 +64,7 @@ impl Amend for Mongodb {
         }
         let mut ended = head.in_round();
         ended.insert("status", head.status.as_str());
-        ended.insert("unfinished", doc! { "$in": [Bson::Null, CANCELLING] });
+        ended.insert("unfinished", doc! { "$in": [Bson::Null, CANCELLING, RETIRING] });
         let drop = vec![command::one(ended, doc! { "$set": { "unfinished": DROPPING } })];
         let dropped = command::update(&self.shared.database, schema::REQUESTS, drop, Again::Safe).await?;
         if dropped.matched == 0 && !dropped.twice {

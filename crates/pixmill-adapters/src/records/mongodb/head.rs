@@ -22,10 +22,12 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 /// Requests that are remembered.
 const MOST: usize = 10_000;
 
-/// What `unfinished` says while a request is being cancelled, re-opened by a retry or by corrections, or deleted.
+/// What `unfinished` says while a request is being cancelled, re-opened by a retry or by corrections, retired (nothing
+/// opens it any more, and its outputs go), or deleted.
 pub(super) const CANCELLING: &str = "cancelling";
 pub(super) const REOPENING: &str = "reopening";
 pub(super) const CORRECTING: &str = "correcting";
+pub(super) const RETIRING: &str = "retiring";
 pub(super) const DROPPING: &str = "dropping";
 
 /// A request as far as its images are concerned.

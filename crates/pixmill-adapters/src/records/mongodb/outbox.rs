@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::command::{self, Again, Reading, broken, by_id, find};
 use super::document::{as_it_is, date, ends, moment, string, whole};
 use super::fault::{fault, is_duplicate};
-use super::head::DROPPING;
+use super::head::{DROPPING, RETIRING};
 use super::id::{matching, text};
 use super::{Mongodb, Shared, schema};
 
@@ -139,6 +139,7 @@ impl Outbox for Mongodb {
         let of_it = doc! {
             "_id": matching(string(&found, "request")),
             "events": { "$elemMatch": { "id": string(&found, "event") } },
+            "unfinished": { "$ne": RETIRING },
         };
         let anew = doc! {
             "$set": { "events.$.due": date(now), "events.$.tries": 0 },

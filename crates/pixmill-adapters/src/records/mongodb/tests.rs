@@ -125,6 +125,15 @@ async fn records_in_mongodb_conform_as_a_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_in_mongodb_conform_in_retirement() {
+    testkit::records::retirement::suite(|| async {
+        let records = empty().await;
+        (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Ledger>)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_in_mongodb_conform() {
     testkit::records::suite(|| async { empty().await as Arc<dyn RecordsForTests> }).await;
 }

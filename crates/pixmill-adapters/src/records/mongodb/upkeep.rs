@@ -8,7 +8,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{Failure, ImageStatus, Outcome, Settlement};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Upkeep, Void};
+use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
 
 use super::amend::{TRIES, busy};
 use super::backlog::any_of;
@@ -16,7 +16,7 @@ use super::claim::token_in;
 use super::clock::now_in;
 use super::command::{self, Again, Reading, Written, find};
 use super::document::{as_it_is, date, image_id, no_output, open, slot_fields, whole};
-use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING};
+use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING, RETIRING};
 use super::settle::Given;
 use super::{Mongodb, Shared, schema, unknown};
 
@@ -58,6 +58,10 @@ impl Upkeep for Mongodb {
             forgotten += u64::from(self.shared.drop_intake(&head.request).await?);
         }
         Ok(forgotten)
+    }
+
+    async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault> {
+        self.shared.retire(before, most).await
     }
 
     async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault> {
@@ -141,6 +145,13 @@ impl Shared {
         if gone { Err(unknown(request)) } else { Ok(head) }
     }
 
+    /// An accepted request that may be opened again.
+    pub(super) async fn reopenable(&self, request: &RequestId) -> Result<Head, Fault> {
+        let head = self.accepted(request).await?;
+        let retired = || Fault::permanent(Code::RequestState, RETIRED);
+        if head.unfinished == RETIRING { Err(retired()) } else { Ok(head) }
+    }
+
     /// Changes a request if it is as it was read; whether it did.
     pub(super) async fn change(&self, head: &Head, update: Document) -> Result<bool, Fault> {
         let mut unchanged = head.in_round();
@@ -209,7 +220,7 @@ impl Shared {
 
     async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault> {
         for _ in 0..TRIES {
-            let head = self.accepted(request).await?;
+            let head = self.reopenable(request).await?;
             if head.unfinished == CORRECTING {
                 self.finish_one(&head, now).await?;
                 continue;
@@ -273,7 +284,7 @@ impl Shared {
         for document in find(&self.requests(), doc! { "unfinished": { "$exists": true } }, reading).await? {
             let Some(head) = Head::of(&document) else { continue };
             self.finish_one(&head, now).await?;
-            finished += u64::from(head.unfinished != DROPPING);
+            finished += u64::from(![RETIRING, DROPPING].contains(&head.unfinished.as_str()));
         }
         Ok(finished)
     }

@@ -17,7 +17,7 @@ use super::deletion::drop_request;
 use super::fault::Broken;
 use super::id::{MOST, Owner, key};
 use super::tally::{Tallies, number};
-use super::upkeep::{accepted, next_round};
+use super::upkeep::{accepted, next_round, reopenable};
 
 #[async_trait]
 impl Amend for Sqlite {
@@ -74,7 +74,7 @@ fn correct(
     corrections: &[Correction],
     now: Timestamp,
 ) -> Result<Vec<usize>, Broken> {
-    let owner = accepted(connection, request)?;
+    let owner = reopenable(connection, request)?;
     let (found, wrong) = find(connection, owner, corrections)?;
     if !wrong.is_empty() || found.is_empty() {
         return Ok(wrong);

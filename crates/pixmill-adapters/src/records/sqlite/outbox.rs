@@ -80,7 +80,8 @@ impl Outbox for Sqlite {
                 .connection
                 .prepare_cached(
                     "UPDATE events SET due = ?2, tries = 0, lease = NULL
-                     WHERE id = (SELECT event FROM deliveries WHERE id = ?1)",
+                     WHERE id = (SELECT event FROM deliveries JOIN requests ON num = request
+                                 WHERE deliveries.id = ?1 AND NOT retired)",
                 )?
                 .execute(params![delivery, now.0])?;
             Ok(due == 1)

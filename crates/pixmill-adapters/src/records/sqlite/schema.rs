@@ -19,6 +19,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("outbox.sql")),
     M::up(FEEDER),
     M::up(include_str!("api.sql")),
+    M::up(RETIREMENT),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.
@@ -27,6 +28,10 @@ const FEEDER: &str = "CREATE TABLE feeder (
   token INTEGER NOT NULL,
   until INTEGER NOT NULL
 ) STRICT";
+
+/// What is about to be deleted for its age, and how such requests are found.
+const RETIREMENT: &str = "ALTER TABLE requests ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX requests_ended ON requests (coalesce(completed, touched)) WHERE status IN ('completed', 'cancelled')";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -123,6 +123,16 @@ async fn sqlite_records_conform_as_a_directory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sqlite_records_conform_in_retirement() {
+    let files = Files::new();
+    pixmill_testkit::records::retirement::suite(|| async {
+        let sqlite = Arc::new(Sqlite::open(&files.next()).unwrap());
+        (sqlite.clone() as _, sqlite as _)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_records_conform_in_succession() {
     let files = Files::new();
     pixmill_testkit::records::succession::suite(|| async {

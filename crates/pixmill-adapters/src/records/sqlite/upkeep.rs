@@ -8,7 +8,7 @@ use pixmill_engine::model::image::{Failure, ImageStatus};
 use pixmill_engine::model::lease::Token;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Upkeep, Void};
+use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
 use rusqlite::{Connection, params};
 
 use super::Sqlite;
@@ -20,6 +20,12 @@ use super::writer::Transaction;
 
 /// Most images that are cancelled in one transaction.
 const AT_A_TIME: usize = 5_000;
+
+const RETIRE: &str = "UPDATE requests SET retired = 1 WHERE num IN
+    (SELECT num FROM requests WHERE status IN ('completed', 'cancelled') AND coalesce(completed, touched) <= ?1
+       AND NOT EXISTS (SELECT 1 FROM events WHERE events.request = requests.num AND events.due IS NOT NULL)
+     ORDER BY coalesce(completed, touched), num LIMIT ?2)
+  RETURNING id";
 
 #[async_trait]
 impl Upkeep for Sqlite {
@@ -53,6 +59,15 @@ impl Upkeep for Sqlite {
         }
         self.delete_dropped().await?;
         Ok(forgotten.len() as u64)
+    }
+
+    async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault> {
+        self.write(move |transaction| {
+            let mut retire = transaction.connection.prepare_cached(RETIRE)?;
+            let retired = retire.query_map(params![before.0, most as i64], |row| row.get::<_, String>(0))?;
+            Ok(retired.map(|id| id.map(RequestId::from)).collect::<Result<_, _>>()?)
+        })
+        .await
     }
 
     async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault> {
@@ -104,6 +119,18 @@ pub(super) fn accepted(connection: &Connection, id: &RequestId) -> Result<Owner,
     let owner = known_owner(connection, id)?;
     if owner.status == RequestStatus::Receiving {
         return Err(unknown(id).into());
+    }
+    Ok(owner)
+}
+
+/// An accepted request that may be opened again.
+pub(super) fn reopenable(connection: &Connection, id: &RequestId) -> Result<Owner, Broken> {
+    let owner = accepted(connection, id)?;
+    let retired = connection
+        .prepare_cached("SELECT 1 FROM requests WHERE num = ?1 AND retired")?
+        .exists([owner.num])?;
+    if retired {
+        return Err(Fault::permanent(Code::RequestState, RETIRED).into());
     }
     Ok(owner)
 }
@@ -210,7 +237,7 @@ const REOPEN: &str = "UPDATE images SET status = 0, attempts = 0, suspect = 0, c
   WHERE id >= ?1 AND id < ?2 AND status = ?4";
 
 fn retry(connection: &Connection, id: &RequestId, now: Timestamp) -> Result<u64, Broken> {
-    let owner = accepted(connection, id)?;
+    let owner = reopenable(connection, id)?;
     let ends: &[ImageStatus] = match owner.status {
         RequestStatus::Cancelled => &[ImageStatus::Failed, ImageStatus::Cancelled],
         _ => &[ImageStatus::Failed],
