@@ -24,6 +24,17 @@ fn a_catalogue_is_taken_in_whatever_form_it_comes_in() {
 }
 
 #[test]
+fn a_list_in_json_may_be_as_long_as_a_catalogue() {
+    let server = Server::new();
+    let caller = Caller::start(&server, &["--role", "api"]);
+    let images: Vec<_> = (0..300_000).map(|number| format!("http://shop.example/{number}.jpg")).collect();
+    let list = json!({"images": images}).to_string();
+    assert!(list.len() > 8 << 20, "longer than any entry of it may be");
+    let answer = caller.post("/v1/requests", &[("content-type", "application/json")], list);
+    assert_eq!((answer.status, &answer.json()["totalImages"]), (202, &300_000.into()));
+}
+
+#[test]
 fn outputs_are_handed_out_once_and_in_parts() {
     let (origin, server) = (origin(), Server::new());
     let caller = Caller::start(&server, &[]);
@@ -139,6 +150,8 @@ fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
     let two_files = form("file", good, &[]).1.replace("--edge--\r\n", "") + &form("csv", good, &[]).1;
     let edge = [("content-type", "multipart/form-data; boundary=edge")];
     let large = format!("Name,Image Urls\n{}", "Cap,http://h/a.jpg\n".repeat(100_000));
+    let large_list =
+        format!(r#"{{"images": [{}"http://h/a.jpg"]}}"#, r#""http://h/a.jpg", "#.repeat(100_000));
     for (status, code, answer) in [
         (415, "body.media_type", caller.post("/v1/requests", &[("content-type", "image/png")], good)),
         (415, "body.media_type", caller.post("/v1/requests", &[], good)),
@@ -161,7 +174,11 @@ fn wrong_calls_are_told_what_is_wrong_and_leave_nothing_behind() {
             caller.post("/v1/requests", &edge, form("file", good, &[]).1.replace("--edge--", "")),
         ),
         (400, "body.malformed", caller.post("/v1/requests", &json, "{")),
+        (400, "body.malformed", caller.post("/v1/requests", &json, r#"{"images": ["http://h/a.jpg""#)),
+        (413, "body.too_large", caller.post("/v1/requests", &json, &large_list)),
         (422, "body.malformed", caller.post("/v1/requests", &json, r#"{"images": [3]}"#)),
+        (422, "body.malformed", caller.post("/v1/requests", &json, r#"{"images": ["http://h/a.jpg", 3]}"#)),
+        (422, "recipe.invalid", caller.post("/v1/requests", &json, r#"{"images": [], "quality": 0}"#)),
         (422, "recipe.invalid", caller.post("/v1/requests?quality=0", &csv, good)),
         (
             422,

@@ -6,7 +6,7 @@ mod key;
 mod listing;
 
 use std::future::Future;
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -79,11 +79,7 @@ impl Upload {
             form if form.starts_with("multipart/form-data;") => {
                 form::take(self, &media_type, query.0, body).await
             }
-            "application/json" => {
-                let listing = listing::read(&body.whole_of_at_most(listing::MOST_BYTES).await?)?;
-                let options = [query.0, listing.options].concat();
-                self.consume(&name, Cursor::new(listing.catalogue), self.options(&options)).await
-            }
+            "application/json" => listing::take(self, &name, query.0, body).await,
             csv if CATALOGUES.contains(&csv) => self.raw(&name, query.0, body).await,
             _ => Err(Problem::new(
                 Code::BodyMediaType,

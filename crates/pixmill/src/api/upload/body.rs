@@ -1,6 +1,6 @@
 //! A body as it comes: bounded in bytes and in time, and handed to a thread that reads.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use axum::body::{Body as HttpBody, BodyDataStream, Bytes};
@@ -73,12 +73,6 @@ impl Body {
         Ok(whole)
     }
 
-    /// The same, of at most so many bytes.
-    pub(super) async fn whole_of_at_most(self, most: u64) -> Result<Vec<u8>, Problem> {
-        let most = most.min(self.most);
-        Body { most, left: most, ..self }.whole().await
-    }
-
     /// As a stream.
     pub(super) fn into_stream(self) -> BoxStream<'static, Result<Bytes, Problem>> {
         let next = |mut body: Body| async move { Ok(body.next().await?.map(|chunk| (chunk, body))) };
@@ -98,6 +92,29 @@ pub(super) fn pipe() -> (Chunks, Reader) {
 
 /// Where chunks go in; the honest end is an empty one.
 pub(super) struct Chunks(mpsc::Sender<Bytes>);
+
+impl Chunks {
+    /// The honest end, said by a thread.
+    pub(super) fn end(self) {
+        // Whoever read has its own reason for being gone.
+        let _ = self.0.blocking_send(Bytes::new());
+    }
+}
+
+/// For threads, which may wait. Each write is a chunk.
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !bytes.is_empty() {
+            let sent = self.0.blocking_send(Bytes::copy_from_slice(bytes));
+            sent.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Where a thread reads. When the other end is gone before the honest end, reading fails.
 pub(super) struct Reader {
@@ -177,6 +194,5 @@ mod tests {
         let body = || HttpBody::from("12345");
         assert_eq!(Body::new(body(), 5).whole().await.unwrap(), b"12345");
         assert_eq!(Body::new(body(), 4).whole().await.unwrap_err().code(), Code::BodyTooLarge);
-        assert!(Body::new(body(), 9).whole_of_at_most(4).await.is_err());
     }
 }
