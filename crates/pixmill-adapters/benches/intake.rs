@@ -42,6 +42,7 @@ async fn take_in(records: &Sqlite, rows: u64, fingerprint: impl Fn(u64, &str) ->
         tenant: "default".into(),
         header: "S. No.,Product Name,Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
+        traceparent: None,
     };
     let now = Timestamp(1_700_000_000_000);
     records.begin(new, now).await.expect("begin");

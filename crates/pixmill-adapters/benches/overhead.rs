@@ -26,6 +26,7 @@ use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed, Workspace};
 use pixmill_engine::model::request::Progress;
 use pixmill_engine::pipeline::{Ended, Ports, Settings, Watcher};
+use pixmill_engine::port::traces::Untold;
 use pixmill_engine::run::{Accepted, Observer, Run};
 use pixmill_testkit::origin::{Origin, Pictures, Settings as Serving};
 use tokio_util::sync::CancellationToken;
@@ -92,6 +93,7 @@ fn job(folder: &Path, meter: Arc<Meter>) -> Run {
             origin: Arc::new(HttpOrigin::new(Guard::new(["127.0.0.0/8".parse().expect("a range")]), 64)),
             files: None,
             clock: Arc::new(SystemClock),
+            traces: Arc::new(Untold),
         },
         succession: records,
         settings: Settings {

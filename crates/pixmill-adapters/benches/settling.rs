@@ -36,6 +36,7 @@ async fn take_in(records: &Sqlite, images: u64) -> RequestId {
         tenant: "default".into(),
         header: "Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
+        traceparent: None,
     };
     records.begin(new, NOW).await.expect("begin");
     for first in (0..images).step_by(READ) {

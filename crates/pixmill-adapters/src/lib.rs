@@ -6,3 +6,4 @@ pub mod queue;
 pub mod records;
 pub mod sandbox;
 pub mod storage;
+pub mod traces;

@@ -22,6 +22,7 @@ use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Supply, 
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::origin::{Answer, Body, Origin};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
+use pixmill_engine::port::traces::Untold;
 use pixmill_testkit::services::End;
 use pixmill_testkit::services::redis::{Persistence, Redis};
 use tempfile::TempDir;
@@ -105,6 +106,7 @@ impl World {
             tenant: "default".to_owned(),
             header: "Input Image Urls".into(),
             catalogue: "catalogue.csv".into(),
+            traceparent: None,
         };
         records.begin(new, now).await.unwrap();
         let row = |number: u64| {
@@ -135,6 +137,7 @@ impl World {
             origin: Arc::new(Camera { after: Duration::from_millis(20) }),
             files: None,
             clock: Arc::new(SystemClock),
+            traces: Arc::new(Untold),
         };
         let settings = Settings {
             connections: 8,

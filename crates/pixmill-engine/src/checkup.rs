@@ -145,6 +145,7 @@ async fn intake(records: &dyn Records, now: Timestamp) -> Result<(), Fault> {
         tenant: DEFAULT_TENANT.to_owned(),
         header: String::new(),
         catalogue: "pixmill doctor".to_owned(),
+        traceparent: None,
     };
     records.begin(new, now).await?;
     let read = records.request(&id).await;

@@ -10,3 +10,4 @@ pub mod request;
 pub mod row;
 pub mod source;
 pub mod time;
+pub mod trace;

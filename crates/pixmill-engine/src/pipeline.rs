@@ -27,6 +27,7 @@ use crate::port::queue::Queue;
 use crate::port::records::Records;
 use crate::port::sandbox::Sandbox;
 use crate::port::storage::Storage;
+use crate::port::traces::Traces;
 
 /// The stages, as the files of this folder name them.
 pub const STAGES: [&str; 7] = ["accept", "dispatch", "fetch", "recompress", "save", "settle", "webhook"];
@@ -48,6 +49,8 @@ pub struct Ports {
     pub files: Option<Arc<dyn Files>>,
     /// Tells and passes time.
     pub clock: Arc<dyn Clock>,
+    /// Is told of spans.
+    pub traces: Arc<dyn Traces>,
 }
 
 /// What a shared queue is fed from and by.

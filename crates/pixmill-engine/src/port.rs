@@ -7,3 +7,4 @@ pub mod receiver;
 pub mod records;
 pub mod sandbox;
 pub mod storage;
+pub mod traces;

@@ -189,6 +189,7 @@ impl Run {
             request: RequestId::new(),
             tenant: DEFAULT_TENANT.to_owned(),
             catalogue: name(&self.catalogue)?,
+            traceparent: None,
         };
         let options = std::future::ready(Ok(Options { recipe: self.recipe, webhook: None }));
         let observer = self.observer.clone();

@@ -113,6 +113,7 @@ fn new_request() -> NewRequest {
         tenant: "default".into(),
         header: "S. No.,Product Name,Input Image Urls".into(),
         catalogue: "catalogue.csv".into(),
+        traceparent: None,
     }
 }
 

@@ -17,8 +17,10 @@ pub struct Heard {
     pub path: String,
     /// Names in lower case, and values.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body as text.
     pub body: String,
+    /// The body as it came.
+    pub bytes: Vec<u8>,
     /// The status that it was answered with.
     pub status: u16,
 }
@@ -134,7 +136,8 @@ fn hear(mut stream: TcpStream, shared: &Shared, answer: &impl Fn(usize) -> Reply
     while bytes.len() < head_bytes + body_bytes {
         read_some(&mut stream, &mut bytes)?;
     }
-    heard.body = String::from_utf8_lossy(&bytes[head_bytes..]).into_owned();
+    heard.bytes = bytes.split_off(head_bytes);
+    heard.body = String::from_utf8_lossy(&heard.bytes).into_owned();
     let reply = answer(shared.heard().len());
     heard.status = reply.status;
     // Kept before it is answered: whoever has the answer may look at once.
@@ -174,7 +177,10 @@ fn head(bytes: &[u8]) -> io::Result<Option<(Heard, usize)>> {
                 (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
             });
             let path = request.path.unwrap_or_default().to_owned();
-            Ok(Some((Heard { path, headers: headers.collect(), body: String::new(), status: 0 }, length)))
+            Ok(Some((
+                Heard { path, headers: headers.collect(), body: String::new(), bytes: Vec::new(), status: 0 },
+                length,
+            )))
         }
     }
 }

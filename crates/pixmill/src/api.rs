@@ -40,6 +40,7 @@ use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::receiver::Receiver;
 use pixmill_engine::port::records::{Ledger, RequestView};
 use pixmill_engine::port::storage::Storage;
+use pixmill_engine::port::traces::Traces;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -63,6 +64,8 @@ pub(crate) struct Foundation {
     pub(crate) receiver: Arc<dyn Receiver>,
     /// Tells and passes time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// Is told of spans.
+    pub(crate) traces: Arc<dyn Traces>,
     /// What requests take that name no recipe of their own.
     pub(crate) recipe: Recipe,
     /// Networks that need no key.

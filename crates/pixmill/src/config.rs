@@ -22,6 +22,7 @@ mod setting;
 pub(crate) mod state;
 pub(crate) mod storage;
 pub(crate) mod talk;
+pub(crate) mod traces;
 pub(crate) mod webhook;
 
 pub(crate) use layers::{Layers, Misuse, parse};

@@ -7,6 +7,7 @@ mod keys;
 mod run;
 mod serve;
 mod signing;
+mod traces;
 mod webhook;
 
 use std::path::Path;
@@ -27,6 +28,7 @@ pub(crate) use doctor::{Examined, examine};
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use run::run;
 pub(crate) use serve::serve;
+pub(crate) use traces::Telling;
 pub(crate) use webhook::try_out;
 
 /// A picture that takes longer is given up.

@@ -8,6 +8,8 @@ mod cases;
 mod clients;
 mod seeded;
 mod server;
+#[path = "api/traces.rs"]
+mod traces;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -21,7 +21,7 @@ const EDGES: [(&str, &[&str]); 7] = [
 const TESTKIT: &str = "pixmill-testkit";
 
 /// Crates that speak to something outside; the engine knows none of them.
-const VENDORS: [&str; 26] = [
+const VENDORS: [&str; 30] = [
     "hyper",
     "hyper-util",
     "hyper-rustls",
@@ -48,6 +48,10 @@ const VENDORS: [&str; 26] = [
     "aws-sdk-s3",
     "aws-config",
     "cloudinary",
+    "opentelemetry",
+    "opentelemetry_sdk",
+    "opentelemetry-otlp",
+    "tracing-opentelemetry",
 ];
 
 /// Files that may hold unsafe code, and why. None does.

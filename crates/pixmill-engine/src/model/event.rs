@@ -7,6 +7,7 @@ use crate::model::image::Failure;
 use crate::model::lease::Token;
 use crate::model::request::Progress;
 use crate::model::time::Timestamp;
+use crate::model::trace::Traceparent;
 
 /// A request was completed. One a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Telling {
     pub progress: Progress,
     /// Its request's own webhook.
     pub url: Option<String>,
+    /// Where its request's trace goes on.
+    pub traceparent: Option<Traceparent>,
     /// How often it has been told in vain.
     pub tries: u32,
     /// The right to say what comes next.

@@ -4,6 +4,7 @@ use pixmill_codec::Recipe;
 
 use crate::model::id::RequestId;
 use crate::model::time::Timestamp;
+use crate::model::trace::Traceparent;
 
 /// Where a request stands. `receiving → pending → processing → completed | cancelled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,6 +74,8 @@ pub struct NewRequest {
     pub header: String,
     /// What the catalogue is called: its path for `run`, its file name for an upload.
     pub catalogue: String,
+    /// Where its trace goes on.
+    pub traceparent: Option<Traceparent>,
 }
 
 /// What is asked of a request. An upload may say it after its catalogue, so an intake is told at its end.
@@ -103,6 +106,8 @@ pub struct Request {
     pub catalogue: String,
     /// Who is to be told when it is completed, if not who the server tells of all.
     pub webhook: Option<String>,
+    /// Where its trace goes on.
+    pub traceparent: Option<Traceparent>,
     /// SHA-256 of the catalogue's bytes, hexadecimal, once it is taken in.
     pub digest: String,
     /// Rows that can be used.

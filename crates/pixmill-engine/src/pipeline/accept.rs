@@ -15,6 +15,7 @@ use crate::model::id::RequestId;
 use crate::model::request::{NewRequest, Options};
 use crate::model::row::{NewImage, NewRow, RowError};
 use crate::model::source::Fingerprint;
+use crate::model::trace::Traceparent;
 use crate::port::clock::Clock;
 use crate::port::records::{IntakeEnd, Records};
 
@@ -36,6 +37,8 @@ pub struct Intake {
     pub tenant: String,
     /// What the catalogue is called.
     pub catalogue: String,
+    /// Where its trace goes on.
+    pub traceparent: Option<Traceparent>,
 }
 
 /// A catalogue of which nothing can be used, and why.
@@ -132,14 +135,15 @@ async fn write(
 ) -> Result<(), NotAccepted> {
     let (said, mut says) = mpsc::channel(WAITING);
     let reader = tokio::task::spawn_blocking(move || read(catalogue, &said, reading));
-    let Intake { request: id, tenant, catalogue } = intake;
-    let mut beginning = Some((tenant, catalogue));
+    let Intake { request: id, tenant, catalogue, traceparent } = intake;
+    let mut beginning = Some((tenant, catalogue, traceparent));
     while let Some(message) = says.recv().await {
         let now = clock.now();
         match message {
             Said::Header(header) => {
-                if let Some((tenant, catalogue)) = beginning.take() {
-                    records.begin(NewRequest { id: id.clone(), tenant, header, catalogue }, now).await?;
+                if let Some((tenant, catalogue, traceparent)) = beginning.take() {
+                    let new = NewRequest { id: id.clone(), tenant, header, catalogue, traceparent };
+                    records.begin(new, now).await?;
                     fail::fail_point!("after_begin");
                 }
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field, info_span};
 use url::Url;
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ use crate::model::time::Timestamp;
 use crate::port::clock::Clock;
 use crate::port::receiver::{Message, Receiver, SetBy};
 use crate::port::records::Outbox;
+use crate::port::traces::{TARGET, Traces};
 use sign::Signer;
 
 /// Events that are told at the same time.
@@ -46,6 +48,8 @@ pub struct Webhook {
     pub receiver: Arc<dyn Receiver>,
     /// Tells and passes time.
     pub clock: Arc<dyn Clock>,
+    /// Is told of spans.
+    pub traces: Arc<dyn Traces>,
     /// Signs what is said.
     pub signer: Arc<Signer>,
     /// Told of requests that name no webhook of their own.
@@ -72,7 +76,8 @@ impl Webhook {
             away = leased.is_err();
             for telling in leased.unwrap_or_default() {
                 let stage = self.clone();
-                under_way.spawn(async move { stage.tell(telling).await });
+                let span = stage.span(&telling);
+                under_way.spawn(async move { stage.tell(telling).await }.instrument(span));
             }
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -95,6 +100,20 @@ impl Webhook {
         }
     }
 
+    /// One try, in its request's trace.
+    fn span(&self, telling: &Telling) -> Span {
+        let event = &telling.event;
+        let span = info_span!(
+            target: TARGET, parent: None, "webhook", otel.kind = "client", request = %event.request, event = event.id,
+            round = event.round, attempt = telling.tries + 1, http.response.status_code = field::Empty,
+            code = field::Empty, otel.status_code = field::Empty
+        );
+        if let Some(parent) = &telling.traceparent {
+            self.traces.join(&span, parent);
+        }
+        span
+    }
+
     /// Makes one try and writes down what came of it. What can't be written is tried anew once the lease has run out.
     async fn tell(&self, telling: Telling) {
         fail::fail_point!("before_tell");
@@ -105,6 +124,7 @@ impl Webhook {
             None => Next::Nothing,
         };
         if let Some(delivery) = &delivery {
+            record(&delivery.answer);
             log(delivery, next);
         }
         if let Err(fault) = self.outbox.settle_event(&telling, delivery, next).await {
@@ -143,7 +163,10 @@ impl Webhook {
         at: Timestamp,
     ) -> Result<Answer, Fault> {
         let body = body::of(telling, &self.links);
-        let headers = self.signer.headers(&telling.event.id, at, &body);
+        let mut headers = self.signer.headers(&telling.event.id, at, &body);
+        // Where no span is made, a client's trace is passed on as it came.
+        let traceparent = self.traces.traceparent(&Span::current()).or_else(|| telling.traceparent.clone());
+        headers.extend(traceparent.map(|parent| ("traceparent", parent.to_string())));
         post(&*self.receiver, &*self.clock, url, set_by, Message { headers, body }).await
     }
 }
@@ -192,6 +215,18 @@ fn wait(tries: u32) -> Option<Duration> {
 
 /// By how much a wait may be longer, so that events that failed together do not come back together.
 const JITTER: f64 = 0.1;
+
+/// Says in the span what came of a try.
+fn record(answer: &Result<Answer, Failure>) {
+    let span = Span::current();
+    match answer {
+        Ok(answer) => _ = span.record("http.response.status_code", answer.status),
+        Err(failure) => _ = span.record("code", failure.code.as_str()),
+    }
+    if !answer.as_ref().is_ok_and(Answer::is_success) {
+        span.record("otel.status_code", "ERROR");
+    }
+}
 
 fn log(delivery: &Delivery, next: Next) {
     let (event, request) = (delivery.event.as_str(), delivery.request.as_str());

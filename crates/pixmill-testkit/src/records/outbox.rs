@@ -2,6 +2,7 @@
 
 use pixmill_engine::model::event::{Answer, Completion, Delivery, Next, Telling};
 use pixmill_engine::model::lease::LEASE;
+use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::Outbox;
 
 use super::*;
@@ -87,7 +88,8 @@ fn unreachable() -> Result<Answer, Failure> {
 
 async fn a_completion_is_due_at_once_with_all_that_is_told(case: Case) {
     assert_eq!(case.lease(at(1_000)).await, []);
-    let own = new_request();
+    let trace = Traceparent::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let own = NewRequest { traceparent: trace.clone(), ..new_request() };
     let id = own.id.clone();
     case.records.begin(own, START).await.unwrap();
     case.records.append(&id, rows(&[&["http://h/a.jpg"], &["http://h/b.jpg"]]), START).await.unwrap();
@@ -101,10 +103,12 @@ async fn a_completion_is_due_at_once_with_all_that_is_told(case: Case) {
     assert_eq!((&told[0].event, told[0].tries), (&event, 0));
     assert_eq!(told[0].url.as_deref(), Some("https://shop.example/hook"));
     assert_eq!(told[0].progress, case.records.progress(&id).await.unwrap());
-    assert_eq!(case.records.request(&id).await.unwrap().unwrap().webhook, told[0].url);
+    let request = case.records.request(&id).await.unwrap().unwrap();
+    assert_eq!((request.webhook, request.traceparent), (told[0].url.clone(), trace.clone()));
+    assert_eq!(told[0].traceparent, trace);
     let other = case.completed(at(6)).await;
     let told = case.lease(at(6)).await;
-    assert_eq!((&told[0].event, &told[0].url), (&other, &None));
+    assert_eq!((&told[0].event, &told[0].url, &told[0].traceparent), (&other, &None, &None));
     let empty = take_in(&case.records, Vec::new()).await;
     assert_eq!(case.lease(at(7)).await[0].event.request, empty, "one without images is told too");
 }

@@ -15,10 +15,13 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::Options;
+use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::pipeline::accept::{self, Intake, accept};
 use pixmill_engine::port::records::Records;
+use pixmill_engine::port::traces::TARGET;
 use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
+use tracing::{Instrument, field, info_span};
 use url::Url;
 
 use super::access::Caller;
@@ -48,8 +51,34 @@ pub(super) async fn take(
     request: Request,
 ) -> Result<RequestId, Problem> {
     let id = RequestId::new();
+    let began = traceparent(request.headers());
+    let span = info_span!(
+        target: TARGET, parent: None, "upload", otel.kind = "server", request = %id, code = field::Empty,
+        otel.status_code = field::Empty
+    );
+    if let Some(client) = &began {
+        api.on.traces.join(&span, client);
+    }
+    // Where no span is made, whoever takes the request on goes on with the client's.
+    let traceparent = api.on.traces.traceparent(&span).or(began);
+    let taken = reserve_and_take(api, caller, query, request, id, traceparent).instrument(span.clone()).await;
+    if let Err(problem) = &taken {
+        span.record("code", problem.code().as_str()).record("otel.status_code", "ERROR");
+    }
+    taken
+}
+
+async fn reserve_and_take(
+    api: &Arc<Api>,
+    caller: &Caller,
+    query: Query,
+    request: Request,
+    id: RequestId,
+    traceparent: Option<Traceparent>,
+) -> Result<RequestId, Problem> {
     let holding = key::reserve(api, caller, request.headers(), &id).await?;
-    let upload = Upload { api: api.clone(), caller: caller.clone(), id, before: holding.before() };
+    let upload =
+        Upload { api: api.clone(), caller: caller.clone(), id, traceparent, before: holding.before() };
     let taken = tokio::select! {
         taken = upload.take(query, request) => taken,
         // Runs beside it and has no end of its own.
@@ -65,6 +94,8 @@ struct Upload {
     caller: Caller,
     /// The request that it makes.
     id: RequestId,
+    /// Where its trace goes on.
+    traceparent: Option<Traceparent>,
     /// The one that was made before under the same key, which must be the same.
     before: Option<RequestId>,
 }
@@ -126,6 +157,7 @@ impl Upload {
             request: self.id.clone(),
             tenant: self.caller.tenant.to_string(),
             catalogue: shortened(name),
+            traceparent: self.traceparent.clone(),
         };
         // The accept stage knows faults; the problem, which says more, is told here.
         let (tell, told) = oneshot::channel();
@@ -165,6 +197,11 @@ impl Upload {
             "this Idempotency-Key was used with another body or other options",
         ))
     }
+}
+
+/// Where the client's own trace goes on, when it says so.
+fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
+    Traceparent::parse(headers.get("traceparent")?.to_str().ok()?)
 }
 
 fn digest(mut catalogue: impl Read) -> std::io::Result<String> {

@@ -76,7 +76,8 @@ Examples:
   REDIS_URL=redis://cache MONGODB_URI=mongodb://db/shop pixmill serve --role worker
 
 SIGTERM and Ctrl-C stop cleanly: what is under way is finished or handed back. A second one stops at
-once. RUST_LOG says which talk is wanted, such as pixmill=debug.
+once. RUST_LOG says which talk is wanted, such as pixmill=debug. OTEL_EXPORTER_OTLP_ENDPOINT names a
+collector of traces.
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml.
 Exit codes: 0 stopped, 1 could not go on, 2 bad usage or configuration.";
 
@@ -180,13 +181,15 @@ fn lease() -> Duration {
 
 /// Serves until a signal comes.
 pub(super) fn run(args: ServeArgs) -> Result<End, Stop> {
-    logs::start().map_err(Stop::Usage)?;
+    let traces = wiring::Telling::start().map_err(Stop::Usage)?;
+    logs::start(traces.hearing()).map_err(Stop::Usage)?;
     let options = args.resolve()?;
     let runtime = super::runtime()?;
     let stop = interrupt::watch(&runtime);
-    let served = runtime.block_on(wiring::serve(options, stop));
+    let served = runtime.block_on(wiring::serve(options, traces.port(), stop));
     // A decoder that was left behind may never return; nothing waits for it.
     runtime.shutdown_background();
+    traces.stop();
     served?;
     Ok(End::Done)
 }

@@ -10,7 +10,7 @@ use pixmill_engine::fault::Fault;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::backends::OpenRecords;
+use super::serve::Configured;
 use super::{backends, webhook};
 use crate::api::{self, Foundation};
 use crate::command::serve::ServeOptions;
@@ -52,25 +52,18 @@ pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> 
 /// What waiting does not mend.
 pub(super) async fn answer(
     door: Door,
-    options: &ServeOptions,
-    open_records: &OpenRecords,
-    links: &str,
+    configured: &Configured,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
-    let Some(foundation) = reached(options, open_records, links, &stop).await? else { return Ok(()) };
+    let Some(foundation) = reached(configured, &stop).await? else { return Ok(()) };
     api::serve(door.listener, door.listening, foundation, stop).await
 }
 
 /// What the API stands on, once all of it can be reached; none when stopped before.
-async fn reached(
-    options: &ServeOptions,
-    open_records: &OpenRecords,
-    links: &str,
-    stop: &CancellationToken,
-) -> Result<Option<Foundation>, Fault> {
+async fn reached(configured: &Configured, stop: &CancellationToken) -> Result<Option<Foundation>, Fault> {
     let mut told = false;
     loop {
-        let fault = match foundation(options, open_records, links).await {
+        let fault = match foundation(configured).await {
             Err(fault) if fault.transient => fault,
             reached => return reached.map(Some),
         };
@@ -84,13 +77,10 @@ async fn reached(
     }
 }
 
-async fn foundation(
-    options: &ServeOptions,
-    open_records: &OpenRecords,
-    links: &str,
-) -> Result<Foundation, Fault> {
+async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
+    let options = &configured.options;
     Ok(Foundation {
-        ledger: open_records.ledger().await?,
+        ledger: configured.open_records.ledger().await?,
         queue: backends::queue(options, backends::Use::Leaving).await?,
         storage: backends::storage(&options.storage)?,
         outputs: match &options.storage {
@@ -102,7 +92,8 @@ async fn foundation(
         recipe: options.recipe,
         trust: options.trust.clone(),
         origins: options.origins.clone(),
-        links: links.to_owned(),
+        links: configured.links.clone(),
+        traces: configured.traces.clone(),
         queue_name: options.queue_name.clone(),
         most_bytes: options.most_bytes,
         lease: options.settings.lease,

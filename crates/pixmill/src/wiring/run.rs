@@ -14,6 +14,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::request::Progress;
 use pixmill_engine::pipeline::{Ended, Ports, Settings, Watcher};
+use pixmill_engine::port::traces::Untold;
 use pixmill_engine::run::{self, Accepted, Run, Stopped};
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +75,7 @@ fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
         origin: origin(&options.allow, options.connections),
         files: Some(files(&options.base_dir)?),
         clock: Arc::new(SystemClock),
+        traces: Arc::new(Untold),
     };
     let settings = Settings {
         connections: options.connections,

@@ -10,6 +10,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::pipeline::{Ended, Ports, Supply, Watcher};
 use pixmill_engine::port::records::Ledger;
+use pixmill_engine::port::traces::Traces;
 use pixmill_engine::serve::{Footing, Ground, Part, Serve};
 use pixmill_engine::upkeep::retain::Retain;
 use tokio_util::sync::CancellationToken;
@@ -28,23 +29,28 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// What waiting does not mend, and an address that can't be listened on.
-pub(crate) async fn serve(options: ServeOptions, stop: CancellationToken) -> Result<(), Fault> {
+pub(crate) async fn serve(
+    options: ServeOptions,
+    traces: Arc<dyn Traces>,
+    stop: CancellationToken,
+) -> Result<(), Fault> {
     let door = api::open(&options).await?;
     let listening = door.as_ref().map_or(options.listen, |door| door.listening);
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
-    let open_records = Arc::new(OpenRecords::of(&options));
+    let open_records = OpenRecords::of(&options);
+    let configured = Arc::new(Configured { options, open_records, links, traces });
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
         let answered = match door {
-            Some(door) => api::answer(door, &options, &open_records, &links, over.clone()).await,
+            Some(door) => api::answer(door, &configured, over.clone()).await,
             None => Ok(()),
         };
         answered.inspect_err(|_| over.cancel())
     };
     let working = async {
-        let worked = match has_part(&options) {
-            true => work(&options, open_records.clone(), &links, over.clone()).await,
+        let worked = match has_part(&configured.options) {
+            true => work(configured.clone(), over.clone()).await,
             false => Ok(()),
         };
         worked.inspect_err(|_| over.cancel())
@@ -61,16 +67,11 @@ fn has_part(options: &ServeOptions) -> bool {
 }
 
 /// The stages from dispatch to webhook, and upkeep; of one that answers calls, what feeds workers elsewhere.
-async fn work(
-    options: &ServeOptions,
-    open_records: Arc<OpenRecords>,
-    links: &str,
-    stop: CancellationToken,
-) -> Result<(), Fault> {
+async fn work(configured: Arc<Configured>, stop: CancellationToken) -> Result<(), Fault> {
     let beats = Arc::new(Beats::default());
     let worker = Serve {
-        settings: options.settings.clone(),
-        footing: Arc::new(Configured { options: options.clone(), open_records, links: links.to_owned() }),
+        settings: configured.options.settings.clone(),
+        footing: configured,
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
     };
@@ -81,11 +82,13 @@ async fn work(
 }
 
 /// What a process stands on, as it is configured.
-struct Configured {
-    options: ServeOptions,
-    open_records: Arc<OpenRecords>,
+pub(super) struct Configured {
+    pub(super) options: ServeOptions,
+    pub(super) open_records: OpenRecords,
     /// What links begin with, without a slash at its end.
-    links: String,
+    pub(super) links: String,
+    /// Is told of spans.
+    pub(super) traces: Arc<dyn Traces>,
 }
 
 #[async_trait]
@@ -107,8 +110,9 @@ impl Footing for Configured {
                 origin: origin(&options.allow, options.settings.connections),
                 files: None,
                 clock,
+                traces: self.traces.clone(),
             };
-            Part::Work(ports, Box::new(webhook::stage(options, records, self.links.clone())?))
+            Part::Work(ports, Box::new(webhook::stage(self, records)?))
         };
         tracing::info!(
             records = %options.records, queue = %options.queue, storage = %options.storage,

@@ -15,26 +15,24 @@ use pixmill_engine::port::receiver::{Message, SetBy};
 use pixmill_engine::port::records::Outbox;
 use url::Url;
 
+use super::serve::Configured;
 use super::signing::signer;
-use crate::command::serve::ServeOptions;
 use crate::config::secret::Secret;
 
 /// The stage over an outbox.
 ///
 /// # Errors
 /// Those of finding or making the secret.
-pub(super) fn stage(
-    options: &ServeOptions,
-    outbox: Arc<dyn Outbox>,
-    links: String,
-) -> Result<Webhook, Fault> {
+pub(super) fn stage(configured: &Configured, outbox: Arc<dyn Outbox>) -> Result<Webhook, Fault> {
+    let options = &configured.options;
     Ok(Webhook {
         outbox,
         receiver: Arc::new(receiver(&options.allow)),
         clock: Arc::new(SystemClock),
+        traces: configured.traces.clone(),
         signer: Arc::new(signer(options.webhook_secret.as_ref(), &options.data)?),
         url: options.webhook_url.clone(),
-        links,
+        links: configured.links.clone(),
         lease: options.settings.lease,
     })
 }

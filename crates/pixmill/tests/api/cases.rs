@@ -4,6 +4,7 @@ use std::process::Output;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use pixmill_testkit::collector::{Collector, Told};
 use pixmill_testkit::origin::{Origin, Settings};
 use pixmill_testkit::sink::{Reply, Sink};
 use serde_json::{Value, json};
@@ -280,4 +281,61 @@ pub(crate) fn two_processes_answer_as_one(server: &Server) {
         process.signal("TERM");
         assert_eq!(process.exit_code(), Some(0), "{}", server.said());
     }
+}
+
+/// The trace of a client, and its span.
+pub(crate) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+pub(crate) const CLIENT: &str = "00f067aa0ba902b7";
+
+/// Uploads a catalogue to one process, lets another one work on it, waits for the webhook and stops both. What the
+/// webhook was told of the trace.
+pub(crate) fn from_upload_to_webhook(server: &Server, headers: &[(&str, &str)]) -> String {
+    let (origin, hook) = (origin(), Sink::start(|_| 204.into()).expect("the sink starts"));
+    let caller = Caller::start(server, &["--role", "api"]);
+    let worker = Process::start(&mut server.command(&["--role", "worker"]));
+    let headers = [&[("content-type", "text/csv")], headers].concat();
+    let upload = format!("/v1/requests?webhookUrl={}", hook.url("/hook"));
+    caller.wait_for(&caller.post(&upload, &headers, catalogue(&origin)).id());
+    let heard = hook.wait_for(1, Duration::from_secs(120));
+    assert_eq!(heard.len(), 1, "{}", server.said());
+    for process in [worker, caller.process] {
+        process.signal("TERM");
+        assert_eq!(process.exit_code(), Some(0), "{}", server.said());
+    }
+    heard[0].header("traceparent").to_owned()
+}
+
+pub(crate) fn named<'s>(spans: &'s [Told], name: &str) -> Vec<&'s Told> {
+    spans.iter().filter(|span| span.name == name).collect()
+}
+
+pub(crate) fn one_trace_leads_from_the_clients_upload_to_its_webhook(server: &Server, collector: &Collector) {
+    let heard = from_upload_to_webhook(server, &[("traceparent", &format!("00-{TRACE}-{CLIENT}-01"))]);
+    let spans = collector.spans();
+    for span in &spans {
+        assert_eq!((span.trace.as_str(), span.service.as_str()), (TRACE, "pixmill"), "{span:?}");
+    }
+    let uploads = named(&spans, "upload");
+    assert_eq!(uploads.iter().map(|upload| upload.parent.as_str()).collect::<Vec<_>>(), [CLIENT]);
+    let images = named(&spans, "image");
+    assert_eq!(images.len(), 3, "{spans:#?}");
+    for image in &images {
+        assert_eq!(image.parent, uploads[0].id, "{image:?}");
+        assert_eq!(image.attribute("request"), uploads[0].attribute("request"));
+        let failed = image.attribute("position") == "1";
+        assert_eq!(
+            (image.is_error, image.attribute("code") == "fetch.status"),
+            (failed, failed),
+            "{image:?}"
+        );
+        let stages = spans.iter().filter(|span| span.parent == image.id);
+        let mut stages: Vec<_> = stages.map(|span| span.name.as_str()).collect();
+        stages.sort();
+        let expected: &[_] =
+            if failed { &["fetch", "settle"] } else { &["fetch", "recompress", "save", "settle"] };
+        assert_eq!(stages, expected, "{image:?}");
+    }
+    let told = named(&spans, "webhook");
+    assert_eq!(told.iter().map(|span| span.parent.as_str()).collect::<Vec<_>>(), [uploads[0].id.as_str()]);
+    assert_eq!(heard, format!("00-{TRACE}-{}-01", told[0].id), "the receiver can go on with it");
 }

@@ -7,6 +7,7 @@ use mongodb::bson::doc;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::records::mongodb::{Mongodb, Settings};
 use pixmill_engine::port::clock::Clock;
+use pixmill_testkit::collector::Collector;
 use pixmill_testkit::services::mongodb::database;
 use pixmill_testkit::services::redis::{Persistence, Redis};
 
@@ -16,12 +17,12 @@ use crate::stack::{Order, QUEUE, Stack, ends};
 use crate::{cases, seeded};
 
 /// Does what a case says on Redis and MongoDB.
-async fn on_redis_and_mongodb(case: fn(&Server)) {
+async fn on_redis_and_mongodb(case: impl FnOnce(&Server) + Send + 'static) {
     let redis = Redis::start(Persistence::None, &[]).await;
     on_mongodb(vec![("REDIS_URL", redis.url())], case).await;
 }
 
-async fn on_mongodb(environment: Vec<(&'static str, String)>, case: fn(&Server)) {
+async fn on_mongodb(environment: Vec<(&'static str, String)>, case: impl FnOnce(&Server) + Send + 'static) {
     let server = server_on_mongodb(environment, database().await).await;
     tokio::task::spawn_blocking(move || case(&server)).await.expect("the case holds");
 }
@@ -75,6 +76,17 @@ async fn two_processes_answer_as_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ended_long_ago_is_forgotten_with_its_outputs() {
     on_redis_and_mongodb(cases::what_ended_long_ago_is_forgotten_with_its_outputs).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_trace_leads_from_the_clients_upload_to_its_webhook() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let collector = Collector::start().expect("the collector starts");
+    let environment = vec![("REDIS_URL", redis.url()), ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint())];
+    on_mongodb(environment, move |server| {
+        cases::one_trace_leads_from_the_clients_upload_to_its_webhook(server, &collector);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

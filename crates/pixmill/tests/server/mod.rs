@@ -19,7 +19,7 @@ use pixmill_engine::pipeline::accept::{Intake, accept};
 use pixmill_engine::port::records::{Outbox, Records};
 
 /// Names that the ecosystem uses, which must not reach a test's servers from outside.
-const ECOSYSTEM: [&str; 9] = [
+const ECOSYSTEM: [&str; 11] = [
     "REDIS_URL",
     "NODE_EXTRA_CA_CERTS",
     "MONGODB_URI",
@@ -29,6 +29,8 @@ const ECOSYSTEM: [&str; 9] = [
     "WEBHOOK_URL",
     "PORT",
     "RUST_LOG",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
 ];
 
 /// How much of what processes said is shown when a test fails, bytes.
@@ -68,6 +70,12 @@ impl Server {
         Server { folder, records, outbox, environment }
     }
 
+    /// One whose processes find this in their environment too.
+    pub(crate) fn told(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
     /// The state folder.
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
@@ -81,7 +89,8 @@ impl Server {
     /// Takes a catalogue in, as an upload does.
     pub(crate) async fn accept(&self, catalogue: &str, webhook: Option<String>) -> RequestId {
         let request = RequestId::new();
-        let intake = Intake { request, tenant: "default".into(), catalogue: "shop.csv".into() };
+        let intake =
+            Intake { request, tenant: "default".into(), catalogue: "shop.csv".into(), traceparent: None };
         let options = std::future::ready(Ok(Options { webhook, ..Options::default() }));
         let bytes = Cursor::new(catalogue.to_owned().into_bytes());
         let records: Arc<dyn Records> = self.records.clone();

@@ -111,7 +111,7 @@ impl Intake for Mongodb {
 
 /// A request that nobody sees yet.
 fn request(new: &NewRequest, images: Series, now: Timestamp) -> Document {
-    doc! {
+    let mut request = doc! {
         "_id": new.id.as_str(),
         "status": RequestStatus::Receiving.as_str(),
         "totalImages": 0_i64,
@@ -125,7 +125,11 @@ fn request(new: &NewRequest, images: Series, now: Timestamp) -> Document {
         "catalogue": &new.catalogue,
         "firstImage": images.id(0),
         "touchedAt": date(now),
+    };
+    if let Some(traceparent) = &new.traceparent {
+        request.insert("traceparent", traceparent.as_str());
     }
+    request
 }
 
 /// Matches a request of pixmill's own while it is being taken in.

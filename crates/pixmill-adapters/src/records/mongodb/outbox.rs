@@ -11,6 +11,7 @@ use pixmill_engine::model::image::Failure;
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::Outbox;
 use uuid::Uuid;
 
@@ -63,7 +64,7 @@ pub(super) fn webhook(request: &Document) -> Option<String> {
 }
 
 fn fields() -> Document {
-    let mut fields = doc! { "events": 1 };
+    let mut fields = doc! { "events": 1, "traceparent": 1 };
     fields.extend(WEBHOOKS.map(|name| (name.to_owned(), 1.into())));
     fields
 }
@@ -221,6 +222,7 @@ fn telling(request: &Document, event: &Document, lease: Lease) -> Result<Telling
         event: completion_in(&id.into(), event)?,
         progress: ends(event),
         url: webhook(request),
+        traceparent: Traceparent::parse(string(request, "traceparent")),
         tries: whole(event, "tries").unwrap_or_default() as u32,
         token: lease.token,
     })

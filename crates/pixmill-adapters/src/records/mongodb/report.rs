@@ -14,6 +14,7 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::{FailureGroup, Report};
 
 use super::command::{Reading, aggregate, broken, by_id, find};
@@ -143,6 +144,7 @@ impl Shared {
             header,
             catalogue: string(document, "catalogue").to_owned(),
             webhook: webhook(document),
+            traceparent: Traceparent::parse(string(document, "traceparent")),
             digest: string(document, "digest").to_owned(),
             rows: whole(document, "rows").unwrap_or_default(),
             row_errors: whole(document, "rowErrors").unwrap_or_default(),

@@ -14,6 +14,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::{NewRequest, RequestStatus};
 use pixmill_engine::model::row::NewRow;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::{Intake, IntakeEnd};
 use rusqlite::{Connection, params};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore, oneshot};
@@ -224,9 +225,17 @@ fn interrupted(request: &RequestId) -> Fault {
 fn insert(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<i64, Broken> {
     check_new(connection, &new.id)?;
     connection.execute(
-        "INSERT INTO requests (id, status, round, recipe, header, catalogue, created, touched, tenant)
-         VALUES (?1, 'receiving', 1, '{}', ?2, ?3, ?4, ?4, ?5)",
-        params![new.id.as_str(), new.header, new.catalogue, now.0, new.tenant],
+        "INSERT INTO requests (id, status, round, recipe, header, catalogue, created, touched, tenant,
+           traceparent)
+         VALUES (?1, 'receiving', 1, '{}', ?2, ?3, ?4, ?4, ?5, ?6)",
+        params![
+            new.id.as_str(),
+            new.header,
+            new.catalogue,
+            now.0,
+            new.tenant,
+            new.traceparent.as_ref().map(Traceparent::as_str)
+        ],
     )?;
     Ok(connection.last_insert_rowid())
 }

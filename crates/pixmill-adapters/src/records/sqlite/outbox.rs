@@ -14,11 +14,11 @@ use rusqlite::{Connection, Row, params};
 use super::Sqlite;
 use super::fault::Broken;
 use super::id::{known_owner, owner};
-use super::report::code_in;
+use super::report::{code_in, traceparent_in};
 
 const DUE: &str = "SELECT events.id, requests.id, events.round, events.at, events.completed_images,
     events.failed_images, events.cancelled_images, events.bytes_before, events.bytes_after, requests.webhook,
-    events.tries
+    events.tries, requests.traceparent
   FROM events INDEXED BY events_due JOIN requests ON requests.num = events.request
   WHERE events.due <= ?1 AND requests.status <> 'dropped' ORDER BY events.due, events.id LIMIT ?2";
 
@@ -179,7 +179,14 @@ fn telling_in(row: &Row<'_>, lease: Lease) -> rusqlite::Result<Telling> {
         bytes_after: row.get(8)?,
         ..Progress::default()
     };
-    Ok(Telling { event, progress, url: row.get(9)?, tries: row.get(10)?, token: lease.token })
+    Ok(Telling {
+        event,
+        progress,
+        url: row.get(9)?,
+        traceparent: traceparent_in(row, 11)?,
+        tries: row.get(10)?,
+        token: lease.token,
+    })
 }
 
 pub(super) fn delivery_in(row: &Row<'_>) -> rusqlite::Result<Delivery> {

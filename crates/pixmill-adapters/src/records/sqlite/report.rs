@@ -10,6 +10,7 @@ use pixmill_engine::model::image::{Failure, ImageStatus, Output};
 use pixmill_engine::model::request::{Progress, Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::{FailureGroup, Report};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -22,7 +23,7 @@ use super::tally::number;
 pub(super) const REQUEST: &str =
     "SELECT id, status, round, recipe, header, catalogue, digest, rows, row_errors, created,
     completed, webhook, tenant, touched, pending_images, processing_images, completed_images, failed_images,
-    cancelled_images, bytes_before, bytes_after
+    cancelled_images, bytes_before, bytes_after, traceparent
   FROM requests";
 
 /// Where a request's progress begins among its columns.
@@ -127,7 +128,13 @@ pub(super) fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
         webhook: row.get(11)?,
         tenant: row.get(12)?,
         updated: Timestamp(row.get(13)?),
+        traceparent: traceparent_in(row, 21)?,
     })
+}
+
+/// Where a trace goes on.
+pub(super) fn traceparent_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Traceparent>> {
+    Ok(row.get::<_, Option<String>>(column)?.as_deref().and_then(Traceparent::parse))
 }
 
 /// Progress from seven columns that follow one another.

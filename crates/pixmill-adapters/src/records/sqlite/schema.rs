@@ -20,6 +20,7 @@ const STEPS: &[M<'static>] = &[
     M::up(FEEDER),
     M::up(include_str!("api.sql")),
     M::up(RETIREMENT),
+    M::up(TRACES),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.
@@ -32,6 +33,9 @@ const FEEDER: &str = "CREATE TABLE feeder (
 /// What is about to be deleted for its age, and how such requests are found.
 const RETIREMENT: &str = "ALTER TABLE requests ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX requests_ended ON requests (coalesce(completed, touched)) WHERE status IN ('completed', 'cancelled')";
+
+/// Where the trace of a request goes on.
+const TRACES: &str = "ALTER TABLE requests ADD COLUMN traceparent TEXT";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

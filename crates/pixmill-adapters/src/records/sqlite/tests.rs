@@ -162,6 +162,7 @@ async fn begin(records: &Sqlite) -> RequestId {
         tenant: "default".into(),
         header: "a,b".into(),
         catalogue: "c.csv".into(),
+        traceparent: None,
     };
     records.begin(new, NOW).await.unwrap();
     id

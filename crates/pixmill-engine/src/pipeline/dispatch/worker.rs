@@ -7,6 +7,7 @@ use std::time::Duration;
 use pixmill_codec::Recipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, field, info_span};
 
 use super::super::budget::Budget;
 use super::super::fetch::{Fetch, Fetched};
@@ -22,10 +23,12 @@ use crate::model::id::RequestId;
 use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
 use crate::model::source::Source;
 use crate::model::time::Timestamp;
+use crate::model::trace::Traceparent;
 use crate::port::queue::Delivered;
+use crate::port::traces::TARGET;
 
-/// Requests whose recipes are remembered.
-const RECIPES: usize = 1_000;
+/// Requests that are remembered.
+const REMEMBERED: usize = 1_000;
 
 /// The stages after dispatch, shared by all images under way.
 pub(in super::super) struct Worker {
@@ -37,8 +40,15 @@ pub(in super::super) struct Worker {
     save: Save,
     settler: Settler,
     watcher: Arc<dyn Watcher>,
-    recipes: Mutex<HashMap<RequestId, Recipe>>,
+    requests: Mutex<HashMap<RequestId, Known>>,
     fatal: Mutex<Option<Fault>>,
+}
+
+/// What images have of their request.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    recipe: Recipe,
+    traceparent: Option<Traceparent>,
 }
 
 /// How work on an image came to its end here.
@@ -67,7 +77,7 @@ impl Worker {
             settler,
             watcher,
             stop,
-            recipes: Mutex::default(),
+            requests: Mutex::default(),
             fatal: Mutex::default(),
             ports,
             settings,
@@ -84,8 +94,22 @@ impl Worker {
         self.recompress.waiting()
     }
 
-    /// Works on one image until it is settled.
+    /// Works on one image until it is settled, in a span of its request's trace.
     pub(super) async fn work(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
+        let span = info_span!(
+            target: TARGET, parent: None, "image", request = %claim.request, image = %claim.image, row = claim.row,
+            position = claim.position, attempt = claim.attempt, code = field::Empty, otel.status_code = field::Empty
+        );
+        // Records are asked for no more than the recipe, which is needed soon anyway. Where they can't be, it is told then.
+        if !span.is_disabled()
+            && let Ok(Known { traceparent: Some(parent), .. }) = self.known(&claim.request).await
+        {
+            self.ports.traces.join(&span, &parent);
+        }
+        self.work_on(claim, started, signals).instrument(span).await;
+    }
+
+    async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
         let before = self.ports.clock.now();
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
@@ -121,7 +145,7 @@ impl Worker {
         let fetched = tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            fetched = self.fetch.fetch(source) => Some(fetched),
+            fetched = self.fetch.fetch(source).instrument(info_span!(target: TARGET, "fetch")) => Some(fetched),
         };
         fail::fail_point!("after_fetch");
         let asked = match &fetched {
@@ -141,10 +165,15 @@ impl Worker {
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => return End::Outcome(Outcome::GivenBack),
-            recompressed = self.recompressed(claim, &fetched) => recompressed,
+            recompressed = self.recompressed(claim, &fetched).instrument(info_span!(target: TARGET, "recompress")) => {
+                recompressed
+            }
         };
         let saved = match done {
-            Ok(output) => self.save.save(claim, source, fetched.bytes.len() as u64, output).await,
+            Ok(output) => {
+                let save = self.save.save(claim, source, fetched.bytes.len() as u64, output);
+                save.instrument(info_span!(target: TARGET, "save")).await
+            }
             Err(fault) => Err(fault),
         };
         fail::fail_point!("after_save");
@@ -159,23 +188,24 @@ impl Worker {
         claim: &Claim,
         fetched: &Fetched,
     ) -> Result<pixmill_codec::Recompressed, Fault> {
-        let recipe = self.recipe(&claim.request).await?;
+        let recipe = self.known(&claim.request).await?.recipe;
         self.recompress.recompress(fetched, recipe).await
     }
 
-    async fn recipe(&self, request: &RequestId) -> Result<Recipe, Fault> {
-        let known = self.recipes.lock().unwrap_or_else(PoisonError::into_inner).get(request).copied();
-        if let Some(recipe) = known {
-            return Ok(recipe);
+    async fn known(&self, request: &RequestId) -> Result<Known, Fault> {
+        let known = self.requests.lock().unwrap_or_else(PoisonError::into_inner).get(request).cloned();
+        if let Some(known) = known {
+            return Ok(known);
         }
         let found = self.ports.records.request(request).await?;
-        let recipe = found.map(|request| request.recipe).unwrap_or_default();
-        let mut recipes = self.recipes.lock().unwrap_or_else(PoisonError::into_inner);
-        if recipes.len() >= RECIPES {
-            recipes.clear();
+        let known = found.map(|found| Known { recipe: found.recipe, traceparent: found.traceparent });
+        let known = known.unwrap_or_default();
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.len() >= REMEMBERED {
+            requests.clear();
         }
-        recipes.insert(request.clone(), recipe);
-        Ok(recipe)
+        requests.insert(request.clone(), known.clone());
+        Ok(known)
     }
 
     /// What a fault makes of the image, or of the whole pipeline.
@@ -215,7 +245,8 @@ impl Worker {
             End::Fatal(fault) => (self.stop_for(fault), Delivered::Returned),
         };
         let settlement = Settlement { image: claim.image.clone(), token: claim.token, outcome };
-        let won = self.settler.settle(settlement).await;
+        let settle = self.settler.settle(settlement);
+        let won = settle.instrument(info_span!(target: TARGET, "settle")).await;
         fail::fail_point!("after_settle");
         if won != Some(true) {
             // Its lease was taken away meanwhile, so records may have put it back.
@@ -229,7 +260,10 @@ impl Worker {
     fn show(&self, claim: &Claim, delivered: &Delivered, origin: String, fetching: Duration) {
         let (status, output, code) = match delivered {
             Delivered::Completed(output) => (ImageStatus::Completed, Some(output), None),
-            Delivered::Failed(failure) => (ImageStatus::Failed, None, Some(failure.code)),
+            Delivered::Failed(failure) => {
+                Span::current().record("code", failure.code.as_str()).record("otel.status_code", "ERROR");
+                (ImageStatus::Failed, None, Some(failure.code))
+            }
             _ => return,
         };
         self.watcher.ended(Ended {

@@ -40,6 +40,7 @@ pub fn sample(now: Timestamp) -> Telling {
         event: Completion { id: RequestId::new().to_string(), request: RequestId::new(), round: 1, at: now },
         progress: completed,
         url: None,
+        traceparent: None,
         tries: 0,
         token: Token(0),
     }

@@ -18,7 +18,8 @@ default. In the environment a list is parted by commas; an empty variable is not
 section `[recipe]` of the file. What is wrong is told with its place and with what is allowed, and secrets show as `***`.
 
 `run`, `check` and `image` use the embedded records, queue and storage, whatever is set here. `RUST_LOG` says which talk
-of a server is wanted, such as `info,pixmill=debug`.
+of a server is wanted, such as `info,pixmill=debug`. `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector that a server tells of
+its work: see [traces](traces.md).
 ";
 
 /// Options by name: which commands have them.

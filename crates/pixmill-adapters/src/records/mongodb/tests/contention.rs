@@ -23,6 +23,7 @@ async fn take_in(records: &Mongodb, images: usize) -> RequestId {
         tenant: "default".to_owned(),
         header: String::new(),
         catalogue: String::new(),
+        traceparent: None,
     };
     let rows = (0..images).map(|number| NewRow {
         cells: String::new(),
