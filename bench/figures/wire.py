@@ -46,12 +46,20 @@ class Counted:
         return self
 
     def __exit__(self, *_):
+        asyncio.run_coroutine_threadsafe(self.end(), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
 
     def count(self):
         """Commands so far, without the driver's own."""
         return sum(count for name, count in self.counts.items() if name not in OF_THE_DRIVER)
+
+    async def end(self):
+        """Drop what is still connected."""
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
 
     async def join(self, reader, writer):
         """Pass a connection on, both ways."""

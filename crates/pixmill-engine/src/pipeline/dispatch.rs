@@ -35,9 +35,11 @@ pub(super) use worker::Worker;
 const STUCK_KEPT: usize = 32;
 const STUCK_BACK: Duration = Duration::from_secs(15);
 
-/// While a few other jobs are parked, records are asked about this many at a time, but no later than this.
-const FEW_PARKED: usize = 16;
+/// Records are asked about so many jobs at once, or as many as there are when so long has passed since they were asked
+/// before: jobs come in company, and while others are parked those that come can wait.
 const ASK_BATCH: usize = 64;
+const ASK_PAUSE: Duration = Duration::from_millis(20);
+const FEW_PARKED: usize = 16;
 const ASK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long nothing can happen at most.
@@ -52,8 +54,10 @@ enum Signal {
     Claimed { started: Vec<Started>, claims: Result<Vec<Claim>, Fault> },
     /// Its origin has been asked; the connection is free.
     Asked { lane: LaneName, asked: Asked },
+    /// Its picture is gone from memory; its end is yet to be written.
+    Worked { asked: bool },
     /// It is over with.
-    Left { job: JobId, image: ImageId, delivered: Delivered, asked: bool },
+    Left { job: JobId, image: ImageId, delivered: Delivered },
 }
 
 /// Works until the scope has ended or the worker is stopped, then waits for what is under way.
@@ -110,9 +114,11 @@ struct Dispatch {
     unsure: Vec<Job>,
     /// Until then asking waits for more of them.
     ask_at: Option<Timestamp>,
+    /// When records were asked last.
+    asked_at: Timestamp,
     /// Images whose origin is being asked, or will be once they are claimed.
     fetching: usize,
-    /// Images that have been fetched and not settled yet.
+    /// Images that have been fetched and not been worked on to their end.
     beyond: usize,
     held: HashMap<ImageId, Token>,
     renew_at: Timestamp,
@@ -136,6 +142,7 @@ impl Dispatch {
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
             unsure: Vec::new(),
             ask_at: None,
+            asked_at: Timestamp::default(),
             fetching: 0,
             beyond: 0,
             held: HashMap::new(),
@@ -248,8 +255,10 @@ impl Dispatch {
                     self.beyond += 1;
                     self.lanes.asked(&lane, &asked, now);
                 }
-                Signal::Left { job, image, delivered, asked } => {
+                Signal::Worked { asked } => {
                     *(if asked { &mut self.beyond } else { &mut self.fetching }) -= 1;
+                }
+                Signal::Left { job, image, delivered } => {
                     self.held.remove(&image);
                     self.lanes.left();
                     self.finish(&job, delivered, now);
@@ -287,8 +296,10 @@ impl Dispatch {
             self.ask_at = None;
             return false;
         }
-        let idle = self.lanes.parked() < FEW_PARKED;
-        idle || self.unsure.len() >= ASK_BATCH || now >= *self.ask_at.get_or_insert(now + ASK_WAIT)
+        let wait = if self.lanes.parked() < FEW_PARKED { ASK_PAUSE } else { ASK_WAIT };
+        let ask_at = self.asked_at + wait;
+        self.ask_at = Some(ask_at);
+        self.unsure.len() >= ASK_BATCH || now >= ask_at
     }
 
     /// Asks records about jobs that can't be parked as they are.
@@ -297,6 +308,7 @@ impl Dispatch {
             return Ok(());
         }
         self.ask_at = None;
+        self.asked_at = now;
         let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
         let standings = self.worker.ports.records.standings(&images).await?;
         for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {

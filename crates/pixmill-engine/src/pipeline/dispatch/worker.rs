@@ -128,10 +128,11 @@ impl Worker {
             (Err(end), _) => end,
             (Ok(_), Err(fault)) => End::Outcome(Outcome::Failed(Failure::from(fault.clone()))),
         };
+        let _ = signals.send(Signal::Worked { asked });
         let origin = source.map_or_else(|_| String::new(), |source| source.origin());
         let delivered = self.settled(&claim, end, origin, fetching).await;
         let (job, image) = (started.job.id, started.job.image);
-        let _ = signals.send(Signal::Left { job, image, delivered, asked });
+        let _ = signals.send(Signal::Left { job, image, delivered });
     }
 
     /// Fetches, and frees the connection.
