@@ -3,9 +3,9 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Required};
 use utoipa::{Modify, OpenApi};
 
 use super::answer;
@@ -28,7 +28,7 @@ use super::{csv, deliveries, events, health, images, metrics, outputs, requests,
     ),
     components(schemas(ProblemBody)),
     security(("key" = []), ()),
-    modifiers(&Keys, &Fields, &Aliases),
+    modifiers(&Keys, &Fields, &Corrections, &Aliases),
 )]
 struct Description;
 
@@ -56,6 +56,19 @@ impl Modify for Fields {
         if let Some(RefOr::T(Schema::Object(form))) = schemas.get_mut("Form") {
             let names = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[ -~]+$"));
             form.property_names = Some(Box::new(Schema::Object(names.build())));
+        }
+    }
+}
+
+/// A retry may bring corrections, and does without.
+struct Corrections;
+
+impl Modify for Corrections {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let retry = description.paths.paths.get_mut("/v1/requests/{id}/retry");
+        let body = retry.and_then(|item| item.post.as_mut()?.request_body.as_mut());
+        if let Some(RefOr::T(body)) = body {
+            body.required = Some(Required::False);
         }
     }
 }
