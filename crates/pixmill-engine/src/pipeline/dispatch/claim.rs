@@ -21,11 +21,13 @@ const CLAIM_BATCH_AHEAD: usize = 32;
 const CLAIM_WAIT_AHEAD: Duration = Duration::from_millis(500);
 
 impl Dispatch {
-    /// How many images may start: a connection must be free, and those fetched before must not pile up.
+    /// How many images may start: a connection must be free, or be so when the claim has been written, and those fetched
+    /// before must not pile up.
     fn room(&mut self, now: Timestamp) -> usize {
         let settings = &self.worker.settings;
         let most_beyond = settings.connections.max(4 * self.worker.ports.sandbox.width());
-        let room = (settings.connections - self.fetching.min(settings.connections))
+        let most_fetching = settings.connections + settings.connections / 2;
+        let room = (most_fetching - self.fetching.min(most_fetching))
             .min(most_beyond - self.beyond.min(most_beyond));
         let busy = self.fetching + self.beyond > settings.connections / 2;
         let (enough, wait) = match self.worker.waiting() >= AHEAD {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pixmill_codec::Recipe;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, field, info_span};
 
@@ -35,6 +35,7 @@ pub(in super::super) struct Worker {
     pub(super) ports: Ports,
     pub(super) settings: Settings,
     pub(super) stop: CancellationToken,
+    connections: Semaphore,
     fetch: Fetch,
     recompress: Recompress,
     save: Save,
@@ -71,6 +72,7 @@ impl Worker {
     ) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_bytes));
         Worker {
+            connections: Semaphore::new(settings.connections),
             fetch: Fetch::new(&ports, &settings, budget.clone()),
             recompress: Recompress::new(ports.sandbox.clone(), budget, settings.limits),
             save: Save::new(ports.storage.clone(), scope),
@@ -110,6 +112,8 @@ impl Worker {
     }
 
     async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
+        // Some are claimed ahead, so that no connection waits for records.
+        let connection = self.connections.acquire().await.expect("connections are never closed");
         let before = self.ports.clock.now();
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
@@ -120,6 +124,7 @@ impl Worker {
             (None, Ok(source)) => self.fetched(source, &claim, &started, &signals).await,
         };
         let fetching = self.ports.clock.now().since(before);
+        drop(connection);
         if asked && source.is_err() {
             let _ = signals.send(Signal::Asked { lane: started.lane.clone(), asked: Asked::Skipped });
         }
