@@ -75,9 +75,9 @@ pub(super) enum Use {
     Leaving,
 }
 
-/// Jobs held for each connection. Those beyond one wait here while other workers could do them, but without them an origin
-/// that answers slowly would leave the others nothing to do.
-const JOBS_PER_CONNECTION: usize = 2;
+/// Jobs held for each connection. Those beyond one wait here, for a connection or for their end to be written, while other
+/// workers could do them; but without them an origin that answers slowly would leave the others nothing to do.
+const JOBS_PER_CONNECTION: usize = 4;
 
 /// What delivers images.
 ///
