@@ -14,7 +14,7 @@ from .worker import Workers
 
 def add_arguments(parser):
     """What the figure can be told."""
-    parser.add_argument("--images", type=int, default=1_000, help="images a run")
+    parser.add_argument("--images", type=int, default=4_000, help="images a run")
     parser.add_argument("--origins", type=int, default=10, help="origins, each on its own loopback address")
     parser.add_argument("--latency", type=float, default=0.2, help="seconds until an origin answers")
     parser.add_argument("--connections", type=int, default=16, help="connections of a worker")
