@@ -221,10 +221,13 @@ impl Shared {
         let mut heads = self.heads(&requests).await?;
         let Some(now) = now else { return Ok(heads) };
         for head in heads.values_mut().filter(|head| !head.own && head.status == RequestStatus::Completed) {
-            let is_late = |document: &&Document| {
+            let is_late = |document: &Document| {
                 request_id(document).as_ref() == Some(&head.request) && may_be_claimed(document, now)
             };
-            if images.values().any(|document| is_late(&document)) {
+            let late: Vec<_> =
+                images.iter().filter(|(_, document)| is_late(document)).map(|(image, _)| image).collect();
+            // What was seen before the request was completed may have ended since, as the last of all.
+            if self.images_by_id(late, fields()).await?.values().any(is_late) {
                 *head = self.reopen_late(head).await?;
             }
         }
