@@ -4,7 +4,8 @@ use async_trait::async_trait;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::Correction;
+use pixmill_engine::model::image::{Correction, Standing};
+use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Amend;
 use pixmill_testkit::records::foreign::{AppRequest, Ids, RecordsOfApps};
@@ -129,6 +130,24 @@ async fn who_asks_for_it_takes_over_what_stood_still_before() {
     assert_eq!(tend(&open(Settings::default(), much_later).await).await, []);
     let asked = Settings { adopt_since: Some(old), ..Settings::default() };
     assert_eq!(tend(&open(asked, much_later).await).await, [id]);
+}
+
+#[tokio::test]
+async fn what_was_seen_before_its_end_opens_no_completed_request_anew() {
+    let address = services::mongodb::database().await;
+    let (one, other) = (connect(&address).await, connect(&address).await);
+    let request = AppRequest { ids: Ids::Text, status: None, total: Some(1), changed: None };
+    let id = one.app_request(request).await;
+    let images = [one.app_image(&id, Ids::Text, "http://h/a.jpg", None).await];
+    assert!(matches!(one.standings(&images).await.unwrap()[..], [Standing::Claimable(..)]));
+    let claims = other.claim(&images, Lease::from(START), START).await.unwrap();
+    let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2 };
+    let (token, outcome) = (claims[0].token, Outcome::Completed(output));
+    let settled = other.settle(vec![Settlement { image: images[0].clone(), token, outcome }], START).await;
+    assert_eq!(settled.unwrap().completed, [id.clone()]);
+    assert!(one.claim(&images, Lease::from(START), START).await.unwrap().is_empty());
+    let found = one.request(&id).await.unwrap().unwrap();
+    assert_eq!((found.status, found.round), (RequestStatus::Completed, 1));
 }
 
 #[tokio::test]
