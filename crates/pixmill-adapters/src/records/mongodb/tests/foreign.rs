@@ -144,7 +144,7 @@ async fn what_was_seen_before_its_end_opens_no_completed_request_anew() {
     let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2 };
     let (token, outcome) = (claims[0].token, Outcome::Completed(output));
     let settled = other.settle(vec![Settlement { image: images[0].clone(), token, outcome }], START).await;
-    assert_eq!(settled.unwrap().completed, [id.clone()]);
+    assert_eq!(settled.unwrap().completed, std::slice::from_ref(&id));
     one.shared.heads.forget(&id);
     assert!(one.claim(&images, Lease::from(START), START).await.unwrap().is_empty());
     let found = one.request(&id).await.unwrap().unwrap();
