@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pixmill_codec::Limits;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
@@ -136,12 +137,18 @@ pub struct Pipeline {
     ports: Ports,
     settings: Settings,
     watcher: Arc<dyn Watcher>,
+    completed: Arc<Notify>,
 }
 
 impl Pipeline {
     /// A pipeline that has not begun.
     pub fn new(ports: Ports, settings: Settings, watcher: Arc<dyn Watcher>) -> Self {
-        Pipeline { ports, settings, watcher }
+        Pipeline { ports, settings, watcher, completed: Arc::default() }
+    }
+
+    /// Is notified when a request was completed here, so that its event need not wait to be looked for.
+    pub fn completed(&self) -> Arc<Notify> {
+        self.completed.clone()
     }
 
     /// Works until the scope has ended or `stop` is cancelled; what was under way then is finished or handed back.
@@ -150,7 +157,7 @@ impl Pipeline {
     /// What no image can be blamed for: `disk.full`, `disk.read_only`, `backend.unavailable`. Nothing is lost by it.
     pub async fn work(&self, scope: Scope, stop: CancellationToken) -> Result<(), Fault> {
         let stop = stop.child_token();
-        let (settler, settling) = settle::start(&self.ports, &scope, stop.clone());
+        let (settler, settling) = settle::start(&self.ports, &scope, self.completed.clone(), stop.clone());
         let worked = {
             let worker = Arc::new(dispatch::Worker::new(
                 self.ports.clone(),

@@ -138,13 +138,14 @@ impl Serve {
             Part::Work(ports, webhook) => {
                 let upkeep = self.upkeep(ports.records.clone());
                 let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
+                let completed = pipeline.completed();
                 let work = async {
                     let worked = pipeline.work(Scope::All, stop.clone()).await;
                     over.cancel();
                     worked
                 };
                 let (worked, (), ()) =
-                    tokio::join!(work, upkeep.tend(over.clone()), webhook.tend(over.clone()));
+                    tokio::join!(work, upkeep.tend(over.clone()), webhook.tend(&completed, over.clone()));
                 worked
             }
             Part::Feed(supply) => {

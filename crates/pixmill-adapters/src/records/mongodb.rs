@@ -63,7 +63,7 @@ const SELECTION: Duration = Duration::from_secs(10);
 
 /// Claims and ends gather for so long before they are written together, unless many are waiting. Claims are waited for by
 /// origins that answer few requests at a time.
-const GATHER: Gathering = Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(250) };
+const GATHER: Gathering = Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(400) };
 
 /// How long calls gather.
 #[derive(Debug, Clone, Copy)]

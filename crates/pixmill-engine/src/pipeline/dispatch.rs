@@ -6,6 +6,7 @@ mod feed;
 mod lanes;
 mod lead;
 mod outage;
+mod places;
 mod verdict;
 mod worker;
 
@@ -124,6 +125,9 @@ struct Dispatch {
     renew_at: Timestamp,
     /// Until then a claim waits for more images.
     claim_at: Option<Timestamp>,
+    /// When a decoder was idle last for want of places, and when more are opened unless none is idle by then.
+    idle_at: Timestamp,
+    more_places_at: Option<Timestamp>,
     /// Of the queue, or of records while it is topped up from them.
     feed_outage: Outage,
     records_outage: Outage,
@@ -148,6 +152,8 @@ impl Dispatch {
             held: HashMap::new(),
             renew_at: now + settings.lease / 3,
             claim_at: None,
+            idle_at: now,
+            more_places_at: None,
             feed_outage: Outage::none(None),
             records_outage: Outage::none(Some(LONGEST_OUTAGE)),
             tasks: JoinSet::new(),
@@ -168,6 +174,7 @@ impl Dispatch {
             self.tend(now).await?;
             self.make_room(now).await?;
             self.start(now);
+            self.tend_places(now);
             if self.is_idle() && self.feed.is_over().await? {
                 return Ok(());
             }
@@ -235,6 +242,7 @@ impl Dispatch {
             self.feed.next_due(now),
             self.claim_at.filter(|_| reachable),
             self.ask_at.filter(|_| reachable),
+            self.more_places_at,
             reachable.then_some(self.renew_at),
             self.feed_outage.next_try(),
             self.records_outage.next_try(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -47,6 +47,7 @@ impl Settler {
 pub(super) fn start(
     ports: &Ports,
     scope: &Scope,
+    completed: Arc<Notify>,
     stop: CancellationToken,
 ) -> (Settler, JoinHandle<Result<(), Fault>>) {
     let (given, queue) = mpsc::channel(2 * BATCH);
@@ -54,7 +55,7 @@ pub(super) fn start(
         Scope::Request(_) => TRIES,
         Scope::All => u32::MAX,
     };
-    let writing = Writing { records: ports.records.clone(), clock: ports.clock.clone(), tries };
+    let writing = Writing { records: ports.records.clone(), clock: ports.clock.clone(), tries, completed };
     let stage = tokio::spawn(async move {
         let settled = writing.write_batches(queue).await;
         if settled.is_err() {
@@ -69,6 +70,7 @@ struct Writing {
     records: Arc<dyn Records>,
     clock: Arc<dyn Clock>,
     tries: u32,
+    completed: Arc<Notify>,
 }
 
 impl Writing {
@@ -93,7 +95,12 @@ impl Writing {
         let mut tries = 0;
         loop {
             match self.records.settle(batch.clone(), self.clock.now()).await {
-                Ok(settled) => return Ok(settled.won),
+                Ok(settled) => {
+                    if !settled.completed.is_empty() {
+                        self.completed.notify_one();
+                    }
+                    return Ok(settled.won);
+                }
                 Err(fault) if fault.transient && tries < self.tries => {
                     if tries == 0 {
                         tracing::warn!(%fault, ends = batch.len(), "ends can't be written, trying again");

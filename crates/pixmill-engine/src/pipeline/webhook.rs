@@ -8,6 +8,7 @@ pub mod sign;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, field, info_span};
@@ -29,7 +30,7 @@ use sign::Signer;
 /// Events that are told at the same time.
 const AT_A_TIME: usize = 32;
 
-/// How often records are asked for events that are due.
+/// How often records are asked for events that are due: those of other workers' requests, and those that come back.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// How long tries are remembered, and how often old ones are forgotten.
@@ -61,9 +62,9 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    /// Tells events as they fall due until stopped, then ends the tries under way. Records that can't be reached are
-    /// waited for.
-    pub async fn tend(&self, stop: CancellationToken) {
+    /// Tells events as they fall due until stopped, then ends the tries under way; whoever wrote one may notify of it.
+    /// Records that can't be reached are waited for.
+    pub async fn tend(&self, written: &Notify, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut away = false;
         let mut forget_at = self.clock.now();
@@ -81,6 +82,7 @@ impl Webhook {
             }
             tokio::select! {
                 () = stop.cancelled() => {}
+                () = written.notified() => {}
                 () = self.clock.sleep(EVERY) => {}
             }
         }

@@ -75,9 +75,11 @@ pub(super) enum Use {
     Leaving,
 }
 
-/// Jobs held for each connection. Those beyond one wait here, for a connection or for their end to be written, while other
-/// workers could do them; but without them an origin that answers slowly would leave the others nothing to do.
-const JOBS_PER_CONNECTION: usize = 4;
+/// Jobs held for each connection, and beside those. Those beyond one a connection wait here, for a connection, a decoder
+/// or their end to be written, while other workers could do them; but without them an origin that answers slowly would
+/// leave the others nothing to do.
+const JOBS_PER_CONNECTION: usize = 3;
+const JOBS_BESIDE: usize = 64;
 
 /// What delivers images.
 ///
@@ -88,7 +90,7 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
         QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
         QueueChoice::Redis(address) => {
             let hold = match wanted_for {
-                Use::Working => JOBS_PER_CONNECTION * options.settings.connections,
+                Use::Working => JOBS_PER_CONNECTION * options.settings.connections + JOBS_BESIDE,
                 Use::Leaving => 0,
             };
             let settings = bullmq::Settings {

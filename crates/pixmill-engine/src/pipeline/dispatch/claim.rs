@@ -15,23 +15,22 @@ use crate::model::time::Timestamp;
 const CLAIM_BATCH: usize = 8;
 const CLAIM_WAIT: Duration = Duration::from_millis(5);
 
-/// While so many have been fetched that recompression lacks nothing, a claim waits for more images, and longer.
-const AHEAD: usize = 16;
-const CLAIM_BATCH_AHEAD: usize = 32;
+/// So many images at least are claimed beyond those for which there are places, so that no place waits for records; while
+/// a quarter of them is left, a claim waits for the other three quarters, or so long.
+const AHEAD: usize = 32;
 const CLAIM_WAIT_AHEAD: Duration = Duration::from_millis(500);
 
 impl Dispatch {
-    /// How many images may start: a connection must be free, or be so when the claim has been written, and those fetched
-    /// before must not pile up.
+    /// How many images may be claimed now.
     fn room(&mut self, now: Timestamp) -> usize {
-        let settings = &self.worker.settings;
-        let most_beyond = settings.connections.max(4 * self.worker.ports.sandbox.width());
-        let most_fetching = settings.connections + settings.connections / 2;
-        let room = (most_fetching - self.fetching.min(most_fetching))
-            .min(most_beyond - self.beyond.min(most_beyond));
-        let busy = self.fetching + self.beyond > settings.connections / 2;
-        let (enough, wait) = match self.worker.waiting() >= AHEAD {
-            true => (CLAIM_BATCH_AHEAD, CLAIM_WAIT_AHEAD),
+        let connections = self.worker.settings.connections;
+        let (places, most_ahead) = (self.worker.places.open(), AHEAD.max(connections));
+        let under_way = self.fetching + self.beyond;
+        let ahead = under_way.saturating_sub(places);
+        let room = (places + most_ahead).saturating_sub(under_way);
+        let busy = under_way > connections / 2;
+        let (enough, wait) = match ahead >= most_ahead / 4 {
+            true => (most_ahead, CLAIM_WAIT_AHEAD),
             false => (CLAIM_BATCH, CLAIM_WAIT),
         };
         if room == 0 || !busy || room >= enough {

@@ -17,6 +17,7 @@ use super::super::settle::{Patience, Settler, after_fault};
 use super::super::{Ended, Ports, Scope, Settings, Watcher};
 use super::Signal;
 use super::lanes::{Asked, Started};
+use super::places::Places;
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
@@ -35,6 +36,7 @@ pub(in super::super) struct Worker {
     pub(super) ports: Ports,
     pub(super) settings: Settings,
     pub(super) stop: CancellationToken,
+    pub(super) places: Places,
     connections: Semaphore,
     fetch: Fetch,
     recompress: Recompress,
@@ -72,6 +74,7 @@ impl Worker {
     ) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_bytes));
         Worker {
+            places: Places::new(settings.connections, ports.sandbox.width()),
             connections: Semaphore::new(settings.connections),
             fetch: Fetch::new(&ports, &settings, budget.clone()),
             recompress: Recompress::new(ports.sandbox.clone(), budget, settings.limits),
@@ -112,7 +115,8 @@ impl Worker {
     }
 
     async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
-        // Some are claimed ahead, so that no connection waits for records.
+        // Some are claimed ahead, so that no place waits for records.
+        let place = self.places.take().await;
         let connection = self.connections.acquire().await.expect("connections are never closed");
         let before = self.ports.clock.now();
         // What records hold is worked on, whatever the job says.
@@ -133,6 +137,7 @@ impl Worker {
             (Err(end), _) => end,
             (Ok(_), Err(fault)) => End::Outcome(Outcome::Failed(Failure::from(fault.clone()))),
         };
+        self.places.give_back(place, self.waiting());
         let _ = signals.send(Signal::Worked { asked });
         let origin = source.map_or_else(|_| String::new(), |source| source.origin());
         let delivered = self.settled(&claim, end, origin, fetching).await;

@@ -1,0 +1,144 @@
+//! How many images have their picture in memory: few more than the decoders need, unless origins or storage are slow.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Dispatch;
+use crate::model::time::Timestamp;
+
+/// Places for each decoder at first.
+const PER_DECODER: usize = 4;
+
+/// Places for each connection at most, beyond the first ones: one while its picture is fetched, and one while the picture
+/// before it waits, as those of a burst do.
+const PER_CONNECTION: usize = 2;
+
+/// Pictures at each decoder, the one it works on among them, with which it lacks nothing.
+const ENOUGH: usize = 3;
+
+/// A decoder that has been idle for so long while every place was taken says that there are too few.
+const IDLE: Duration = Duration::from_millis(5);
+
+/// Places close only once no decoder has been idle for so long: origins may answer in bursts.
+const BUSY: Duration = Duration::from_secs(1);
+
+/// Places for images that are fetched, recompressed or saved. They double while decoders are idle, and close one by one
+/// while pictures pile up before decoders that never are.
+pub(super) struct Places {
+    free: Semaphore,
+    open: AtomicUsize,
+    may_close: AtomicBool,
+    decoders: usize,
+    most: usize,
+}
+
+impl Places {
+    pub(super) fn new(connections: usize, decoders: usize) -> Self {
+        let open = PER_DECODER * decoders;
+        Places {
+            free: Semaphore::new(open),
+            open: AtomicUsize::new(open),
+            may_close: AtomicBool::new(false),
+            decoders,
+            most: open + PER_CONNECTION * connections,
+        }
+    }
+
+    /// How many there are now.
+    pub(super) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Waits for one.
+    pub(super) async fn take(&self) -> SemaphorePermit<'_> {
+        self.free.acquire().await.expect("places are never closed as a whole")
+    }
+
+    /// Gives one back, or closes it where places may close and so many pictures wait, or are worked on, that the decoders
+    /// can do without.
+    pub(super) fn give_back(&self, place: SemaphorePermit<'_>, waiting: usize) {
+        if self.may_close.load(Ordering::Relaxed) && waiting > ENOUGH * self.decoders {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            place.forget();
+        }
+    }
+
+    /// Whether a decoder is idle for want of places, so many images under way and so many of their pictures waiting or being
+    /// worked on.
+    fn are_too_few(&self, under_way: usize, waiting: usize) -> bool {
+        waiting < self.decoders && under_way >= self.open()
+    }
+
+    /// Whether images have taken all of them, and are not still being claimed.
+    fn are_taken(&self) -> bool {
+        self.free.available_permits() == 0
+    }
+
+    fn double(&self) {
+        let more = self.open().min(self.most - self.open());
+        self.open.fetch_add(more, Ordering::Relaxed);
+        self.free.add_permits(more);
+    }
+}
+
+impl Dispatch {
+    /// Opens more places where too few have kept decoders idle for a while, and lets some close where they never are.
+    pub(super) fn tend_places(&mut self, now: Timestamp) {
+        let places = &self.worker.places;
+        if !places.are_too_few(self.fetching + self.beyond, self.worker.waiting()) {
+            self.more_places_at = None;
+            places.may_close.store(now.since(self.idle_at) >= BUSY, Ordering::Relaxed);
+            return;
+        }
+        self.idle_at = now;
+        places.may_close.store(false, Ordering::Relaxed);
+        if places.open() == places.most {
+            self.more_places_at = None;
+        } else if now >= *self.more_places_at.get_or_insert(now + IDLE) {
+            if places.are_taken() {
+                places.double();
+            }
+            self.more_places_at = Some(now + IDLE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn places_double_while_decoders_are_idle_and_stay_bounded() {
+        let places = Places::new(10, 2);
+        let mut opened = vec![places.open()];
+        for _ in 0..3 {
+            let open = places.open();
+            assert!(!places.are_too_few(open - 1, 0) && !places.are_too_few(open, 2));
+            assert!(places.are_too_few(open, 1));
+            places.double();
+            opened.push(places.open());
+        }
+        assert_eq!(opened, [8, 16, 28, 28]);
+        for _ in 0..28 {
+            assert!(!places.are_taken());
+            places.take().await.forget();
+        }
+        assert!(places.are_taken());
+    }
+
+    #[tokio::test]
+    async fn places_close_while_pictures_pile_up_and_no_further() {
+        let places = Places::new(20, 2);
+        places.double();
+        for (may_close, left) in [(false, 16), (true, ENOUGH * 2)] {
+            places.may_close.store(may_close, Ordering::Relaxed);
+            for waiting in (0..=16).rev() {
+                let place = places.take().await;
+                places.give_back(place, waiting);
+            }
+            assert_eq!((places.open(), places.free.available_permits()), (left, left));
+        }
+    }
+}
