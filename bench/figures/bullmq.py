@@ -1,7 +1,8 @@
 """Jobs without work through the queue: pixmill's worker and the Node library's, on one Redis.
 
-Both take, complete and trim the same jobs, in turn. pixmill also writes progress and a log
-line for each job, as it does for images; the Node worker writes neither.
+All take, complete and trim the same jobs, in turn. pixmill also writes progress and a log
+line for each job, as it does for images. The Node worker does so in one of its two sides, and
+writes neither in the other.
 """
 
 import json
@@ -48,11 +49,12 @@ def run(args):
     with Services() as services:
         env = {"REDIS_URL": services.redis()}
         for concurrency in args.concurrency.split(","):
-            sides = {"pixmill": [program], "Node library": ["node", node]}
+            sides = {"pixmill": ([program], []), "Node library": (["node", node], []), "Node library, telling as much": (["node", node], ["telling"])}
             runs = {name: [] for name in sides}
             for turn in range(args.repeat):
                 for name in list(sides) if turn % 2 == 0 else reversed(list(sides)):
-                    said = one_run([*sides[name], str(args.jobs), concurrency], env)
+                    command, more = sides[name]
+                    said = one_run([*command, str(args.jobs), concurrency, *more], env)
                     runs[name].append(said)
                     setup.say(f"  {concurrency} {name}: {said}")
             rows += table_rows(concurrency, runs)
@@ -64,9 +66,11 @@ def run(args):
 
 
 def table_rows(concurrency, runs):
-    """A row a side, and one of pixmill over the other, run by run."""
+    """A row a side, and one of pixmill over each other, run by run."""
     fields = ("jobs_per_second", "cpu_us_per_job", "peak_rss_mib")
     rows = [[concurrency, name, *(table.spread([said[field] for said in each], 0) for field in fields)] for name, each in runs.items()]
-    ours, theirs = runs.values()
-    ratios = [[a[field] / b[field] for a, b in zip(ours, theirs, strict=True)] for field in fields]
-    return [*rows, [concurrency, "**pixmill ÷ Node**", *(table.spread(ratio, 2) for ratio in ratios)]]
+    (_, ours), *others = runs.items()
+    for name, theirs in others:
+        ratios = [[a[field] / b[field] for a, b in zip(ours, theirs, strict=True)] for field in fields]
+        rows.append([concurrency, f"**pixmill ÷ {name}**", *(table.spread(ratio, 2) for ratio in ratios)])
+    return rows

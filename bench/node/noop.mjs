@@ -1,10 +1,12 @@
 // Jobs without work through BullMQ: jobs a second, and CPU time of this process a job, as one line of JSON.
-//   node noop.mjs JOBS CONCURRENCY
+// With `telling` each job's progress and a log line are written, as pixmill writes them.
+//   node noop.mjs JOBS CONCURRENCY [telling]
 import { Queue, Worker } from 'bullmq';
 import { connect, JOB } from './queue.mjs';
 
 const CHUNK = 1000;
-const [jobs, concurrency] = process.argv.slice(2).map(Number);
+const [jobs, concurrency] = process.argv.slice(2, 4).map(Number);
+const telling = process.argv[4] === 'telling';
 const name = `bench-${process.pid}`;
 const queue = new Queue(name, { connection: connect() });
 const job = (number) => ({
@@ -22,7 +24,11 @@ for (let first = 0; first < jobs; first += CHUNK) {
 const before = process.cpuUsage();
 const began = performance.now();
 let completed = 0;
-const worker = new Worker(name, async () => ({ secure_url: 'http://127.0.0.1/out/1.jpg', bytes: 40000 }), {
+const work = async (taken) => {
+  if (telling) await Promise.all([taken.log('200000 bytes were fetched, 40000 stored'), taken.updateProgress(100)]);
+  return { secure_url: 'http://127.0.0.1/out/1.jpg', bytes: 40000 };
+};
+const worker = new Worker(name, work, {
   connection: connect(), concurrency, removeOnComplete: { count: 1000 }, removeOnFail: { count: 1000 },
 });
 worker.on('error', (error) => console.error(error));
