@@ -115,9 +115,16 @@ impl Worker {
     }
 
     async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
-        // Some are claimed ahead, so that no place waits for records.
-        let place = self.places.take().await;
-        let connection = self.connections.acquire().await.expect("connections are never closed");
+        // Some are claimed ahead, so that no place waits for records. When told to stop they wait for none.
+        let taken = async {
+            let place = self.places.take().await;
+            (place, self.connections.acquire().await.expect("connections are never closed"))
+        };
+        let (place, connection) = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => (None, None),
+            (place, connection) = taken => (Some(place), Some(connection)),
+        };
         let before = self.ports.clock.now();
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
@@ -137,7 +144,9 @@ impl Worker {
             (Err(end), _) => end,
             (Ok(_), Err(fault)) => End::Outcome(Outcome::Failed(Failure::from(fault.clone()))),
         };
-        self.places.give_back(place, self.waiting());
+        if let Some(place) = place {
+            self.places.give_back(place, self.waiting());
+        }
         let _ = signals.send(Signal::Worked { asked });
         let origin = source.map_or_else(|_| String::new(), |source| source.origin());
         let delivered = self.settled(&claim, end, origin, fetching).await;
