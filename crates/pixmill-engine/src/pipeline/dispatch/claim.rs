@@ -10,15 +10,11 @@ use crate::model::image::Claim;
 use crate::model::lease::Lease;
 use crate::model::time::Timestamp;
 
-/// While enough is under way, a claim waits for this many images, but no longer than this: it is a durable write,
-/// whatever its size.
-const CLAIM_BATCH: usize = 8;
-const CLAIM_WAIT: Duration = Duration::from_millis(5);
-
 /// So many images at least are claimed beyond those for which there are places, so that no place waits for records; while
-/// a quarter of them is left, a claim waits for the other three quarters, or so long.
+/// a quarter of them is left, a claim waits for the other three quarters, or so long: it is a durable write, whatever its
+/// size.
 const AHEAD: usize = 32;
-const CLAIM_WAIT_AHEAD: Duration = Duration::from_millis(500);
+const CLAIM_WAIT: Duration = Duration::from_millis(500);
 
 impl Dispatch {
     /// How many images may be claimed now.
@@ -29,15 +25,11 @@ impl Dispatch {
         let ahead = under_way.saturating_sub(places);
         let room = (places + most_ahead).saturating_sub(under_way);
         let busy = under_way > connections / 2;
-        let (enough, wait) = match ahead >= most_ahead / 4 {
-            true => (most_ahead, CLAIM_WAIT_AHEAD),
-            false => (CLAIM_BATCH, CLAIM_WAIT),
-        };
-        if room == 0 || !busy || room >= enough {
+        if room == 0 || !busy || ahead < most_ahead / 4 {
             self.claim_at = None;
             return room;
         }
-        let claim_at = *self.claim_at.get_or_insert(now + wait);
+        let claim_at = *self.claim_at.get_or_insert(now + CLAIM_WAIT);
         if now < claim_at { 0 } else { room }
     }
 
