@@ -25,7 +25,9 @@ mod quantise;
 #[cfg(test)]
 mod reference;
 mod refusal;
+mod resize;
 mod scan;
+mod sheets;
 mod shrink;
 mod stages;
 mod stream;
@@ -45,19 +47,20 @@ use gather::Gather;
 pub(crate) use header::is_known_sampling;
 use header::{Frame, Headers, Next, Scan, Selection};
 use huffman::{Definition, StepTable, SymbolTable};
-pub(crate) use pixels::{Chroma, encode};
+pub(crate) use pixels::encode;
 pub(crate) use planes::Coefficients;
 use progressive::{AcScan, DcChannel, DcScan};
 use quantise::{Requantiser, target_steps};
 use refusal::Refusal::{self, Corrupt, OtherKind};
+pub(crate) use resize::resized;
 use scan::{Extent, read_scan};
 pub(crate) use shrink::{Shrink, shrunk};
 use stream::{Sink, Stream};
 use strip::Strip;
-pub(crate) use strip::ycbcr;
+pub(crate) use strip::{Chroma, Picture, Pixels, ycbcr};
 use token::{Counts, Tokens};
 pub(crate) use turn::is_exact;
-use write::{Picture, plane};
+use write::plane;
 
 /// Buffers that one worker uses again from picture to picture; between pictures it keeps 8 MiB of them at most.
 #[derive(Debug, Default)]
@@ -193,7 +196,7 @@ fn read_and_write(bytes: &[u8], asked: &Asked, arena: &mut Arena) -> Result<Vec<
     let blocks = channels.iter().map(|channel| channel.blocks).enumerate().collect();
     let sampling = if steps.len() == 1 { 0x11 } else { 0x22 };
     let picture =
-        Picture { width, height, sampling, steps: &steps, scans: &[blocks], segments: asked.segments };
+        write::Picture { width, height, sampling, steps: &steps, scans: &[blocks], segments: asked.segments };
     Ok(write::write(&picture, &arena.tokens, &arena.counts))
 }
 
@@ -320,8 +323,14 @@ impl Coefficients {
         let blocks = (0..steps.len()).map(|component| (component, if component == 0 { h * v } else { 1 }));
         let (scans, sampling) = ([blocks.collect()], (h << 4 | v) as u8);
         let (width, height) = (self.width, self.height);
-        let picture =
-            Picture { width, height, sampling, steps: &steps, scans: &scans, segments: asked.segments };
+        let picture = write::Picture {
+            width,
+            height,
+            sampling,
+            steps: &steps,
+            scans: &scans,
+            segments: asked.segments,
+        };
         if asked.progressive {
             return Some(stages::write(&picture, &self.requantised(&requantisers)));
         }

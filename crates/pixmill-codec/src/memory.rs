@@ -65,7 +65,8 @@ fn coefficients(header: &Header, way: Way) -> Option<u64> {
             let copies = if turned { 3 } else { 2 };
             Some(copies * all_coefficients(header))
         }
-        Way::Pixels => None,
+        // Samples of components are fewer than those of pixels.
+        Way::Components | Way::Pixels => None,
     }
 }
 

@@ -3,13 +3,13 @@
 use crate::color::{self, Profile};
 use crate::container::jpeg::{Encoding, Structure};
 use crate::container::{Colour, Header, Kept};
-use crate::jpeg::{Shrink, is_exact, is_known_sampling};
+use crate::jpeg::{FULL_CHROMA_QUALITY, Shrink, is_exact, is_known_sampling};
 use crate::metadata;
 use crate::orientation::Orientation;
 use crate::resize::fitted;
 use crate::{Format, KeepMetadata, OutputFormat, Recipe, SourceFormat};
 
-/// Which way a picture goes. Whatever its coefficients turn out to be, none of the first two ever fails for it: what
+/// Which way a picture goes. Whatever its coefficients turn out to be, none of the others ever fails for it: what
 /// can't be done there is done through pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -17,6 +17,8 @@ pub(crate) enum Way {
     Stream,
     /// The same with all coefficients at hand.
     Coefficients,
+    /// Through samples of each component, made smaller by itself: a JPEG of YCbCr or grey to a smaller one.
+    Components,
     /// Through pixels.
     Pixels,
 }
@@ -60,9 +62,12 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Plan {
         (OutputFormat::Jpeg, Some(jpeg)) if size == upright && profile.is_none() => {
             jpeg_way(jpeg, header, recipe)
         }
+        (OutputFormat::Jpeg, Some(jpeg)) if gives_components(jpeg, header, recipe) && profile.is_none() => {
+            Way::Components
+        }
         _ => Way::Pixels,
     };
-    let shrink = if way == Way::Pixels { shrink(header, size) } else { None };
+    let shrink = if matches!(way, Way::Components | Way::Pixels) { shrink(header, size) } else { None };
     let kept = kept(header, recipe);
     Plan { way, output, size, shrink, profile, source_will_do, source_must_stay, kept }
 }
@@ -93,6 +98,15 @@ fn jpeg_way(jpeg: &Structure, header: &Header, recipe: &Recipe) -> Way {
 fn gives_coefficients(jpeg: &Structure, header: &Header) -> bool {
     let of_light = matches!(jpeg.encoding, Encoding::Grey | Encoding::Ycbcr);
     of_light && is_known_sampling(&sampling(jpeg)) && !header.truncated
+}
+
+/// The rule for JPEG to a smaller JPEG: nothing but the size and the quality changes, colour is halved both ways, and it
+/// is written once.
+fn gives_components(jpeg: &Structure, header: &Header, recipe: &Recipe) -> bool {
+    gives_coefficients(jpeg, header)
+        && header.orientation == Orientation::Upright
+        && recipe.quality < FULL_CHROMA_QUALITY
+        && recipe.target_ssimulacra2.is_none()
 }
 
 /// Sampling factors of each component, across and down.
@@ -199,7 +213,10 @@ mod tests {
             (Recipe { keep_metadata: KeepMetadata::All, ..plain }, Way::Stream),
             (Recipe { progressive: true, ..plain }, Way::Coefficients),
             (Recipe { target_ssimulacra2: score, ..plain }, Way::Coefficients),
-            (Recipe { max_width: Some(20), ..plain }, Way::Pixels),
+            (Recipe { max_width: Some(20), ..plain }, Way::Components),
+            (Recipe { max_width: Some(20), progressive: true, ..plain }, Way::Components),
+            (Recipe { max_width: Some(20), quality: 90, ..plain }, Way::Pixels),
+            (Recipe { max_width: Some(20), target_ssimulacra2: score, ..plain }, Way::Pixels),
             (Recipe { max_width: Some(2000), ..plain }, Way::Stream),
             (Recipe { format: Format::Webp, ..plain }, Way::Pixels),
         ] {

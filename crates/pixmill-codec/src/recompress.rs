@@ -102,6 +102,17 @@ impl Job<'_> {
                 return Ok(encoded);
             }
         }
+        if self.plan.way == Way::Components
+            && let Some(picture) =
+                jpeg::resized(self.bytes, self.plan.size, &mut workspace.resizer, &mut workspace.arena)?
+        {
+            return encode::jpeg::encode_picture(
+                &picture,
+                self.recipe,
+                &self.plan.kept,
+                &mut workspace.arena,
+            );
+        }
         let material = Material::Pixels(self.pixels(workspace)?);
         let encoded = self.made_of(&material, workspace)?;
         encoded.ok_or_else(|| unsupported("a JPEG of this size can't be written"))

@@ -3,11 +3,11 @@
 use crate::container::Kept;
 use crate::container::jpeg::kept_segments;
 use crate::error::unsupported;
-use crate::jpeg::{self, Arena, Asked, Chroma, FULL_CHROMA_QUALITY};
+use crate::jpeg::{self, Arena, Asked, Chroma, FULL_CHROMA_QUALITY, Picture, Pixels};
 use crate::raster::Raster;
 use crate::{Error, Recipe};
 
-/// Encodes grey, RGB or YCbCr with Huffman tables made for this picture.
+/// Encodes grey, RGB or YCbCr.
 pub(crate) fn encode(
     raster: &Raster,
     recipe: &Recipe,
@@ -15,10 +15,20 @@ pub(crate) fn encode(
     arena: &mut Arena,
 ) -> Result<Vec<u8>, Error> {
     let chroma = if recipe.quality >= FULL_CHROMA_QUALITY { Chroma::Full } else { Chroma::Quarter };
+    encode_picture(&Pixels { raster, chroma }, recipe, kept, arena)
+}
+
+/// Encodes a picture, whose chroma is as it will be, with Huffman tables made for it.
+pub(crate) fn encode_picture(
+    picture: &impl Picture,
+    recipe: &Recipe,
+    kept: &Kept,
+    arena: &mut Arena,
+) -> Result<Vec<u8>, Error> {
     let segments = kept_segments(kept);
     let too_large =
         || unsupported("a JPEG can't be wider or higher than 65,535 pixels; ask for a smaller size");
-    let sequential = jpeg::encode(raster, recipe.quality, chroma, &segments, arena).ok_or_else(too_large)?;
+    let sequential = jpeg::encode(picture, recipe.quality, &segments, arena).ok_or_else(too_large)?;
     if !recipe.progressive {
         return Ok(sequential);
     }

@@ -6,8 +6,13 @@
 
 use std::sync::LazyLock;
 
+use pixmill_cpu::Kernel;
+
 use super::planes::{Coefficients, Plane};
 use super::quantise::ZIGZAG;
+
+/// Adding this to a number below 2^22 leaves it, rounded, in the low bits.
+const ROUNDER: f32 = 12_582_912.0;
 
 /// Coefficients row by row, not quantised.
 type Block = [[f32; 8]; 8];
@@ -48,31 +53,43 @@ impl Coefficients {
 /// The plane at a quarter of the pixels' number. Its coefficients count ones; the source's steps stay a bound.
 fn resampled(from: &Plane, width: u16, height: u16) -> Plane {
     let (across, down) = (usize::from(width).div_ceil(16), usize::from(height).div_ceil(16));
-    let mut units = Vec::with_capacity(across * down);
-    for y in 0..down {
-        for x in 0..across {
-            units.push(rounded(&unit(from, x, y)));
-        }
-    }
+    let units = pixmill_cpu::run(Resample { from, across, down });
     Plane { across, down, stride: across, units, steps: [1; 64], finest: from.finest, coarseness: (2, 2) }
 }
 
+/// A plane on its way to so many units across and down.
+struct Resample<'a> {
+    from: &'a Plane,
+    across: usize,
+    down: usize,
+}
+
+impl Kernel for Resample<'_> {
+    type Output = Vec<[i16; 64]>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let mut units = Vec::with_capacity(self.across * self.down);
+        for y in 0..self.down {
+            for x in 0..self.across {
+                units.push(rounded(&unit(self.from, x, y)));
+            }
+        }
+        units
+    }
+}
+
 /// One unit of the new plane.
+#[inline(always)]
 fn unit(from: &Plane, x: usize, y: usize) -> Block {
     match from.coarseness.1 {
         1 => {
-            let halves = [0, 1].map(|half| row(from, x, 2 * y + half));
+            let Some(above) = row(from, x, 2 * y) else { return [[0.0; 8]; 8] };
+            // Where the other half lies below the picture, what is there goes on as in a mirror.
+            let below = row(from, x, 2 * y + 1).unwrap_or_else(|| mirrored_down(&above));
             let mut out = [[0.0; 8]; 8];
-            for (half, matrix) in halves.iter().zip(&*HALVING) {
-                if let Some(half) = half {
-                    down(matrix, half, &mut out);
-                }
-            }
-            if halves[1].is_none() {
-                // The other half lies below the picture: what is there goes on as in a mirror.
-                let mirrored = halves[0].map(|half| mirrored_down(&half)).unwrap_or_default();
-                down(&HALVING[1], &mirrored, &mut out);
-            }
+            down(&HALVING[0], &above, &mut out);
+            down(&HALVING[1], &below, &mut out);
             out
         }
         _ => row(from, x, y).unwrap_or_default(),
@@ -80,6 +97,7 @@ fn unit(from: &Plane, x: usize, y: usize) -> Block {
 }
 
 /// The units of a row that make one new unit, resampled across; `None` below the picture.
+#[inline(always)]
 fn row(from: &Plane, x: usize, y: usize) -> Option<Block> {
     let mut out = [[0.0; 8]; 8];
     match from.coarseness.0 {
@@ -95,6 +113,7 @@ fn row(from: &Plane, x: usize, y: usize) -> Option<Block> {
     Some(out)
 }
 
+#[inline(always)]
 fn dequantised(plane: &Plane, x: usize, y: usize) -> Option<Block> {
     let unit = plane.unit(x, y)?;
     let mut block = [[0.0; 8]; 8];
@@ -106,15 +125,18 @@ fn dequantised(plane: &Plane, x: usize, y: usize) -> Option<Block> {
 }
 
 /// Odd coefficients are odd functions of the place.
+#[inline(always)]
 fn mirrored_across(block: &Block) -> Block {
     block.map(|row| std::array::from_fn(|u| if u % 2 == 1 { -row[u] } else { row[u] }))
 }
 
+#[inline(always)]
 fn mirrored_down(block: &Block) -> Block {
     std::array::from_fn(|v| if v % 2 == 1 { block[v].map(|value| -value) } else { block[v] })
 }
 
 /// Adds what a block becomes through a matrix along its rows.
+#[inline(always)]
 fn across(matrix: &Matrix, block: &Block, out: &mut Block) {
     // Column by column of the matrix, so that eight sums grow side by side.
     let columns: Matrix = std::array::from_fn(|from| std::array::from_fn(|to| matrix[to][from]));
@@ -128,6 +150,7 @@ fn across(matrix: &Matrix, block: &Block, out: &mut Block) {
 }
 
 /// Adds what a block becomes through a matrix along its columns.
+#[inline(always)]
 fn down(matrix: &Matrix, block: &Block, out: &mut Block) {
     for (factors, out) in matrix.iter().zip(out) {
         for (&factor, row) in factors.iter().zip(block) {
@@ -137,9 +160,18 @@ fn down(matrix: &Matrix, block: &Block, out: &mut Block) {
 }
 
 /// Whole numbers in zigzag order.
+#[inline(always)]
 fn rounded(block: &Block) -> [i16; 64] {
-    let flat = block.as_flattened();
-    ZIGZAG.map(|at| flat[usize::from(at) & 63].round_ties_even() as i16)
+    // Loops rather than maps over the arrays: those stay functions of their own, outside the kernel.
+    let mut whole = [0_i16; 64];
+    for (whole, value) in whole.iter_mut().zip(block.as_flattened()) {
+        *whole = (value + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i16;
+    }
+    let mut zigzag = [0; 64];
+    for (to, &at) in zigzag.iter_mut().zip(&ZIGZAG) {
+        *to = whole[usize::from(at) & 63];
+    }
+    zigzag
 }
 
 #[cfg(test)]

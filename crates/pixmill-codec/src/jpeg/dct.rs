@@ -3,7 +3,7 @@
 //!
 //! Floating point without fused operations: every machine computes the same coefficients.
 
-use super::quantise::{AC_LIMIT, ZIGZAG};
+use super::quantise::{AC_LIMIT, SWAPPED_ZIGZAG, present};
 
 /// Samples of a block, row by row, in the middle of their range.
 pub(super) type Block = [[f32; 8]; 8];
@@ -15,21 +15,10 @@ const SCALES: [f64; 8] =
 /// Adding this to a number below 2^22 leaves it, rounded, in the low bits.
 const ROUNDER: f32 = 12_582_912.0;
 
-/// Where each coefficient of the zigzag sequence stands after [`transform`], which leaves rows and columns swapped.
-const ORDER: [u8; 64] = {
-    let mut order = [0; 64];
-    let mut at = 0;
-    while at < 64 {
-        order[at] = (ZIGZAG[at] & 7) << 3 | ZIGZAG[at] >> 3;
-        at += 1;
-    }
-    order
-};
-
 /// Divides coefficients by a component's steps.
 #[derive(Debug)]
 pub(super) struct Quantiser {
-    /// In the order of [`transform`].
+    /// In the order of [`transform`], with rows and columns swapped.
     factors: [f32; 64],
 }
 
@@ -37,7 +26,7 @@ impl Quantiser {
     /// `steps`: in zigzag order.
     pub(super) fn new(steps: &[u8; 64]) -> Self {
         let mut factors = [0.0; 64];
-        for (&step, &at) in steps.iter().zip(&ORDER) {
+        for (&step, &at) in steps.iter().zip(&SWAPPED_ZIGZAG) {
             let scale = 8.0 * SCALES[usize::from(at >> 3)] * SCALES[usize::from(at & 7)];
             factors[usize::from(at)] = (1.0 / (f64::from(step) * scale)) as f32;
         }
@@ -45,6 +34,7 @@ impl Quantiser {
     }
 
     /// The quantised coefficients in zigzag order, and a bit for each that isn't zero.
+    #[inline(always)]
     pub(super) fn coefficients(&self, mut block: Block) -> ([i16; 64], u64) {
         transform(&mut block);
         let raw = block.as_flattened();
@@ -53,9 +43,11 @@ impl Quantiser {
             *to = rounded(value * factor).clamp(-(AC_LIMIT as i32), AC_LIMIT as i32) as i16;
         }
         quantised[0] = rounded(raw[0] * self.factors[0]).clamp(-1024, 1023) as i16;
-        let zigzag = ORDER.map(|at| quantised[usize::from(at)]);
-        let present = zigzag.iter().rev().fold(0, |mask, &value| mask << 1 | u64::from(value != 0));
-        (zigzag, present)
+        let mut zigzag = [0; 64];
+        for (to, &at) in zigzag.iter_mut().zip(&SWAPPED_ZIGZAG) {
+            *to = quantised[usize::from(at) & 63];
+        }
+        (zigzag, present(&zigzag))
     }
 }
 
@@ -66,12 +58,14 @@ fn rounded(value: f32) -> i32 {
 }
 
 /// Both directions of the DCT; rows and columns come out swapped.
+#[inline(always)]
 fn transform(block: &mut Block) {
     columns(block);
     transpose(block);
     columns(block);
 }
 
+#[inline(always)]
 fn transpose(block: &mut Block) {
     *block = std::array::from_fn(|x| std::array::from_fn(|y| block[y][x]));
 }
@@ -110,6 +104,7 @@ fn columns(block: &mut Block) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::quantise::ZIGZAG;
     use super::*;
 
     /// The DCT as T.81, A.3.3 writes it.

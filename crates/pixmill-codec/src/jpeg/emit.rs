@@ -1,5 +1,7 @@
 //! Planes of coefficients to tokens: requantised, in the order of MCUs.
 
+use pixmill_cpu::Kernel;
+
 use super::planes::Coefficients;
 use super::quantise::{Plane as Kind, Requantiser};
 use super::token::{Counts, KINDS, Token, Tokens};
@@ -12,35 +14,54 @@ pub(super) fn emit(
     requantisers: &[Requantiser],
     (tokens, counts, limit): (&mut Tokens, &mut Counts, usize),
 ) -> Option<()> {
-    let (h, v) = picture.sampling();
-    let across = usize::from(picture.width).div_ceil(8 * h);
-    let down = usize::from(picture.height).div_ceil(8 * v);
-    let mut previous = [0; 3];
-    for (y, x) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
-        let room = tokens.room(limit)?;
-        let mut written = 0;
-        for (component, plane) in picture.planes.iter().enumerate() {
-            let (h, v) = if component == 0 { (h, v) } else { (1, 1) };
-            let previous = &mut previous[component];
-            for (row, column) in (0..v).flat_map(|row| (0..h).map(move |column| (row, column))) {
-                let mut out = Out::new(kind(component), counts, &mut room[written..]);
-                match plane.unit(x * h + column, y * v + row) {
-                    Some(unit) => {
-                        let (unit, present) = requantisers[component].unit(unit);
-                        out.unit(&unit, present, previous);
+    pixmill_cpu::run(Emit { picture, requantisers, tokens, counts, limit })
+}
+
+/// Planes on their way to tokens.
+struct Emit<'a> {
+    picture: &'a Coefficients,
+    requantisers: &'a [Requantiser],
+    tokens: &'a mut Tokens,
+    counts: &'a mut Counts,
+    limit: usize,
+}
+
+impl Kernel for Emit<'_> {
+    type Output = Option<()>;
+
+    #[inline(always)]
+    fn run(self) -> Option<()> {
+        let Emit { picture, requantisers, tokens, counts, limit } = self;
+        let (h, v) = picture.sampling();
+        let across = usize::from(picture.width).div_ceil(8 * h);
+        let down = usize::from(picture.height).div_ceil(8 * v);
+        let mut previous = [0; 3];
+        for (y, x) in (0..down).flat_map(|y| (0..across).map(move |x| (y, x))) {
+            let room = tokens.room(limit)?;
+            let mut written = 0;
+            for (component, plane) in picture.planes.iter().enumerate() {
+                let (h, v) = if component == 0 { (h, v) } else { (1, 1) };
+                let previous = &mut previous[component];
+                for (row, column) in (0..v).flat_map(|row| (0..h).map(move |column| (row, column))) {
+                    let mut out = Out::new(kind(component), counts, &mut room[written..]);
+                    match plane.unit(x * h + column, y * v + row) {
+                        Some(unit) => {
+                            let (unit, present) = requantisers[component].unit(unit);
+                            out.unit(&unit, present, previous);
+                        }
+                        None => {
+                            let mut empty = [0; 64];
+                            empty[0] = *previous as i16;
+                            out.unit(&empty, 0, previous);
+                        }
                     }
-                    None => {
-                        let mut empty = [0; 64];
-                        empty[0] = *previous as i16;
-                        out.unit(&empty, 0, previous);
-                    }
+                    written += out.written;
                 }
-                written += out.written;
             }
+            tokens.keep(written);
         }
-        tokens.keep(written);
+        tokens.push(Token::end_of_scan(), limit)
     }
-    tokens.push(Token::end_of_scan(), limit)
 }
 
 /// Where a data unit's tokens go.
@@ -57,6 +78,7 @@ impl<'a> Out<'a> {
     }
 
     /// Puts a unit's coefficients, in zigzag order; `present` has a bit for each that isn't zero.
+    #[inline(always)]
     pub(super) fn unit(&mut self, coefficients: &[i16; 64], present: u64, previous_dc: &mut i32) {
         let dc = i32::from(coefficients[0]);
         let (size, bits) = magnitude(dc - *previous_dc);

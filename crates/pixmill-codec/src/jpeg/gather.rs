@@ -34,6 +34,7 @@ pub(super) struct Gather<'a> {
 }
 
 impl Mcus for Gather<'_> {
+    #[inline(always)]
     fn read(&mut self, reader: &mut BitReader, count: u32) -> Result<(), Refusal> {
         for _ in 0..count {
             let (x, y) = (self.at % self.across, self.at / self.across);

@@ -1,13 +1,14 @@
 //! Pixels to a baseline JPEG, by libjpeg's steps and plain rounding, with codes made for the picture.
 
+use pixmill_cpu::Kernel;
+
 use super::dct::Quantiser;
 use super::emit::Out;
 use super::quantise::standard_steps;
-pub(crate) use super::strip::Chroma;
+use super::strip::{Chroma, Picture};
 use super::token::Token;
-use super::write::{self, Picture, plane};
+use super::write::{self, plane};
 use super::{Arena, Refusal};
-use crate::raster::{Layout, Raster};
 
 /// Blocks of an MCU in the order in which they are written: component, and place in units of blocks.
 type Mcu = &'static [(usize, usize, usize)];
@@ -15,66 +16,77 @@ const GREY: Mcu = &[(0, 0, 0)];
 const FULL: Mcu = &[(0, 0, 0), (1, 0, 0), (2, 0, 0)];
 const QUARTER: Mcu = &[(0, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 0, 0), (2, 0, 0)];
 
-/// Encodes grey, RGB or YCbCr of at most 65,535 pixels a side. `segments` are put behind the JFIF header: marker and
-/// body, of 65,533 bytes at most. `None` when a side is longer.
+/// Encodes a picture of at most 65,535 pixels a side. `segments` are put behind the JFIF header: marker and body, of
+/// 65,533 bytes at most. `None` when a side is longer.
 pub(crate) fn encode(
-    raster: &Raster,
+    picture: &impl Picture,
     quality: u8,
-    chroma: Chroma,
     segments: &[(u8, Vec<u8>)],
     arena: &mut Arena,
 ) -> Option<Vec<u8>> {
-    let (width, height) = (u16::try_from(raster.width).ok()?, u16::try_from(raster.height).ok()?);
-    let (components, mcu, sampling) = match (raster.layout, chroma) {
-        (Layout::Grey, _) => (1, GREY, 0x11),
-        (_, Chroma::Full) => (3, FULL, 0x11),
-        (_, Chroma::Quarter) => (3, QUARTER, 0x22),
+    let (width, height) = picture.size();
+    let (width, height) = (u16::try_from(width).ok()?, u16::try_from(height).ok()?);
+    let (components, mcu, sampling) = match picture.chroma() {
+        Chroma::None => (1, GREY, 0x11),
+        Chroma::Full => (3, FULL, 0x11),
+        Chroma::Quarter => (3, QUARTER, 0x22),
     };
     let steps: Vec<[u8; 64]> = (0..components)
         .map(|at| standard_steps(plane(at), quality).map(|step| step.min(255) as u8))
         .collect();
     arena.tokens.clear();
     arena.counts.clear();
-    tokenise(raster, chroma, mcu, &steps, arena).ok()?;
+    pixmill_cpu::run(Tokenise { picture, mcu, steps: &steps, arena }).ok()?;
     let blocks = |component| (component, mcu.iter().filter(|block| block.0 == component).count());
     let scans = [(0..components).map(blocks).collect()];
-    let picture = Picture { width, height, sampling, steps: &steps, scans: &scans, segments };
-    Some(write::write(&picture, &arena.tokens, &arena.counts))
+    let written = write::Picture { width, height, sampling, steps: &steps, scans: &scans, segments };
+    Some(write::write(&written, &arena.tokens, &arena.counts))
 }
 
-fn tokenise(
-    raster: &Raster,
-    chroma: Chroma,
+/// A picture on its way to tokens.
+struct Tokenise<'a, P> {
+    picture: &'a P,
     mcu: Mcu,
-    steps: &[[u8; 64]],
-    arena: &mut Arena,
-) -> Result<(), Refusal> {
-    let edge = if mcu.len() == QUARTER.len() { 16 } else { 8 };
-    let quantisers: Vec<Quantiser> = steps.iter().map(Quantiser::new).collect();
-    let mut previous = [0; 3];
-    arena.strip.begin(raster, edge);
-    for top in (0..raster.height as usize).step_by(edge) {
-        arena.strip.fill(raster, top, edge, chroma);
-        for left in 0..(raster.width as usize).div_ceil(edge) {
-            let room = arena.tokens.room(usize::MAX).ok_or(Refusal::OtherKind)?;
-            let mut written = 0;
-            for &(component, x, y) in mcu {
-                let at = if component == 0 { left * edge } else { left * 8 };
-                let block = arena.strip.block(component, chroma, at + x * 8, y * 8);
-                let (coefficients, present) = quantisers[component].coefficients(block);
-                let mut out = Out::new(plane(component), &mut arena.counts, &mut room[written..]);
-                out.unit(&coefficients, present, &mut previous[component]);
-                written += out.written;
+    steps: &'a [[u8; 64]],
+    arena: &'a mut Arena,
+}
+
+impl<P: Picture> Kernel for Tokenise<'_, P> {
+    type Output = Result<(), Refusal>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let Tokenise { picture, mcu, steps, arena } = self;
+        let (chroma, (width, height)) = (picture.chroma(), picture.size());
+        let edge = if chroma == Chroma::Quarter { 16 } else { 8 };
+        let quantisers: Vec<Quantiser> = steps.iter().map(Quantiser::new).collect();
+        let mut previous = [0; 3];
+        arena.strip.begin(width, edge);
+        for top in (0..height as usize).step_by(edge) {
+            picture.fill(&mut arena.strip, top);
+            for left in 0..(width as usize).div_ceil(edge) {
+                let room = arena.tokens.room(usize::MAX).ok_or(Refusal::OtherKind)?;
+                let mut written = 0;
+                for &(component, x, y) in mcu {
+                    let at = if component == 0 { left * edge } else { left * 8 };
+                    let block = arena.strip.block(component, chroma, at + x * 8, y * 8);
+                    let (coefficients, present) = quantisers[component].coefficients(block);
+                    let mut out = Out::new(plane(component), &mut arena.counts, &mut room[written..]);
+                    out.unit(&coefficients, present, &mut previous[component]);
+                    written += out.written;
+                }
+                arena.tokens.keep(written);
             }
-            arena.tokens.keep(written);
         }
+        arena.tokens.push(Token::end_of_scan(), usize::MAX).ok_or(Refusal::OtherKind)
     }
-    arena.tokens.push(Token::end_of_scan(), usize::MAX).ok_or(Refusal::OtherKind)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::strip::Pixels;
     use super::*;
+    use crate::raster::{Layout, Raster};
     use proptest::prelude::*;
 
     fn decoded(jpeg: &[u8]) -> (usize, usize, Vec<u8>) {
@@ -98,7 +110,8 @@ mod tests {
         for (chroma, quality) in [(Chroma::Quarter, 85), (Chroma::Full, 95)] {
             for (width, height) in [(1, 1), (7, 13), (16, 16), (61, 35)] {
                 let raster = slopes(width, height, Layout::Rgb);
-                let jpeg = encode(&raster, quality, chroma, &[], &mut Arena::default()).unwrap();
+                let jpeg =
+                    encode(&Pixels { raster: &raster, chroma }, quality, &[], &mut Arena::default()).unwrap();
                 let (w, h, pixels) = decoded(&jpeg);
                 assert_eq!((w as u32, h as u32), (width, height));
                 let off: u64 = pixels.iter().zip(&raster.data).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
@@ -110,8 +123,13 @@ mod tests {
 
     #[test]
     fn grey_has_one_component() {
-        let jpeg =
-            encode(&slopes(20, 9, Layout::Grey), 50, Chroma::Quarter, &[], &mut Arena::default()).unwrap();
+        let jpeg = encode(
+            &Pixels { raster: &slopes(20, 9, Layout::Grey), chroma: Chroma::Quarter },
+            50,
+            &[],
+            &mut Arena::default(),
+        )
+        .unwrap();
         let frame = jpeg.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();
         assert_eq!(jpeg[frame + 9], 1);
     }
@@ -131,10 +149,11 @@ mod tests {
             let raster = Raster::new(width, height, Layout::Rgb, data.collect());
             let chroma = if full { Chroma::Full } else { Chroma::Quarter };
             let mut arena = Arena::default();
-            let jpeg = encode(&raster, quality, chroma, &[], &mut arena).unwrap();
+            let picture = Pixels { raster: &raster, chroma };
+            let jpeg = encode(&picture, quality, &[], &mut arena).unwrap();
             let (w, h, _) = decoded(&jpeg);
             prop_assert_eq!((w as u32, h as u32), (width, height));
-            prop_assert_eq!(encode(&raster, quality, chroma, &[], &mut arena).unwrap(), jpeg);
+            prop_assert_eq!(encode(&picture, quality, &[], &mut arena).unwrap(), jpeg);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::bits::{BitReader, Reservoir, Window};
 use super::header::Units;
 use super::huffman::{SymbolTable, magnitude};
 use super::planes::Plane;
+use super::quantise::present;
 use super::refusal::Refusal;
 use super::scan::{BAD_CODE, CUT_SHORT, Mcus, read_dc};
 
@@ -35,6 +36,7 @@ pub(super) struct DcScan<'a> {
 }
 
 impl Mcus for DcScan<'_> {
+    #[inline(always)]
     fn read(&mut self, reader: &mut BitReader, count: u32) -> Result<(), Refusal> {
         for _ in 0..count {
             let (x, y) = (self.at % self.across, self.at / self.across);
@@ -94,6 +96,7 @@ pub(super) struct AcScan<'a> {
 }
 
 impl Mcus for AcScan<'_> {
+    #[inline(always)]
     fn read(&mut self, reader: &mut BitReader, mut count: u32) -> Result<(), Refusal> {
         while count > 0 {
             if self.ended > 0 && !self.refines {
@@ -151,19 +154,21 @@ impl AcScan<'_> {
     }
 
     /// One more bit of each coefficient (T.81, figure G.7).
+    #[inline(always)]
     fn refine(&mut self, reader: &mut BitReader, at: usize) -> Option<()> {
         let unit = &mut self.plane.units[at];
         let bit = 1_i16 << self.low;
         let (mut bits, window) = (reader.reservoir, &*reader.window);
-        let (mut at, last) = (*self.band.start(), *self.band.end());
+        let (mut at, last) = (*self.band.start() as u32, *self.band.end() as u32);
+        let old = present(unit);
         while self.ended == 0 && at <= last {
             bits.refill(window);
             let code = self.codes.find(bits.next)?;
             bits.consume(code.length);
-            let (mut zeros, mut value) = (usize::from(code.symbol >> 4), 0);
+            let (run, mut value) = (u32::from(code.symbol >> 4), 0);
             match code.symbol & 15 {
-                0 if zeros < 15 => {
-                    self.ended = end_of_band(&mut bits, zeros as u32);
+                0 if run < 15 => {
+                    self.ended = end_of_band(&mut bits, run);
                     break;
                 }
                 0 => {}
@@ -171,30 +176,30 @@ impl AcScan<'_> {
                 _ => return None,
             }
             // Over so many coefficients that stay zero; those that aren't zero have their bit on the way.
-            while at <= last {
-                if unit[at] != 0 {
-                    correct(&mut unit[at], bit, &mut bits, window);
-                } else if zeros == 0 {
-                    break;
-                } else {
-                    zeros -= 1;
-                }
-                at += 1;
+            let mut zeros = !old & from(at) & !from(last + 1);
+            for _ in 0..run {
+                zeros &= zeros.wrapping_sub(1);
             }
+            let to = zeros.trailing_zeros().min(last + 1);
+            correct(unit, old & from(at) & !from(to), bit, &mut bits, window);
             if value != 0 {
-                *unit.get_mut(at).filter(|_| at <= last)? = value;
+                *unit.get_mut(to as usize).filter(|_| to <= last)? = value;
             }
-            at += 1;
+            at = to + 1;
         }
         if self.ended > 0 {
-            for value in unit.get_mut(at..=last).unwrap_or_default().iter_mut().filter(|value| **value != 0) {
-                correct(value, bit, &mut bits, window);
-            }
+            correct(unit, old & from(at) & !from(last + 1), bit, &mut bits, window);
             self.ended -= 1;
         }
         reader.reservoir = bits;
         Some(())
     }
+}
+
+/// Bits of a position and those behind it.
+#[inline(always)]
+fn from(at: u32) -> u64 {
+    u64::MAX.checked_shl(at).unwrap_or(0)
 }
 
 /// How many units end with the one that is read, itself among them; the run's extra bits must be available.
@@ -210,11 +215,19 @@ fn take(bits: &mut Reservoir, count: u32) -> i32 {
     value
 }
 
-/// Moves a coefficient away from zero if its next bit says so and has not been set yet.
+/// Moves coefficients away from zero whose next bit says so, unless that has been done: those with a bit in `which`.
 #[inline(always)]
-fn correct(value: &mut i16, bit: i16, bits: &mut Reservoir, window: &Window) {
-    bits.refill(window);
-    if take(bits, 1) == 1 && *value & bit == 0 {
-        *value = value.wrapping_add(if *value > 0 { bit } else { -bit });
+fn correct(unit: &mut [i16; 64], mut which: u64, bit: i16, bits: &mut Reservoir, window: &Window) {
+    while which != 0 {
+        bits.refill(window);
+        // As many as there may be in one go.
+        for _ in 0..which.count_ones().min(31) {
+            let value = &mut unit[which.trailing_zeros() as usize & 63];
+            let moves = take(bits, 1) as i16 & i16::from(*value & bit == 0);
+            // All ones, or none, to change the sign.
+            let below = *value >> 15;
+            *value = value.wrapping_add((bit & -moves ^ below).wrapping_sub(below));
+            which &= which - 1;
+        }
     }
 }

@@ -7,6 +7,17 @@ pub(super) const ZIGZAG: [u8; 64] = [
     46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
+/// The same in a block stored column by column.
+pub(super) const SWAPPED_ZIGZAG: [u8; 64] = {
+    let mut swapped = [0; 64];
+    let mut at = 0;
+    while at < 64 {
+        swapped[at] = (ZIGZAG[at] & 7) << 3 | ZIGZAG[at] >> 3;
+        at += 1;
+    }
+    swapped
+};
+
 /// T.81, table K.1, row by row.
 const LUMINANCE: [u8; 64] = [
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17,
@@ -69,6 +80,27 @@ pub(super) fn target_steps(plane: Plane, quality: u8) -> [u16; 64] {
         *step = ((u32::from(*step) * STEP_PERCENT + 50) / 100).max(1) as u16;
     }
     steps
+}
+
+/// A bit for each byte of 0 or 1, the first at the bottom.
+#[inline(always)]
+fn bits(bytes: &[u8; 64]) -> u64 {
+    let mut bits = 0;
+    for &eight in bytes.as_chunks::<8>().0.iter().rev() {
+        // A multiplication that moves each of eight bytes to its bit.
+        bits = bits << 8 | u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+    }
+    bits
+}
+
+/// A bit for each coefficient that isn't zero.
+#[inline(always)]
+pub(super) fn present(unit: &[i16; 64]) -> u64 {
+    let mut present = [0; 64];
+    for (present, &value) in present.iter_mut().zip(unit) {
+        *present = u8::from(value != 0);
+    }
+    bits(&present)
 }
 
 /// Fraction bits of the fixed-point numbers here.
@@ -140,11 +172,11 @@ impl Requantiser {
     /// A whole unit in zigzag order, and a bit for each coefficient that isn't zero.
     #[inline(always)]
     pub(super) fn unit(&self, unit: &[i16; 64]) -> ([i16; 64], u64) {
-        let live: [u8; 64] = std::array::from_fn(|at| u8::from(unit[at].unsigned_abs() > self.dead[at]));
-        // Eight bytes of 0 or 1 to eight bits, by a multiplication that moves each to its place.
-        let mask = live.as_chunks::<8>().0.iter().rev().fold(0_u64, |mask, &eight| {
-            mask << 8 | u64::from_le_bytes(eight).wrapping_mul(0x0102_0408_1020_4080) >> 56
-        });
+        let mut live = [0; 64];
+        for ((live, &value), &dead) in live.iter_mut().zip(unit).zip(&self.dead) {
+            *live = u8::from(value.unsigned_abs() > dead);
+        }
+        let mask = bits(&live);
         let mut out = [0; 64];
         out[0] = self.dc(unit[0].into()) as i16;
         let mut left = mask & !1;

@@ -1,5 +1,7 @@
 //! What all kinds of scan share: restart markers, and the codes of a data unit (ITU T.81, F.2.2).
 
+use pixmill_cpu::Kernel;
+
 use super::bits::{BitReader, Ending, Reservoir, Window};
 use super::header::marker;
 use super::huffman::{Step, StepTable, SymbolTable, magnitude};
@@ -27,6 +29,22 @@ pub(super) trait Mcus {
     fn restart(&mut self);
 }
 
+/// Reading MCUs is worth the machine's best instructions.
+struct Interval<'a, 'b, M> {
+    mcus: &'a mut M,
+    reader: &'a mut BitReader<'b>,
+    count: u32,
+}
+
+impl<M: Mcus> Kernel for Interval<'_, '_, M> {
+    type Output = Result<(), Refusal>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        self.mcus.read(self.reader, self.count)
+    }
+}
+
 /// Reads a scan whose data begins at an offset; the offset of what follows it.
 pub(super) fn read_scan(
     bytes: &[u8],
@@ -40,7 +58,7 @@ pub(super) fn read_scan(
     let (mut left, mut restarts) = (extent.mcus, 0_u8);
     loop {
         let now = left.min(interval);
-        mcus.read(&mut reader, now)?;
+        pixmill_cpu::run(Interval { mcus, reader: &mut reader, count: now })?;
         left -= now;
         let ending = reader.finish().ok_or(CUT_SHORT)?;
         if left == 0 {

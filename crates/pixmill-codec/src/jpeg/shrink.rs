@@ -1,15 +1,8 @@
 //! JPEG to pixels at a half, a quarter or an eighth of its size: each data unit becomes fewer samples, by an inverse DCT
 //! of its lowest frequencies. A picture that is to become much smaller is so never decoded at its full size.
 
-use super::bits::BitReader;
-use super::gather::Channel;
-use super::header::{Headers, Next, start_of_image};
-use super::huffman::SymbolTable;
-use super::idct::{Frequencies, Inverse};
-use super::planes::Plane;
-use super::refusal::Refusal::{self, OtherKind};
-use super::scan::{BAD_CODE, CUT_SHORT, Mcus, read_ac, read_dc, read_scan};
-use super::{Arena, answer, extent, read_all};
+use super::sheets::{Sheet, Sheets, read_sheets};
+use super::{Arena, answer};
 use crate::Error;
 use crate::raster::{Layout, Raster};
 
@@ -59,127 +52,16 @@ impl Shrink {
     }
 }
 
-/// One component's smaller samples.
-struct Sheet {
-    /// Samples of a data unit, across and down.
-    edges: (usize, usize),
-    inverse: Inverse,
-    /// Samples of a row, those among them that only fill up MCUs.
-    stride: usize,
-    samples: Vec<u8>,
-}
-
-impl Sheet {
-    /// For so many data units across and down. `None` where a data unit would have to become larger than it is.
-    fn new(units: (usize, usize), coarseness: (u8, u8), steps: &[u16; 64], shrink: Shrink) -> Option<Self> {
-        let edge = |coarseness: u8| shrink.edge() as usize * usize::from(coarseness);
-        let edges = (edge(coarseness.0), edge(coarseness.1));
-        if edges.0.max(edges.1) > 8 {
-            return None;
-        }
-        let stride = units.0 * edges.0;
-        let samples = vec![0; stride * units.1 * edges.1];
-        Some(Sheet { edges, inverse: Inverse::new(steps), stride, samples })
-    }
-
-    /// Fills in the samples of one data unit.
-    #[inline(always)]
-    fn fill(&mut self, x: usize, y: usize, unit: &Frequencies) {
-        let to = &mut self.samples[y * self.edges.1 * self.stride + x * self.edges.0..];
-        self.inverse.samples(unit, self.edges, to, self.stride);
-    }
-}
-
 /// Decodes grey or YCbCr, not subsampled, at a smaller size. `None` for what is not read here, and for colour so coarse
 /// that it would have to be enlarged.
 pub(crate) fn shrunk(bytes: &[u8], shrink: Shrink, arena: &mut Arena) -> Result<Option<Raster>, Error> {
-    answer(read_shrunk(bytes, shrink, arena))
-}
-
-fn read_shrunk(bytes: &[u8], shrink: Shrink, arena: &mut Arena) -> Result<Raster, Refusal> {
-    let mut headers = Headers::default();
-    let at = start_of_image(bytes).ok_or(OtherKind)?;
-    let Next::Scan(scan, data) = headers.read(bytes, at)? else { return Err(OtherKind) };
-    let frame = headers.frame.as_ref().ok_or(OtherKind)?;
-    let size = (frame.width.into(), frame.height.into());
-    if frame.progressive || scan.parts.len() < frame.component_count() {
-        return from_planes(bytes, shrink, arena).map(|sheets| joined(&sheets, size, shrink));
-    }
-    let (sampling, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
-    let (mut channels, mut sheets) = (Vec::new(), Vec::new());
-    for (&part, (h, v)) in scan.parts.iter().zip(sampling) {
-        let dc = SymbolTable::new(headers.dc_codes(part).ok_or(OtherKind)?);
-        let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
-        channels.push(Channel { plane: part.component, units: (h, v), dc, ac, previous: 0 });
-        let steps = headers.steps(part.component).ok_or(OtherKind)?;
-        let units = (mcus.0 * h, mcus.1 * v);
-        let sheet = Sheet::new(units, frame.coarseness(part.component), steps, shrink);
-        sheets.push(sheet.ok_or(OtherKind)?);
-    }
-    let mut pass = Pass { channels: &mut channels, sheets: &mut sheets, across: mcus.0, at: 0 };
-    let after = read_scan(bytes, data, &mut arena.window, extent(&headers, mcus), &mut pass)?;
-    if !matches!(headers.read(bytes, after)?, Next::End) {
-        return Err(OtherKind);
-    }
-    Ok(joined(&sheets, size, shrink))
-}
-
-/// What comes in several scans is gathered first.
-fn from_planes(bytes: &[u8], shrink: Shrink, arena: &mut Arena) -> Result<Vec<Sheet>, Refusal> {
-    let sheet = |plane: &Plane| {
-        let units = (plane.stride, plane.units.len() / plane.stride);
-        let mut sheet = Sheet::new(units, plane.coarseness, &plane.steps, shrink)?;
-        for (at, unit) in plane.units.iter().enumerate() {
-            sheet.fill(at % plane.stride, at / plane.stride, &Frequencies::from_zigzag(unit));
-        }
-        Some(sheet)
+    let edges = |_, _, coarseness: (u8, u8)| {
+        let edge = |coarseness: u8| shrink.edge() as usize * usize::from(coarseness);
+        let edges = (edge(coarseness.0), edge(coarseness.1));
+        (edges.0.max(edges.1) <= 8).then_some(edges)
     };
-    read_all(bytes, arena)?.planes.iter().map(sheet).collect::<Option<_>>().ok_or(OtherKind)
-}
-
-/// A sequential scan of all components on its way to samples.
-struct Pass<'a> {
-    channels: &'a mut [Channel],
-    sheets: &'a mut [Sheet],
-    /// MCUs of a row.
-    across: usize,
-    /// The MCU that comes next.
-    at: usize,
-}
-
-impl Mcus for Pass<'_> {
-    fn read(&mut self, reader: &mut BitReader, count: u32) -> Result<(), Refusal> {
-        for _ in 0..count {
-            let (x, y) = (self.at % self.across, self.at / self.across);
-            for (channel, sheet) in self.channels.iter_mut().zip(&mut *self.sheets) {
-                let (h, v) = channel.units;
-                for place in 0..h * v {
-                    if !reader.advance() {
-                        return Err(CUT_SHORT);
-                    }
-                    let unit = read_unit(reader, channel).ok_or(BAD_CODE)?;
-                    sheet.fill(x * h + place % h, y * v + place / h, &unit);
-                }
-            }
-            self.at += 1;
-        }
-        Ok(())
-    }
-
-    fn restart(&mut self) {
-        self.channels.iter_mut().for_each(|channel| channel.previous = 0);
-    }
-}
-
-#[inline(always)]
-fn read_unit(reader: &mut BitReader, channel: &mut Channel) -> Option<Frequencies> {
-    let mut unit = Frequencies::default();
-    let mut bits = reader.reservoir;
-    let difference = read_dc(&mut bits, reader.window, &channel.dc)?;
-    channel.previous = channel.previous.wrapping_add(difference);
-    reader.reservoir = read_ac(bits, reader.window, &channel.ac, &mut unit)?;
-    unit.set_mean(channel.previous as i16);
-    Some(unit)
+    let sheets = answer(read_sheets(bytes, arena, edges))?;
+    Ok(sheets.map(|Sheets { size, sheets, .. }| joined(&sheets, size, shrink)))
 }
 
 /// The samples of all components pixel by pixel, without what only filled up MCUs.

@@ -78,6 +78,7 @@ impl<'a> Stream<'a> {
 }
 
 impl Mcus for Stream<'_> {
+    #[inline(always)]
     fn read(&mut self, reader: &mut BitReader, count: u32) -> Result<(), Refusal> {
         read_interval(reader, self.channels, self.empty, count, &mut self.sink)
     }
@@ -123,6 +124,7 @@ impl EmptyMcu {
 }
 
 /// Reads MCUs between two markers.
+#[inline(always)]
 fn read_interval(
     reader: &mut BitReader,
     channels: &mut [Channel],

@@ -1,39 +1,94 @@
 //! Rows of pixels to planes of samples, one row of MCUs at a time.
 
 use super::dct::Block;
+use super::resize::Quartered;
 use crate::raster::{Layout, Raster};
 
 /// How many chroma samples there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Chroma {
+    /// None: grey.
+    None,
     /// As many as pixels (4:4:4).
     Full,
     /// One for four pixels (4:2:0).
     Quarter,
 }
 
+/// A picture that can be encoded.
+pub(crate) trait Picture {
+    /// Pixels across and down.
+    fn size(&self) -> (u32, u32);
+
+    /// The chroma that it has, or will have.
+    fn chroma(&self) -> Chroma;
+
+    /// Fills a strip with its rows from `top` on.
+    fn fill(&self, strip: &mut Strip, top: usize);
+}
+
+/// Grey, RGB or YCbCr, and how many chroma samples are wanted of colour.
+#[derive(Debug)]
+pub(crate) struct Pixels<'a> {
+    pub(crate) raster: &'a Raster,
+    pub(crate) chroma: Chroma,
+}
+
+impl Picture for Pixels<'_> {
+    fn size(&self) -> (u32, u32) {
+        (self.raster.width, self.raster.height)
+    }
+
+    fn chroma(&self) -> Chroma {
+        if self.raster.layout == Layout::Grey { Chroma::None } else { self.chroma }
+    }
+
+    #[inline(always)]
+    fn fill(&self, strip: &mut Strip, top: usize) {
+        strip.fill(self.raster, top, self.chroma());
+    }
+}
+
+impl Picture for Quartered {
+    fn size(&self) -> (u32, u32) {
+        self.size
+    }
+
+    fn chroma(&self) -> Chroma {
+        if self.planes.len() == 1 { Chroma::None } else { Chroma::Quarter }
+    }
+
+    #[inline(always)]
+    fn fill(&self, strip: &mut Strip, top: usize) {
+        strip.copy(self, top);
+    }
+}
+
 /// Samples of one row of MCUs, edges filled up as libjpeg does: the last column and row are repeated.
 #[derive(Debug, Default)]
-pub(super) struct Strip {
+pub(crate) struct Strip {
     /// Y, Cb, Cr with `stride` samples a row.
     planes: [Vec<u8>; 3],
     /// Cb and Cr with `stride / 2` samples a row.
     quarter: [Vec<u8>; 2],
     /// Samples a row: whole MCUs.
     stride: usize,
+    /// Rows of Y.
+    edge: usize,
 }
 
 impl Strip {
-    /// Gets ready for a picture.
-    pub(super) fn begin(&mut self, raster: &Raster, edge: usize) {
-        self.stride = (raster.width as usize).next_multiple_of(edge);
+    /// Gets ready for a picture of that width, of which `edge` rows come at a time.
+    pub(super) fn begin(&mut self, width: u32, edge: usize) {
+        (self.stride, self.edge) = ((width as usize).next_multiple_of(edge), edge);
         self.planes.iter_mut().for_each(|plane| plane.resize(self.stride * edge, 0));
         self.quarter.iter_mut().for_each(|plane| plane.resize(self.stride * edge / 4, 0));
     }
 
-    /// Takes the picture's rows from `top` on, `edge` of them, and chroma as wanted.
-    pub(super) fn fill(&mut self, raster: &Raster, top: usize, edge: usize, chroma: Chroma) {
-        let rows = edge.min(raster.height as usize - top);
+    /// Takes the picture's rows from `top` on, and chroma as wanted.
+    #[inline(always)]
+    fn fill(&mut self, raster: &Raster, top: usize, chroma: Chroma) {
+        let rows = self.edge.min(raster.height as usize - top);
         let width = raster.width as usize;
         for y in 0..rows {
             let from = &raster.data[(top + y) * raster.stride()..][..raster.stride()];
@@ -41,15 +96,34 @@ impl Strip {
             let to = [luma, cb, cr].map(|plane| &mut plane[y * self.stride..][..self.stride]);
             separate(from, raster.layout, width, to);
         }
-        if raster.layout != Layout::Grey && chroma == Chroma::Quarter {
+        if chroma == Chroma::Quarter {
             self.shrink_chroma(rows);
         }
         for plane in &mut self.planes {
-            repeat_last_row(plane, self.stride, rows, edge);
+            repeat_last_row(plane, self.stride, rows, self.edge);
+        }
+    }
+
+    /// Takes the rows of planes, the last of which is repeated to the end, like their last samples.
+    #[inline(always)]
+    fn copy(&mut self, picture: &Quartered, top: usize) {
+        let [luma, ..] = &mut self.planes;
+        let quarter = self.quarter.iter_mut().map(|plane| (plane, self.stride / 2, top / 2, 8));
+        let to = std::iter::once((luma, self.stride, top, self.edge)).chain(quarter);
+        for (component, (from, (to, stride, top, edge))) in picture.planes.iter().zip(to).enumerate() {
+            let (width, height) = Quartered::samples(component, picture.size);
+            let (width, rows) = (width as usize, edge.min(height as usize - top));
+            let from = from[top * width..].chunks_exact(width);
+            for (from, to) in from.zip(to.chunks_exact_mut(stride)).take(rows) {
+                to[..width].copy_from_slice(from);
+                to[width..].fill(from[width - 1]);
+            }
+            repeat_last_row(to, stride, rows, edge);
         }
     }
 
     /// Means of four, rounded down and up in turn, as libjpeg does (`jcsample.c`, `h2v2_downsample`).
+    #[inline(always)]
     fn shrink_chroma(&mut self, rows: usize) {
         let (stride, half) = (self.stride, self.stride / 2);
         for (plane, quarter) in self.planes[1..].iter_mut().zip(&mut self.quarter) {
@@ -90,6 +164,7 @@ fn repeat_last_row(plane: &mut [u8], stride: usize, rows: usize, wanted: usize) 
 }
 
 /// One row of pixels to samples of each component, the last of which is repeated to the end.
+#[inline(always)]
 fn separate(row: &[u8], layout: Layout, width: usize, [luma, cb, cr]: [&mut [u8]; 3]) {
     match layout {
         Layout::Grey => luma[..width].copy_from_slice(row),
@@ -146,8 +221,8 @@ mod tests {
     fn edges_repeat_the_last_column_and_row() {
         let raster = Raster::new(2, 3, Layout::Ycbcr, (0..18).map(|i| i * 10).collect());
         let mut strip = Strip::default();
-        strip.begin(&raster, 16);
-        strip.fill(&raster, 0, 16, Chroma::Quarter);
+        strip.begin(2, 16);
+        strip.fill(&raster, 0, Chroma::Quarter);
         let luma = strip.block(0, Chroma::Quarter, 8, 8);
         assert!(luma.iter().flatten().all(|&sample| sample == 150.0 - 128.0), "{luma:?}");
         let cb = strip.block(1, Chroma::Quarter, 0, 0);

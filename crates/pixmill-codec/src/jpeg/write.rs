@@ -1,5 +1,7 @@
 //! Tokens to a baseline JPEG: JFIF header, tables and scans (ITU T.81, Annex B and F.1.2).
 
+use pixmill_cpu::Kernel;
+
 use super::optimise::Codes;
 use super::quantise::Plane;
 use super::token::{Counts, KINDS, Kind, SIXTEEN_ZEROS, Token, Tokens};
@@ -49,27 +51,45 @@ pub(super) fn write(picture: &Picture, tokens: &Tokens, counts: &Counts) -> Vec<
     let mut out = Vec::with_capacity((bits / 8 + bits / 512) as usize + 2048);
     start(picture, 0xC0, &mut out);
     huffman_tables(&codes, &mut out);
-    let mut scans = picture.scans.iter();
-    let mut writer = BitWriter::new(out);
-    let mut empty = begin_scan(scans.next(), &codes, &mut writer);
-    let entries = Entries::new(&codes);
-    for token in tokens.pieces().flatten() {
-        let entry = entries.0[token.kind() & (2 * KINDS - 1)];
-        let length = (entry >> Entries::LENGTH_AT) as u32;
-        if length <= LONGEST_PUT {
-            writer.put(entry & Entries::CODE | u64::from(token.bits()), length);
-        } else if token.is_empty_mcus() {
-            (0..token.bits()).for_each(|_| empty.iter().for_each(|&(code, length)| writer.put(code, length)));
-        } else if token.is_end_of_scan() {
-            writer.pad();
-            empty = begin_scan(scans.next(), &codes, &mut writer);
-        } else {
-            put_in_parts(*token, &codes, &mut writer);
-        }
-    }
-    let mut out = writer.out;
+    let mut out = pixmill_cpu::run(Replay { tokens, codes: &codes, scans: picture.scans, out });
     out.extend([0xFF, 0xD9]);
     out
+}
+
+/// Tokens on their way to bits behind what is written already.
+struct Replay<'a> {
+    tokens: &'a Tokens,
+    codes: &'a [PlaneCodes],
+    scans: &'a [Vec<(usize, usize)>],
+    out: Vec<u8>,
+}
+
+impl Kernel for Replay<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<u8> {
+        let mut scans = self.scans.iter();
+        let mut writer = BitWriter::new(self.out);
+        let mut empty = begin_scan(scans.next(), self.codes, &mut writer);
+        let entries = Entries::new(self.codes);
+        for token in self.tokens.pieces().flatten() {
+            let entry = entries.0[token.kind() & (2 * KINDS - 1)];
+            let length = (entry >> Entries::LENGTH_AT) as u32;
+            if length <= LONGEST_PUT {
+                writer.put(entry & Entries::CODE | u64::from(token.bits()), length);
+            } else if token.is_empty_mcus() {
+                let codes = (0..token.bits()).flat_map(|_| &empty);
+                codes.for_each(|&(code, length)| writer.put(code, length));
+            } else if token.is_end_of_scan() {
+                writer.pad();
+                empty = begin_scan(scans.next(), self.codes, &mut writer);
+            } else {
+                put_in_parts(*token, self.codes, &mut writer);
+            }
+        }
+        writer.out
+    }
 }
 
 /// Puts a token whose bits don't fit one [`BitWriter::put`].

@@ -1,0 +1,160 @@
+//! JPEG to a smaller picture, each component by itself: colour that is to stay at half the size of brightness is never
+//! brought up to it, and data units are decoded no larger than the result needs.
+
+use pixmill_resize::{Resizer, Samples, Source};
+
+use super::sheets::{Edges, Sheet, read_sheets};
+use super::{Arena, answer};
+use crate::{Error, ErrorKind};
+
+/// A picture whose colour has half the size of brightness both ways.
+#[derive(Debug)]
+pub(crate) struct Quartered {
+    /// Pixels.
+    pub(crate) size: (u32, u32),
+    /// Y of that size, and, but for grey, Cb and Cr of half of it, rounded up.
+    pub(crate) planes: Vec<Vec<u8>>,
+}
+
+impl Quartered {
+    /// Samples of a component, across and down.
+    pub(super) fn samples(component: usize, size: (u32, u32)) -> (u32, u32) {
+        if component == 0 { size } else { (size.0.div_ceil(2), size.1.div_ceil(2)) }
+    }
+}
+
+/// Decodes grey or YCbCr and makes it smaller, by Lanczos3. `size`: no larger than the picture's, in pixels. `None` for
+/// what is not read here.
+///
+/// # Errors
+/// [`ErrorKind::Corrupt`] when the compressed data is broken.
+pub(crate) fn resized(
+    bytes: &[u8],
+    size: (u32, u32),
+    resizer: &mut Resizer,
+    arena: &mut Arena,
+) -> Result<Option<Quartered>, Error> {
+    let wanted = |component, from: (u32, u32), coarseness: (u8, u8)| -> Option<Edges> {
+        let to = Quartered::samples(component, size);
+        Some((edge(from.0, coarseness.0, to.0), edge(from.1, coarseness.1, to.1)))
+    };
+    let Some(picture) = answer(read_sheets(bytes, arena, wanted))? else { return Ok(None) };
+    let mut planes = Vec::new();
+    for (component, (sheet, coarseness)) in picture.sheets.into_iter().zip(picture.coarseness).enumerate() {
+        // What of the sheet becomes the result: where that ends with half a sample of colour, so much more of it.
+        let to = Quartered::samples(component, size);
+        let pixels = if component == 0 { (1, 1) } else { (2, 2) };
+        let edges = sheet.edges;
+        let across = reach(picture.size.0, coarseness.0, edges.0, (to.0 * pixels.0, size.0));
+        let down = reach(picture.size.1, coarseness.1, edges.1, (to.1 * pixels.1, size.1));
+        planes.push(plane(&sheet, (across, down), to, resizer)?);
+    }
+    Ok(Some(Quartered { size, planes }))
+}
+
+/// The fewest samples of a data unit's side that leave a component no smaller than it is to become; all of them where it
+/// has to become larger.
+fn edge(pixels: u32, coarseness: u8, to: u32) -> usize {
+    let enough = |edge: &usize| pixels as usize * edge >= to as usize * 8 * usize::from(coarseness);
+    [1, 2, 4].into_iter().find(enough).unwrap_or(8)
+}
+
+/// How many of a sheet's samples lie along a side of the picture, times what the result covers of its own side.
+fn reach(pixels: u32, coarseness: u8, edge: usize, (covered, side): (u32, u32)) -> f64 {
+    f64::from(pixels) * edge as f64 / (8.0 * f64::from(coarseness)) * (f64::from(covered) / f64::from(side))
+}
+
+fn plane(sheet: &Sheet, extent: (f64, f64), to: (u32, u32), resizer: &mut Resizer) -> Result<Vec<u8>, Error> {
+    let size = (sheet.stride as u32, (sheet.samples.len() / sheet.stride) as u32);
+    // At a side that is no whole number of MCUs the last sample may lie partly beyond the sheet: less than one of them.
+    let extent = (extent.0.min(size.0.into()), extent.1.min(size.1.into()));
+    let source = Source { data: &sheet.samples, size, extent, samples: Samples::One, alpha: false };
+    resizer
+        .resized(source, to)
+        .map_err(|what| Error::new(ErrorKind::Corrupt, format!("could not be resized: {what}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    macro_rules! seed {
+        ($name:literal) => {
+            ($name, include_bytes!(concat!("../../../../fuzz/seeds/jpeg/", $name, ".jpg")).as_slice())
+        };
+    }
+
+    /// The whole picture by zune-jpeg, not subsampled, made smaller.
+    fn by_pixels(bytes: &[u8], grey: bool, size: (u32, u32)) -> Vec<u8> {
+        use zune_core::colorspace::ColorSpace;
+        let space = if grey { ColorSpace::Luma } else { ColorSpace::YCbCr };
+        let options = zune_core::options::DecoderOptions::default().jpeg_set_out_colorspace(space);
+        let mut decoder =
+            zune_jpeg::JpegDecoder::new_with_options(zune_core::bytestream::ZCursor::new(bytes), options);
+        let data = decoder.decode().unwrap();
+        let (width, height) = decoder.dimensions().unwrap();
+        let samples = if grey { Samples::One } else { Samples::Three };
+        let extent = (width as f64, height as f64);
+        let from = Source { data: &data, size: (width as u32, height as u32), extent, samples, alpha: false };
+        Resizer::default().resized(from, size).unwrap()
+    }
+
+    #[test]
+    fn each_component_is_what_resizing_pixels_gives() {
+        let seeds = [
+            seed!("420"),
+            seed!("422"),
+            seed!("440"),
+            seed!("444"),
+            seed!("411"),
+            seed!("grey"),
+            seed!("restart"),
+            seed!("progressive-420"),
+            seed!("progressive-444"),
+            seed!("progressive-grey"),
+        ];
+        for (name, bytes) in seeds {
+            for size in [(60, 40), (41, 29), (24, 14), (13, 7), (5, 3), (1, 1)] {
+                let made = resized(bytes, size, &mut Resizer::default(), &mut Arena::default());
+                let made = made.unwrap().expect(name);
+                let channels = if made.planes.len() == 1 { 1 } else { 3 };
+                let wanted = by_pixels(bytes, channels == 1, size);
+                for (component, plane) in made.planes.iter().enumerate() {
+                    let (width, height) = Quartered::samples(component, size);
+                    assert_eq!(plane.len(), (width * height) as usize, "{name} {size:?}");
+                    let coarseness = if component == 0 { 1 } else { 2 };
+                    let mut off = 0;
+                    for (at, &sample) in (0..).zip(plane) {
+                        // Of a chroma sample, the mean of the pixels that it stands for.
+                        let (x, y) = (at % width * coarseness, at / width * coarseness);
+                        let across = x..(x + coarseness).min(size.0);
+                        let pixels = (y..(y + coarseness).min(size.1))
+                            .flat_map(|y| across.clone().map(move |x| y * size.0 + x))
+                            .map(|pixel| u32::from(wanted[pixel as usize * channels + component]));
+                        let (sum, count) =
+                            pixels.fold((0, 0), |(sum, count), sample| (sum + sample, count + 1));
+                        off += (sum / count).abs_diff(sample.into());
+                    }
+                    let mean = f64::from(off) / plane.len() as f64;
+                    assert!(mean < 6.0, "{name} to {size:?}, component {component}: {mean}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_side_is_decoded_smaller_than_it_is_to_become() {
+        for (pixels, coarseness, to, wanted) in [
+            (1500, 1, 800, 8),
+            (1500, 2, 400, 8),
+            (1500, 1, 750, 4),
+            (1500, 1, 375, 2),
+            (1500, 1, 374, 2),
+            (1500, 1, 187, 1),
+            (1500, 1, 1, 1),
+            (1500, 4, 400, 8),
+        ] {
+            assert_eq!(edge(pixels, coarseness, to), wanted, "{pixels}/{coarseness} to {to}");
+        }
+    }
+}

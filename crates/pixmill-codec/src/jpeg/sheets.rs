@@ -1,0 +1,145 @@
+//! JPEG to sheets of samples, one for each component, of any size from an eighth of its own to the whole: each data unit
+//! becomes as many samples as are wanted, by an inverse DCT of its lowest frequencies.
+
+use super::bits::BitReader;
+use super::gather::Channel;
+use super::header::{Headers, Next, start_of_image};
+use super::huffman::SymbolTable;
+use super::idct::{Frequencies, Inverse};
+use super::planes::Plane;
+use super::refusal::Refusal::{self, OtherKind};
+use super::scan::{BAD_CODE, CUT_SHORT, Mcus, read_ac, read_dc, read_scan};
+use super::{Arena, extent, read_all};
+
+/// Samples that a data unit becomes, across and down: 1, 2, 4 or 8 each.
+pub(super) type Edges = (usize, usize);
+
+/// One component's samples.
+pub(super) struct Sheet {
+    pub(super) edges: Edges,
+    inverse: Inverse,
+    /// Samples of a row, those among them that only fill up MCUs.
+    pub(super) stride: usize,
+    pub(super) samples: Vec<u8>,
+}
+
+impl Sheet {
+    /// For so many data units across and down.
+    fn new(units: (usize, usize), edges: Edges, steps: &[u16; 64]) -> Self {
+        let stride = units.0 * edges.0;
+        let samples = vec![0; stride * units.1 * edges.1];
+        Sheet { edges, inverse: Inverse::new(steps), stride, samples }
+    }
+
+    /// Fills in the samples of one data unit.
+    #[inline(always)]
+    fn fill(&mut self, x: usize, y: usize, unit: &Frequencies) {
+        let to = &mut self.samples[y * self.edges.1 * self.stride + x * self.edges.0..];
+        self.inverse.samples(unit, self.edges, to, self.stride);
+    }
+}
+
+/// A picture's size in pixels, and a sheet of each component.
+pub(super) struct Sheets {
+    pub(super) size: (u32, u32),
+    /// How many times fewer samples than pixels each component has, across and down.
+    pub(super) coarseness: Vec<(u8, u8)>,
+    pub(super) sheets: Vec<Sheet>,
+}
+
+/// Reads grey or YCbCr. `edges` says what data units are to become, by a component's index, the picture's
+/// size in pixels and the component's coarseness, or that the picture is not to be read.
+pub(super) fn read_sheets(
+    bytes: &[u8],
+    arena: &mut Arena,
+    edges: impl Fn(usize, (u32, u32), (u8, u8)) -> Option<Edges>,
+) -> Result<Sheets, Refusal> {
+    let mut headers = Headers::default();
+    let at = start_of_image(bytes).ok_or(OtherKind)?;
+    let Next::Scan(scan, data) = headers.read(bytes, at)? else { return Err(OtherKind) };
+    let frame = headers.frame.as_ref().ok_or(OtherKind)?;
+    let size = (frame.width.into(), frame.height.into());
+    let coarseness: Vec<_> =
+        (0..frame.component_count()).map(|component| frame.coarseness(component)).collect();
+    let wanted =
+        coarseness.iter().enumerate().map(|(component, &coarseness)| edges(component, size, coarseness));
+    let wanted: Vec<Edges> = wanted.collect::<Option<_>>().ok_or(OtherKind)?;
+    if frame.progressive || scan.parts.len() < frame.component_count() {
+        let sheets = from_planes(&read_all(bytes, arena)?.planes, &wanted);
+        return Ok(Sheets { size, coarseness, sheets });
+    }
+    let (sampling, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
+    let (mut channels, mut sheets) = (Vec::new(), Vec::new());
+    for (&part, (h, v)) in scan.parts.iter().zip(sampling) {
+        let dc = SymbolTable::new(headers.dc_codes(part).ok_or(OtherKind)?);
+        let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
+        channels.push(Channel { plane: part.component, units: (h, v), dc, ac, previous: 0 });
+        let steps = headers.steps(part.component).ok_or(OtherKind)?;
+        sheets.push(Sheet::new((mcus.0 * h, mcus.1 * v), wanted[part.component], steps));
+    }
+    let mut pass = Pass { channels: &mut channels, sheets: &mut sheets, across: mcus.0, at: 0 };
+    let after = read_scan(bytes, data, &mut arena.window, extent(&headers, mcus), &mut pass)?;
+    if !matches!(headers.read(bytes, after)?, Next::End) {
+        return Err(OtherKind);
+    }
+    Ok(Sheets { size, coarseness, sheets })
+}
+
+/// What comes in several scans is gathered first.
+fn from_planes(planes: &[Plane], edges: &[Edges]) -> Vec<Sheet> {
+    let mut sheets = Vec::new();
+    for (plane, &edges) in planes.iter().zip(edges) {
+        let mut sheet = Sheet::new((plane.stride, plane.units.len() / plane.stride), edges, &plane.steps);
+        for (at, unit) in plane.units.iter().enumerate() {
+            sheet.fill(at % plane.stride, at / plane.stride, &Frequencies::from_zigzag(unit));
+        }
+        sheets.push(sheet);
+    }
+    sheets
+}
+
+/// A sequential scan of all components on its way to samples.
+struct Pass<'a> {
+    channels: &'a mut [Channel],
+    sheets: &'a mut [Sheet],
+    /// MCUs of a row.
+    across: usize,
+    /// The MCU that comes next.
+    at: usize,
+}
+
+impl Mcus for Pass<'_> {
+    #[inline(always)]
+    fn read(&mut self, reader: &mut BitReader, count: u32) -> Result<(), Refusal> {
+        for _ in 0..count {
+            let (x, y) = (self.at % self.across, self.at / self.across);
+            for (channel, sheet) in self.channels.iter_mut().zip(&mut *self.sheets) {
+                let (h, v) = channel.units;
+                for place in 0..h * v {
+                    if !reader.advance() {
+                        return Err(CUT_SHORT);
+                    }
+                    let unit = read_unit(reader, channel).ok_or(BAD_CODE)?;
+                    sheet.fill(x * h + place % h, y * v + place / h, &unit);
+                }
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        self.channels.iter_mut().for_each(|channel| channel.previous = 0);
+    }
+}
+
+#[inline(always)]
+fn read_unit(reader: &mut BitReader, channel: &mut Channel) -> Option<Frequencies> {
+    let mut unit = Frequencies::default();
+    let mut bits = reader.reservoir;
+    let difference = read_dc(&mut bits, reader.window, &channel.dc)?;
+    channel.previous = channel.previous.wrapping_add(difference);
+    reader.reservoir = read_ac(bits, reader.window, &channel.ac, &mut unit)?;
+    unit.set_mean(channel.previous as i16);
+    Some(unit)
+}
