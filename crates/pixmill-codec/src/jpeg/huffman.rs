@@ -164,8 +164,15 @@ impl Step {
 /// `rest`, the low 6 bits count.
 #[inline(always)]
 pub(super) fn magnitude(next: u64, rest: u32) -> (u32, u32) {
-    let negative = !((next as i64 >> 63) as u64);
-    ((((next ^ negative) >> 1).wrapping_shr(rest)) as u32, negative as u32)
+    let positive = next as i64 >> 63;
+    let magnitude = (!(next ^ positive as u64) >> 1).wrapping_shr(rest);
+    (magnitude as u32, !positive as u32)
+}
+
+/// The step that the next bits make.
+#[inline(always)]
+pub(super) fn step(steps: &[Step; LOOKUP_SIZE], next: u64) -> Step {
+    steps[(next >> (64 - LOOKUP_BITS)) as usize]
 }
 
 /// A table ready to walk through AC coefficients of which the small ones don't matter.
@@ -192,10 +199,9 @@ impl StepTable {
         self.dead_size == dead_size && self.symbols.definition == *definition
     }
 
-    /// The step that the next bits make.
-    #[inline(always)]
-    pub(super) fn step(&self, next: u64) -> Step {
-        self.steps[(next >> (64 - LOOKUP_BITS)) as usize]
+    /// The steps, to be found by [`step`].
+    pub(super) fn steps(&self) -> &[Step; LOOKUP_SIZE] {
+        &self.steps
     }
 
     /// The bits of a symbol's code and how many they are; `None` when it has no code.
@@ -209,6 +215,10 @@ impl StepTable {
     }
 }
 
+/// Magnitude bits of AC coefficients in a baseline JPEG of 8 bits (T.81, table F.2); more are found symbol by symbol, and
+/// cut down.
+const MOST_BITS: u32 = 10;
+
 /// The step that a look-up's bits make. Needs only codes whole, not the magnitude bits after the last one.
 fn walk(symbols: &SymbolTable, dead_size: u32, index: usize) -> Step {
     let (mut bits, mut advance) = (0, 0);
@@ -219,6 +229,9 @@ fn walk(symbols: &SymbolTable, dead_size: u32, index: usize) -> Step {
             break;
         }
         let (run, size) = (u32::from(entry as u8 >> 4), u32::from(entry & 15));
+        if size > MOST_BITS {
+            break;
+        }
         bits += length + size;
         match (run, size) {
             (15, 0) => advance += 16,
@@ -272,9 +285,9 @@ mod tests {
     fn a_step_walks_over_dead_coefficients_to_the_next_live_one() {
         // Ones at 1 and 2, then -2 at 3, whose bits are 01 and 01.
         let bits = 0b00_1000_0101_u64 << 54;
-        let all_live = StepTable::new(&annex_k(), 0).step(bits);
+        let all_live = step(StepTable::new(&annex_k(), 0).steps(), bits);
         assert_eq!((all_live.bits(), all_live.advance(), all_live.coefficient(bits)), (3, 1, (1, 0)));
-        let ones_dead = StepTable::new(&annex_k(), 1).step(bits);
+        let ones_dead = step(StepTable::new(&annex_k(), 1).steps(), bits);
         assert_eq!((ones_dead.bits(), ones_dead.advance()), (10, 3));
         let (magnitude, negative) = ones_dead.coefficient(bits);
         assert_eq!((magnitude, negative), (2, u32::MAX));
@@ -283,13 +296,13 @@ mod tests {
     #[test]
     fn a_step_to_the_end_of_a_block_says_so() {
         let bits = 0b001_1010_u64 << 57;
-        let step = StepTable::new(&annex_k(), 1).step(bits);
+        let step = step(StepTable::new(&annex_k(), 1).steps(), bits);
         assert_eq!((step.bits(), step.advance()), (7, 1 + Step::END));
     }
 
     #[test]
     fn unknown_bits_lead_beyond_any_block() {
-        assert!(StepTable::new(&annex_k(), 1).step(u64::MAX).advance() > Step::END + 63);
+        assert!(step(StepTable::new(&annex_k(), 1).steps(), u64::MAX).advance() > Step::END + 63);
     }
 
     proptest! {
@@ -314,7 +327,7 @@ mod tests {
         ) {
             let codes = Codes::new(&std::array::from_fn(|at| of.get(at).copied().unwrap_or(0)));
             let table = StepTable::new(&Definition::new(codes.counts, &codes.symbols).unwrap(), dead_size);
-            let step = table.step(next);
+            let step = step(table.steps(), next);
             prop_assume!(step != Step::UNKNOWN);
             let (mut bits, mut advance) = (0, 0);
             while bits < step.bits() {

@@ -4,7 +4,8 @@ use pixmill_cpu::Kernel;
 
 use super::bits::{BitReader, Ending, Reservoir, Window};
 use super::header::marker;
-use super::huffman::{Step, StepTable, SymbolTable, magnitude};
+use super::huffman::{Step, StepTable, SymbolTable, magnitude, step};
+use super::quantise::AC_LIMIT;
 use super::refusal::Refusal::{self, Corrupt, OtherKind};
 
 pub(super) const BAD_CODE: Refusal =
@@ -91,7 +92,7 @@ pub(super) fn read_dc(bits: &mut Reservoir, window: &Window, table: &SymbolTable
 
 /// Takes AC coefficients as they come.
 pub(super) trait Put {
-    /// A coefficient's zigzag position and magnitude, which may be 0; `negative` is all ones where it is below zero.
+    /// A coefficient's zigzag position and magnitude, which may be 0 and is [`AC_LIMIT`] at most; `negative` is all ones where it is below zero.
     fn put(&mut self, at: u32, magnitude: u32, negative: u32);
 }
 
@@ -103,12 +104,12 @@ pub(super) fn read_ac(
     table: &StepTable,
     block: &mut impl Put,
 ) -> Option<Reservoir> {
-    let mut at = 0;
+    let (mut at, steps) = (0, table.steps());
     loop {
         bits.refill(window);
         // A step takes 26 bits at most, so two of them can be made from 56.
         for _ in 0..2 {
-            let step = table.step(bits.next);
+            let step = step(steps, bits.next);
             let mut to = at + step.advance();
             let (mut magnitude, mut negative) = step.coefficient(bits.next);
             if to < 63 {
@@ -162,5 +163,6 @@ fn read_symbol(table: &StepTable, next: u64, at: u32) -> Option<Symbol> {
         _ => at + run + 1,
     };
     let ends = to == 63 || (size == 0 && run < 15);
+    let magnitude = magnitude.min(AC_LIMIT);
     (to <= 63).then_some(Symbol { bits: code.length + size, to, magnitude, negative, ends })
 }
