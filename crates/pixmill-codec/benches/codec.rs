@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pixmill_codec::{Limits, Recipe, Workspace, recompress};
+use rustix::time::{ClockId, clock_gettime};
 use ssimulacra2::{ColorPrimaries, Rgb, TransferCharacteristic, Xyb, compute_frame_ssimulacra2};
 
 fn main() {
@@ -35,10 +36,10 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// CPU seconds of this thread, as the scheduler counts them.
+/// CPU seconds of this thread, to the nanosecond; what `/proc` says of them moves on by whole ticks.
 fn cpu_seconds() -> f64 {
-    let line = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
-    line.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).expect("a number") / 1e9
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    spent.tv_sec as f64 + spent.tv_nsec as f64 / 1e9
 }
 
 /// Prints CPU milliseconds an image of each round; the first, which warms up, writes the outputs.

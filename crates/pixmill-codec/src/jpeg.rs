@@ -50,7 +50,7 @@ use huffman::{Definition, StepTable, SymbolTable};
 pub(crate) use pixels::encode;
 pub(crate) use planes::Coefficients;
 use progressive::{AcScan, DcChannel, DcScan};
-use quantise::{Requantiser, target_steps};
+use quantise::{Aim, Requantiser};
 use refusal::Refusal::{self, Corrupt, OtherKind};
 pub(crate) use resize::resized;
 use scan::{Extent, read_scan};
@@ -213,7 +213,7 @@ fn channel(
     tables: &mut StepTables,
 ) -> Option<stream::Channel> {
     let plane = plane(part.component);
-    let requantiser = Requantiser::new(headers.steps(part.component)?, &target_steps(plane, quality))?;
+    let requantiser = Requantiser::new(headers.steps(part.component)?, &Aim::new(plane, quality))?;
     let ac = tables.get(headers.ac_codes(part)?, requantiser.dead_size);
     Some(stream::Channel::new(plane, blocks, SymbolTable::new(headers.dc_codes(part)?), ac, requantiser))
 }
@@ -314,8 +314,8 @@ impl Coefficients {
     /// Writes the picture at a quality, colour at the size that it has.
     pub(crate) fn write_as_it_is(&self, asked: &Asked, arena: &mut Arena) -> Option<Vec<u8>> {
         let requantisers = (0..).zip(&self.planes).map(|(component, plane)| {
-            let aim = target_steps(write::plane(component), asked.quality);
-            Requantiser::new(&plane.steps, &std::array::from_fn(|at| aim[at].max(plane.finest[at])))
+            let aim = Aim::new(write::plane(component), asked.quality).no_finer_than(&plane.finest);
+            Requantiser::new(&plane.steps, &aim)
         });
         let requantisers: Vec<Requantiser> = requantisers.collect::<Option<_>>()?;
         let steps: Vec<[u8; 64]> = requantisers.iter().map(|requantiser| requantiser.target).collect();

@@ -52,34 +52,50 @@ pub(super) fn standard_steps(plane: Plane, quality: u8) -> [u16; 64] {
     ZIGZAG.map(|at| ((u32::from(base[usize::from(at)]) * percent + 50) / 100).clamp(1, 255) as u16)
 }
 
-/// How fine the target's AC steps are, in percent of libjpeg's for the same quality. The DC step is libjpeg's: black
-/// and white fall on its multiples.
-///
-/// Together with [`AC_ROUNDING`] this decides what a quality means here: no more bytes and no lower a score than an
-/// encoder has that quantises pixels by libjpeg's steps with plain rounding. Small coefficients cost more bits than
-/// they are worth, so that dropping more of them pays for finer steps. Measured by SSIMULACRA2 on photographs and
-/// products on white of quality 85 to 92: at quality 50, 96 to 98 % of the bytes and 0.2 to 0.4 points more; at 30 to
-/// 60, 96 to 100 % and between 0.1 less and 0.5 more. At 75 and 85, where [`KEPT_ONES`] is at work or the source's own
-/// steps are the coarser ones, 100 to 107 % and 0.4 to 3 points more.
-const STEP_PERCENT: u32 = 92;
-
 /// What is added to an AC magnitude, in steps, before its fraction is cut off; 0.5 would be plain rounding.
 const AC_ROUNDING: f64 = 0.40;
 
-/// Zigzag positions below this keep a source's ones where plain rounding by libjpeg's steps would.
+/// What a quality of 1 to 100 means for a plane: no more bytes and no lower a score than an encoder has that quantises
+/// pixels by libjpeg's steps with plain rounding.
 ///
-/// A source of about half the target's steps (quality 75 to 50 is the usual case) has most of its coefficients at
-/// one, and all that stand at a position are kept or dropped together. Dropping them all can cost 0.04 of SSIM, keeping
-/// them all 15 % of the bytes; the first six diagonals are what is worth keeping.
-const KEPT_ONES: usize = 21;
+/// Small coefficients cost more bits than they are worth, so that dropping more of them ([`AC_ROUNDING`]) pays for finer
+/// steps. Measured by SSIMULACRA2 on photographs and products on white of quality 85 to 92: bench/RESULTS.md.
+#[derive(Debug, Clone)]
+pub(super) struct Aim {
+    /// In zigzag order.
+    pub(super) steps: [u16; 64],
+    /// How fine the AC steps are, in thousandths of libjpeg's. The DC step is libjpeg's: black and white fall on its
+    /// multiples.
+    per_mille: u32,
+    /// Zigzag positions below this keep a source's ones where plain rounding by libjpeg's steps would.
+    ///
+    /// A source of about half the target's steps (quality 75 to 50 is the usual case) has most of its coefficients at
+    /// one, and all that stand at a position are kept or dropped together. Dropping them all can cost 0.04 of SSIM,
+    /// keeping them all 15 % of the bytes; the first six diagonals are what is worth keeping. The higher the quality,
+    /// the less each of them shows.
+    kept_ones: usize,
+}
 
-/// The steps that are aimed at for a quality of 1 to 100, in zigzag order.
-pub(super) fn target_steps(plane: Plane, quality: u8) -> [u16; 64] {
-    let mut steps = standard_steps(plane, quality);
-    for step in &mut steps[1..] {
-        *step = ((u32::from(*step) * STEP_PERCENT + 50) / 100).max(1) as u16;
+impl Aim {
+    pub(super) fn new(plane: Plane, quality: u8) -> Self {
+        let per_mille = (830 + u32::from(quality) * 10 / 6).min(925);
+        let kept_ones = match quality {
+            0..60 => 21,
+            60..80 => 6,
+            _ => 1,
+        };
+        let mut steps = standard_steps(plane, quality);
+        for step in &mut steps[1..] {
+            *step = ((u32::from(*step) * per_mille + 500) / 1000).max(1) as u16;
+        }
+        Aim { steps, per_mille, kept_ones }
     }
-    steps
+
+    /// The same with no step below those.
+    pub(super) fn no_finer_than(mut self, finest: &[u16; 64]) -> Self {
+        self.steps.iter_mut().zip(finest).for_each(|(step, &finest)| *step = finest.max(*step));
+        self
+    }
 }
 
 /// A bit for each byte of 0 or 1, the first at the bottom.
@@ -117,14 +133,14 @@ struct Change {
 }
 
 impl Change {
-    fn new(at: usize, from: u32, to: u32) -> Self {
+    fn new(at: usize, from: u32, to: u32, aim: &Aim) -> Self {
         let one = 1 << POINT;
         let ratio = ((from << POINT) + to / 2) / to;
-        let plain_keeps_ones = to <= (2 * from * STEP_PERCENT + 50) / 100;
+        let plain_keeps_ones = to <= (2 * from * aim.per_mille + 500) / 1000;
         let ac_rounding = (AC_ROUNDING * f64::from(one)) as u32;
         let rounding = match at {
             0 => one / 2,
-            1..KEPT_ONES if plain_keeps_ones => ac_rounding.max(one - ratio),
+            _ if at < aim.kept_ones && plain_keeps_ones => ac_rounding.max(one - ratio),
             _ => ac_rounding,
         };
         Change { ratio, rounding }
@@ -150,17 +166,17 @@ pub(super) struct Requantiser {
 }
 
 impl Requantiser {
-    /// From a component's steps to those aimed at, both in zigzag order. The target is never finer than the source:
+    /// From a component's steps, in zigzag order, to those aimed at. The target is never finer than the source:
     /// that would cost bytes and bring nothing back. `None` when a step is no baseline step (1 to 255).
-    pub(super) fn new(source: &[u16; 64], aim: &[u16; 64]) -> Option<Self> {
+    pub(super) fn new(source: &[u16; 64], aim: &Aim) -> Option<Self> {
         let mut changes = [Change::default(); 64];
         let mut target = [0; 64];
-        for (at, (&from, &aim)) in source.iter().zip(aim).enumerate() {
-            let to = from.max(aim);
+        for (at, (&from, &step)) in source.iter().zip(&aim.steps).enumerate() {
+            let to = from.max(step);
             if from == 0 || to > 255 {
                 return None;
             }
-            changes[at] = Change::new(at, from.into(), to.into());
+            changes[at] = Change::new(at, from.into(), to.into(), aim);
             target[at] = to as u8;
         }
         let dead = std::array::from_fn(|at| changes[at].greatest_dead());
@@ -213,6 +229,10 @@ mod tests {
 
     use super::*;
 
+    fn aim(steps: [u16; 64], quality: u8) -> Aim {
+        Aim { steps, ..Aim::new(Plane::Luminance, quality) }
+    }
+
     #[test]
     fn libjpeg_steps_are_annex_k_at_fifty_and_ones_at_a_hundred() {
         let steps = standard_steps(Plane::Luminance, 50);
@@ -225,29 +245,32 @@ mod tests {
 
     #[test]
     fn black_and_white_stay_exact_at_quality_fifty() {
-        let step = i32::from(target_steps(Plane::Luminance, 50)[0]);
-        let requantiser = Requantiser::new(&[8; 64], &target_steps(Plane::Luminance, 50)).unwrap();
+        let aim = Aim::new(Plane::Luminance, 50);
+        let requantiser = Requantiser::new(&[8; 64], &aim).unwrap();
+        let step = i32::from(aim.steps[0]);
         assert_eq!(requantiser.dc(-128) * step, -1024);
         assert!(requantiser.dc(127) * step >= 1016);
     }
 
     #[test]
     fn steps_beyond_a_byte_and_zero_are_not_taken() {
-        assert!(Requantiser::new(&[256; 64], &[10; 64]).is_none());
-        assert!(Requantiser::new(&[0; 64], &[10; 64]).is_none());
+        assert!(Requantiser::new(&[256; 64], &aim([10; 64], 50)).is_none());
+        assert!(Requantiser::new(&[0; 64], &aim([10; 64], 50)).is_none());
     }
 
     proptest! {
         #[test]
-        fn equal_steps_change_nothing(step in 1_u16..=255, at in 1_usize..64, magnitude in 0_u32..=1023) {
-            let requantiser = Requantiser::new(&[step; 64], &[step; 64]).unwrap();
+        fn equal_steps_change_nothing(
+            step in 1_u16..=255, at in 1_usize..64, magnitude in 0_u32..=1023, quality in 1_u8..=100,
+        ) {
+            let requantiser = Requantiser::new(&[step; 64], &aim([step; 64], quality)).unwrap();
             prop_assert_eq!(requantiser.ac(at, magnitude), magnitude);
             prop_assert_eq!(requantiser.dc(-(magnitude as i32)), -(magnitude as i32));
         }
 
         #[test]
-        fn a_dead_size_is_dead_at_every_position(from in 1_u16..=255, aim in 1_u16..=255) {
-            let requantiser = Requantiser::new(&[from; 64], &[aim; 64]).unwrap();
+        fn a_dead_size_is_dead_at_every_position(from in 1_u16..=255, to in 1_u16..=255, quality in 1_u8..=100) {
+            let requantiser = Requantiser::new(&[from; 64], &aim([to; 64], quality)).unwrap();
             let most = (1_u32 << requantiser.dead_size) - 1;
             for at in 1..64 {
                 prop_assert!((0..=most).all(|magnitude| requantiser.ac(at, magnitude) == 0));
@@ -256,7 +279,7 @@ mod tests {
 
         #[test]
         fn values_stay_within_baseline_whatever_comes(from in 1_u16..=255, value: i32, ac: i16) {
-            let requantiser = Requantiser::new(&[from; 64], &[1; 64]).unwrap();
+            let requantiser = Requantiser::new(&[from; 64], &aim([1; 64], 100)).unwrap();
             prop_assert!((-1024..=1023).contains(&requantiser.dc(value)));
             let mut unit = [0; 64];
             unit[5] = ac;

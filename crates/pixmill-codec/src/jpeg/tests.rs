@@ -3,7 +3,7 @@
 use jpeg_encoder::{ColorType, Encoder, QuantizationTableType, SamplingFactor};
 use proptest::prelude::*;
 
-use super::quantise::{Plane, target_steps};
+use super::quantise::{Aim, Plane};
 use super::{Arena, Asked, memory_bytes, reference, requantise, stream};
 use crate::ErrorKind;
 
@@ -119,7 +119,7 @@ proptest! {
         for (plane, (from, to)) in source.planes.iter().zip(&output.planes).enumerate() {
             prop_assert_eq!(from.blocks.len(), to.blocks.len());
             let plane = if plane == 0 { Plane::Luminance } else { Plane::Chrominance };
-            for (at, &standard) in target_steps(plane, quality).iter().enumerate() {
+            for (at, &standard) in Aim::new(plane, quality).steps.iter().enumerate() {
                 prop_assert_eq!(to.steps[at], standard.max(from.steps[at]));
                 let (old, new) = (i32::from(from.steps[at]), i32::from(to.steps[at]));
                 for (from, to) in from.blocks.iter().zip(&to.blocks) {
