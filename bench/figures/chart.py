@@ -49,13 +49,15 @@ def svg(drawn):
     for speed in range(0, int(fastest) + 1, 100):
         x, y = place(least, speed)
         out.append(f'<path d="M{x:.1f} {y:.1f}H{WIDTH - MARGIN}" stroke="#ddd"/><text x="{x - 6:.1f}" y="{y + 4:.1f}" text-anchor="end">{speed}</text>')
+    first = next(iter(drawn), (None,))[0]
     for (picture_set, side), points in drawn.items():
         if not points:
             continue
         dots = [place(*point) for point in points]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y in dots)
-        x, y = dots[-1]
+        # Lines of one side may run close together: one is named at its start, the others at their end.
+        (x, y), anchor = (dots[0], "start") if picture_set == first else (dots[-1], "end")
         out.append(f'<path d="M{path}" fill="none" stroke="{COLOURS[side]}" stroke-width="2"/>')
         out += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{COLOURS[side]}"/>' for x, y in dots]
-        out.append(f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="end" fill="{COLOURS[side]}">{side}, {picture_set}</text>')
+        out.append(f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="{anchor}" fill="{COLOURS[side]}">{side}, {picture_set}</text>')
     return "\n".join([*out, "</svg>", ""])
