@@ -76,6 +76,9 @@ fn plane(sheet: &Sheet, extent: (f64, f64), to: (u32, u32), resizer: &mut Resize
 
 #[cfg(test)]
 mod tests {
+    use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+    use proptest::prelude::*;
+
     use super::*;
 
     macro_rules! seed {
@@ -138,6 +141,41 @@ mod tests {
                     let mean = f64::from(off) / plane.len() as f64;
                     assert!(mean < 6.0, "{name} to {size:?}, component {component}: {mean}");
                 }
+            }
+        }
+    }
+
+    fn flat(width: u16, height: u16, sampling: SamplingFactor, grey: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 90);
+        encoder.set_sampling_factor(sampling);
+        let (colour, pixel) =
+            if grey { (ColorType::Luma, &[90_u8][..]) } else { (ColorType::Ycbcr, &[90, 110, 160][..]) };
+        let pixels = pixel.repeat(usize::from(width) * usize::from(height));
+        encoder.encode(&pixels, width, height, colour).unwrap();
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn any_picture_can_be_made_smaller_and_keeps_its_colour(
+            width in 1_u16..70, height in 1_u16..70, to in (1_u32..70, 1_u32..70), grey: bool,
+            sampling in prop::sample::select(&[
+                SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2,
+                SamplingFactor::F_4_1,
+            ]),
+        ) {
+            let size = (to.0.min(width.into()), to.1.min(height.into()));
+            let bytes = flat(width, height, sampling, grey);
+            let made = resized(&bytes, size, &mut Resizer::default(), &mut Arena::default());
+            let made = made.unwrap().expect("a usual sampling");
+            prop_assert_eq!(made.planes.len(), if grey { 1 } else { 3 });
+            for (component, (plane, wanted)) in made.planes.iter().zip([90_u8, 110, 160]).enumerate() {
+                let (width, height) = Quartered::samples(component, size);
+                prop_assert_eq!(plane.len(), (width * height) as usize);
+                let off = plane.iter().map(|sample| sample.abs_diff(wanted)).max();
+                // Where a data unit reaches beyond the picture, its mean is also that of what fills it.
+                prop_assert!(off <= Some(16), "component {component} is off by {off:?}");
             }
         }
     }
