@@ -1,4 +1,4 @@
-//! JPEG to JPEG of a lower quality without pixels.
+//! JPEG to JPEG of a lower quality without pixels; JPEG to a smaller JPEG by samples of each component (`resize`).
 //!
 //! When nothing but the quality changes, a JPEG need not be decoded: its Huffman codes are read, each DCT
 //! coefficient is taken from the source's quantisation step to the new one, and what is left is written with codes

@@ -39,7 +39,12 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
         None => pixels * decoder_bytes(header),
     };
     let raster = u64::from(decoded_width) * u64::from(decoded_height) * channels;
-    let decoding = raster + decoder + source_bytes;
+    // Coefficients of all components, where they come in stages, and samples, of whole MCUs.
+    let components = match plan.way {
+        Way::Components => all_coefficients(header) * if header.staged { 3 } else { 1 } / 2,
+        _ => 0,
+    };
+    let decoding = (raster + decoder).max(components) + source_bytes;
     let alpha = channels == 4 && header.format != SourceFormat::Jpeg;
     // Ink becomes light in a copy; turning copies; resizing copies rows, then columns, and alpha is premultiplied.
     let copies = if resized {
@@ -65,7 +70,6 @@ fn coefficients(header: &Header, way: Way) -> Option<u64> {
             let copies = if turned { 3 } else { 2 };
             Some(copies * all_coefficients(header))
         }
-        // Samples of components are fewer than those of pixels.
         Way::Components | Way::Pixels => None,
     }
 }

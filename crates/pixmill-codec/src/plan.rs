@@ -9,7 +9,7 @@ use crate::orientation::Orientation;
 use crate::resize::fitted;
 use crate::{Format, KeepMetadata, OutputFormat, Recipe, SourceFormat};
 
-/// Which way a picture goes. Whatever its coefficients turn out to be, none of the others ever fails for it: what
+/// Which way a picture goes. Whatever its coefficients turn out to be, no way but the last ever fails for it: what
 /// can't be done there is done through pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {

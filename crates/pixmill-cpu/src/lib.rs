@@ -65,7 +65,7 @@ mod twins {
         static ASKED_FOR: Cell<bool> = const { Cell::new(false) };
     }
 
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "there is nothing to tell apart"))]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there is nothing to tell apart"))]
     pub(super) fn are_asked_for() -> bool {
         ASKED_FOR.get()
     }

@@ -8,11 +8,9 @@ use std::sync::LazyLock;
 
 use pixmill_cpu::Kernel;
 
+use super::dct::rounded as nearest;
 use super::planes::{Coefficients, Plane};
 use super::quantise::ZIGZAG;
-
-/// Adding this to a number below 2^22 leaves it, rounded, in the low bits.
-const ROUNDER: f32 = 12_582_912.0;
 
 /// Coefficients row by row, not quantised.
 type Block = [[f32; 8]; 8];
@@ -165,7 +163,7 @@ fn rounded(block: &Block) -> [i16; 64] {
     // Loops rather than maps over the arrays: those stay functions of their own, outside the kernel.
     let mut whole = [0_i16; 64];
     for (whole, value) in whole.iter_mut().zip(block.as_flattened()) {
-        *whole = (value + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i16;
+        *whole = nearest(*value) as i16;
     }
     let mut zigzag = [0; 64];
     for (to, &at) in zigzag.iter_mut().zip(&ZIGZAG) {

@@ -53,7 +53,7 @@ impl Quantiser {
 
 /// The nearest whole number, for magnitudes below 2^22.
 #[inline(always)]
-fn rounded(value: f32) -> i32 {
+pub(super) fn rounded(value: f32) -> i32 {
     (value + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i32
 }
 

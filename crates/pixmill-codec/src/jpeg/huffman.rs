@@ -139,7 +139,7 @@ impl Step {
         Step(advance << Self::ADVANCE_AT | (63 - size) << 16 | (bits - size) << 8 | bits)
     }
 
-    /// Bits from the start of the step to its end, magnitude bits included; at most 26.
+    /// Bits from the start of the step to its end, magnitude bits included; at most 21.
     #[inline(always)]
     pub(super) fn bits(self) -> u32 {
         self.0 & 63

@@ -36,11 +36,13 @@ pub(crate) fn encode(
         .collect();
     arena.tokens.clear();
     arena.counts.clear();
-    pixmill_cpu::run(Tokenise { picture, mcu, steps: &steps, arena }).ok()?;
+    let tokens = pixmill_cpu::run(Tokenise { picture, mcu, steps: &steps, arena });
     let blocks = |component| (component, mcu.iter().filter(|block| block.0 == component).count());
     let scans = [(0..components).map(blocks).collect()];
     let written = write::Picture { width, height, sampling, steps: &steps, scans: &scans, segments };
-    Some(write::write(&written, &arena.tokens, &arena.counts))
+    let jpeg = tokens.is_ok().then(|| write::write(&written, &arena.tokens, &arena.counts));
+    arena.tokens.trim();
+    jpeg
 }
 
 /// A picture on its way to tokens.

@@ -209,7 +209,7 @@ impl Requantiser {
     #[inline(always)]
     pub(super) fn ac(&self, at: usize, magnitude: u32) -> u32 {
         let change = self.changes[at & 63];
-        // No step becomes finer, so that nothing grows beyond the limit.
+        // No step becomes finer, so that nothing grows: what is within the limit stays there.
         (magnitude * change.ratio + change.rounding) >> POINT
     }
 

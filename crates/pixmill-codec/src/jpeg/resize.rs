@@ -3,7 +3,7 @@
 
 use pixmill_resize::{Resizer, Samples, Source};
 
-use super::sheets::{Edges, Sheet, read_sheets};
+use super::sheets::{Edges, Sheet, Wanted, read_sheets};
 use super::{Arena, answer};
 use crate::{Error, ErrorKind};
 
@@ -34,20 +34,25 @@ pub(crate) fn resized(
     resizer: &mut Resizer,
     arena: &mut Arena,
 ) -> Result<Option<Quartered>, Error> {
-    let wanted = |component, from: (u32, u32), coarseness: (u8, u8)| -> Option<Edges> {
+    let wanted = |component, from: (u32, u32), coarseness: (u8, u8)| {
         let to = Quartered::samples(component, size);
-        Some((edge(from.0, coarseness.0, to.0), edge(from.1, coarseness.1, to.1)))
+        let edges = (edge(from.0, coarseness.0, to.0), edge(from.1, coarseness.1, to.1));
+        let (across, down) = reach(component, from, coarseness, edges, size);
+        Some(Wanted { edges, room: (across.ceil() as usize, down.ceil() as usize) })
     };
     let Some(picture) = answer(read_sheets(bytes, arena, wanted))? else { return Ok(None) };
     let mut planes = Vec::new();
-    for (component, (sheet, coarseness)) in picture.sheets.into_iter().zip(picture.coarseness).enumerate() {
-        // What of the sheet becomes the result: where that ends with half a sample of colour, so much more of it.
-        let to = Quartered::samples(component, size);
-        let pixels = if component == 0 { (1, 1) } else { (2, 2) };
+    for (component, (mut sheet, coarseness)) in picture.sheets.into_iter().zip(picture.coarseness).enumerate()
+    {
         let edges = sheet.edges;
-        let across = reach(picture.size.0, coarseness.0, edges.0, (to.0 * pixels.0, size.0));
-        let down = reach(picture.size.1, coarseness.1, edges.1, (to.1 * pixels.1, size.1));
-        planes.push(plane(&sheet, (across, down), to, resizer)?);
+        let within = (
+            samples(picture.size.0, coarseness.0, edges.0).ceil() as usize,
+            samples(picture.size.1, coarseness.1, edges.1).ceil() as usize,
+        );
+        // Lanczos looks beyond the edge, where there is anything: hidden parts of a picture that was cropped.
+        sheet.repeat_edges(within);
+        let extent = reach(component, picture.size, coarseness, edges, size);
+        planes.push(plane(&sheet, extent, Quartered::samples(component, size), resizer)?);
     }
     Ok(Some(Quartered { size, planes }))
 }
@@ -59,15 +64,28 @@ fn edge(pixels: u32, coarseness: u8, to: u32) -> usize {
     [1, 2, 4].into_iter().find(enough).unwrap_or(8)
 }
 
-/// How many of a sheet's samples lie along a side of the picture, times what the result covers of its own side.
-fn reach(pixels: u32, coarseness: u8, edge: usize, (covered, side): (u32, u32)) -> f64 {
-    f64::from(pixels) * edge as f64 / (8.0 * f64::from(coarseness)) * (f64::from(covered) / f64::from(side))
+/// How many of a sheet's samples lie along a side of the picture, the last of them perhaps in part.
+fn samples(pixels: u32, coarseness: u8, edge: usize) -> f64 {
+    f64::from(pixels) * edge as f64 / (8.0 * f64::from(coarseness))
+}
+
+/// What of a sheet becomes the result, across and down: all that lies in the picture, and where the result's side ends with
+/// half a sample of colour, as much beyond it.
+fn reach(
+    component: usize,
+    from: (u32, u32),
+    coarseness: (u8, u8),
+    edges: Edges,
+    to: (u32, u32),
+) -> (f64, f64) {
+    let covered = |side: u32| if component == 0 { side } else { side.next_multiple_of(2) };
+    let share = |side: u32| f64::from(covered(side)) / f64::from(side);
+    let across = samples(from.0, coarseness.0, edges.0) * share(to.0);
+    (across, samples(from.1, coarseness.1, edges.1) * share(to.1))
 }
 
 fn plane(sheet: &Sheet, extent: (f64, f64), to: (u32, u32), resizer: &mut Resizer) -> Result<Vec<u8>, Error> {
     let size = (sheet.stride as u32, (sheet.samples.len() / sheet.stride) as u32);
-    // At a side that is no whole number of MCUs the last sample may lie partly beyond the sheet: less than one of them.
-    let extent = (extent.0.min(size.0.into()), extent.1.min(size.1.into()));
     let source = Source { data: &sheet.samples, size, extent, samples: Samples::One, alpha: false };
     resizer
         .resized(source, to)
@@ -154,6 +172,24 @@ mod tests {
         let pixels = pixel.repeat(usize::from(width) * usize::from(height));
         encoder.encode(&pixels, width, height, colour).unwrap();
         bytes
+    }
+
+    #[test]
+    fn what_lies_beyond_the_picture_is_not_seen() {
+        // Grey, but for a black part within the last MCUs, which a smaller size in the header hides.
+        let pixel = |at: u16| if at % 40 < 36 && at / 40 < 36 { [120, 128, 128] } else { [0, 128, 128] };
+        let pixels: Vec<u8> = (0..40 * 40).flat_map(pixel).collect();
+        let mut bytes = Vec::new();
+        let mut encoder = Encoder::new(&mut bytes, 100);
+        encoder.set_sampling_factor(SamplingFactor::F_1_1);
+        encoder.encode(&pixels, 40, 40, ColorType::Ycbcr).unwrap();
+        let frame = bytes.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();
+        (bytes[frame + 6], bytes[frame + 8]) = (36, 36);
+        for size in [(35, 35), (33, 33), (31, 29)] {
+            let made = resized(&bytes, size, &mut Resizer::default(), &mut Arena::default());
+            let luma = &made.unwrap().expect("a usual sampling").planes[0];
+            assert!(luma.iter().all(|sample| (119..=121).contains(sample)), "to {size:?}: {luma:?}");
+        }
     }
 
     proptest! {

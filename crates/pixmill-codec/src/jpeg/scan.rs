@@ -107,7 +107,7 @@ pub(super) fn read_ac(
     let (mut at, steps) = (0, table.steps());
     loop {
         bits.refill(window);
-        // A step takes 26 bits at most, so two of them can be made from 56.
+        // A step takes 21 bits at most, so two of them can be made from 56.
         for _ in 0..2 {
             let step = step(steps, bits.next);
             let mut to = at + step.advance();
@@ -129,7 +129,10 @@ pub(super) fn read_ac(
                 bits.consume(symbol.bits);
                 bits.refill(window);
                 if symbol.ends {
-                    block.put(to, magnitude, negative);
+                    // An end of block leads nowhere, and must leave the coefficient before it as it is.
+                    if to > at {
+                        block.put(to, magnitude, negative);
+                    }
                     return Some(bits);
                 }
             }

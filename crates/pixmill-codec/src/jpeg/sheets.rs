@@ -14,20 +14,27 @@ use super::{Arena, extent, read_all};
 /// Samples that a data unit becomes, across and down: 1, 2, 4 or 8 each.
 pub(super) type Edges = (usize, usize);
 
+/// What one component's data units are to become.
+pub(super) struct Wanted {
+    pub(super) edges: Edges,
+    /// Samples that there must be room for, across and down.
+    pub(super) room: (usize, usize),
+}
+
 /// One component's samples.
 pub(super) struct Sheet {
     pub(super) edges: Edges,
     inverse: Inverse,
-    /// Samples of a row, those among them that only fill up MCUs.
+    /// Samples of a row, those among them that only fill up MCUs or are room.
     pub(super) stride: usize,
     pub(super) samples: Vec<u8>,
 }
 
 impl Sheet {
     /// For so many data units across and down.
-    fn new(units: (usize, usize), edges: Edges, steps: &[u16; 64]) -> Self {
-        let stride = units.0 * edges.0;
-        let samples = vec![0; stride * units.1 * edges.1];
+    fn new(units: (usize, usize), &Wanted { edges, room }: &Wanted, steps: &[u16; 64]) -> Self {
+        let stride = room.0.max(units.0 * edges.0);
+        let samples = vec![0; stride * room.1.max(units.1 * edges.1)];
         Sheet { edges, inverse: Inverse::new(steps), stride, samples }
     }
 
@@ -36,6 +43,17 @@ impl Sheet {
     fn fill(&mut self, x: usize, y: usize, unit: &Frequencies) {
         let to = &mut self.samples[y * self.edges.1 * self.stride + x * self.edges.0..];
         self.inverse.samples(unit, self.edges, to, self.stride);
+    }
+
+    /// Repeats the last column and row of so many across and down to the end, in place of what fills up MCUs.
+    pub(super) fn repeat_edges(&mut self, (width, height): (usize, usize)) {
+        for row in self.samples.chunks_exact_mut(self.stride).take(height) {
+            let last = row[width - 1];
+            row[width..].fill(last);
+        }
+        let (there, beyond) = self.samples.split_at_mut(height * self.stride);
+        let last = &there[there.len() - self.stride..];
+        beyond.chunks_exact_mut(self.stride).for_each(|row| row.copy_from_slice(last));
     }
 }
 
@@ -47,12 +65,12 @@ pub(super) struct Sheets {
     pub(super) sheets: Vec<Sheet>,
 }
 
-/// Reads grey or YCbCr. `edges` says what data units are to become, by a component's index, the picture's
+/// Reads grey or YCbCr. `wanted` says what data units are to become, by a component's index, the picture's
 /// size in pixels and the component's coarseness, or that the picture is not to be read.
 pub(super) fn read_sheets(
     bytes: &[u8],
     arena: &mut Arena,
-    edges: impl Fn(usize, (u32, u32), (u8, u8)) -> Option<Edges>,
+    wanted: impl Fn(usize, (u32, u32), (u8, u8)) -> Option<Wanted>,
 ) -> Result<Sheets, Refusal> {
     let mut headers = Headers::default();
     let at = start_of_image(bytes).ok_or(OtherKind)?;
@@ -61,9 +79,11 @@ pub(super) fn read_sheets(
     let size = (frame.width.into(), frame.height.into());
     let coarseness: Vec<_> =
         (0..frame.component_count()).map(|component| frame.coarseness(component)).collect();
-    let wanted =
-        coarseness.iter().enumerate().map(|(component, &coarseness)| edges(component, size, coarseness));
-    let wanted: Vec<Edges> = wanted.collect::<Option<_>>().ok_or(OtherKind)?;
+    let wanted: Vec<Wanted> = (0..)
+        .zip(&coarseness)
+        .map(|(component, &coarseness)| wanted(component, size, coarseness))
+        .collect::<Option<_>>()
+        .ok_or(OtherKind)?;
     if frame.progressive || scan.parts.len() < frame.component_count() {
         let sheets = from_planes(&read_all(bytes, arena)?.planes, &wanted);
         return Ok(Sheets { size, coarseness, sheets });
@@ -75,7 +95,7 @@ pub(super) fn read_sheets(
         let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
         channels.push(Channel { plane: part.component, units: (h, v), dc, ac, previous: 0 });
         let steps = headers.steps(part.component).ok_or(OtherKind)?;
-        sheets.push(Sheet::new((mcus.0 * h, mcus.1 * v), wanted[part.component], steps));
+        sheets.push(Sheet::new((mcus.0 * h, mcus.1 * v), &wanted[part.component], steps));
     }
     let mut pass = Pass { channels: &mut channels, sheets: &mut sheets, across: mcus.0, at: 0 };
     let after = read_scan(bytes, data, &mut arena.window, extent(&headers, mcus), &mut pass)?;
@@ -86,10 +106,10 @@ pub(super) fn read_sheets(
 }
 
 /// What comes in several scans is gathered first.
-fn from_planes(planes: &[Plane], edges: &[Edges]) -> Vec<Sheet> {
+fn from_planes(planes: &[Plane], wanted: &[Wanted]) -> Vec<Sheet> {
     let mut sheets = Vec::new();
-    for (plane, &edges) in planes.iter().zip(edges) {
-        let mut sheet = Sheet::new((plane.stride, plane.units.len() / plane.stride), edges, &plane.steps);
+    for (plane, wanted) in planes.iter().zip(wanted) {
+        let mut sheet = Sheet::new((plane.stride, plane.units.len() / plane.stride), wanted, &plane.steps);
         for (at, unit) in plane.units.iter().enumerate() {
             sheet.fill(at % plane.stride, at / plane.stride, &Frequencies::from_zigzag(unit));
         }

@@ -1,7 +1,7 @@
 //! JPEG to pixels at a half, a quarter or an eighth of its size: each data unit becomes fewer samples, by an inverse DCT
 //! of its lowest frequencies. A picture that is to become much smaller is so never decoded at its full size.
 
-use super::sheets::{Sheet, Sheets, read_sheets};
+use super::sheets::{Sheet, Sheets, Wanted, read_sheets};
 use super::{Arena, answer};
 use crate::Error;
 use crate::raster::{Layout, Raster};
@@ -55,12 +55,12 @@ impl Shrink {
 /// Decodes grey or YCbCr, not subsampled, at a smaller size. `None` for what is not read here, and for colour so coarse
 /// that it would have to be enlarged.
 pub(crate) fn shrunk(bytes: &[u8], shrink: Shrink, arena: &mut Arena) -> Result<Option<Raster>, Error> {
-    let edges = |_, _, coarseness: (u8, u8)| {
+    let wanted = |_, _, coarseness: (u8, u8)| {
         let edge = |coarseness: u8| shrink.edge() as usize * usize::from(coarseness);
         let edges = (edge(coarseness.0), edge(coarseness.1));
-        (edges.0.max(edges.1) <= 8).then_some(edges)
+        (edges.0.max(edges.1) <= 8).then_some(Wanted { edges, room: (0, 0) })
     };
-    let sheets = answer(read_sheets(bytes, arena, edges))?;
+    let sheets = answer(read_sheets(bytes, arena, wanted))?;
     Ok(sheets.map(|Sheets { size, sheets, .. }| joined(&sheets, size, shrink)))
 }
 

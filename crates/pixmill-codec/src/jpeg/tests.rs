@@ -4,7 +4,7 @@ use jpeg_encoder::{ColorType, Encoder, QuantizationTableType, SamplingFactor};
 use proptest::prelude::*;
 
 use super::quantise::{Aim, Plane};
-use super::{Arena, Asked, memory_bytes, reference, requantise, stream};
+use super::{Arena, Asked, memory_bytes, read, reference, requantise, stream};
 use crate::ErrorKind;
 
 /// How a test picture is made.
@@ -102,6 +102,32 @@ fn decoded(bytes: &[u8]) -> (usize, usize, Vec<u8>) {
 /// Mean difference of samples.
 fn difference(one: &[u8], other: &[u8]) -> f64 {
     one.iter().zip(other).map(|(&a, &b)| f64::from(a.abs_diff(b))).sum::<f64>() / one.len() as f64
+}
+
+#[test]
+fn a_rare_end_of_block_leaves_the_coefficient_before_it_as_it_is() {
+    let mut state = 1_u32;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    })
+    .take(320 * 320)
+    .collect();
+    for quality in 95..=100 {
+        // Noise fills nearly all blocks, so that the code of their end is longer than a look-up.
+        let made = Made { width: 320, height: 320, quality, optimised: true, ..photo() };
+        let mut source = Vec::new();
+        encoder(&made, &mut source).encode(&noise, 320, 320, ColorType::Luma).unwrap();
+        let read = read(&source, &mut Arena::default()).unwrap().unwrap();
+        let wanted = &reference::read(&source).planes[0].blocks;
+        assert_eq!(read.planes[0].units.len(), wanted.len());
+        for (at, (unit, wanted)) in read.planes[0].units.iter().zip(wanted).enumerate() {
+            assert!(
+                unit.iter().map(|&value| i32::from(value)).eq(wanted.iter().copied()),
+                "{quality}: unit {at}"
+            );
+        }
+    }
 }
 
 /// Where the entropy-coded data of the first scan begins.
