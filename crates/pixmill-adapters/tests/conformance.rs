@@ -11,7 +11,9 @@ use pixmill_testkit::storage::Stored;
 
 #[tokio::test]
 async fn database_queue_conforms() {
-    testkit::queue::suite(async || Arc::new(DatabaseQueue::new(100)) as Arc<dyn Queue>).await;
+    let make = async || Arc::new(DatabaseQueue::new(100)) as Arc<dyn Queue>;
+    testkit::queue::suite(make).await;
+    testkit::queue::jobs_are_delivered_in_order(make().await).await;
 }
 
 #[tokio::test]

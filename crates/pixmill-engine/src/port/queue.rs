@@ -82,7 +82,8 @@ pub trait Queue: Send + Sync {
     /// over.
     async fn add(&self, jobs: Vec<Candidate>) -> Result<usize, Fault>;
 
-    /// Delivers up to `most` jobs in order, none when none is at hand.
+    /// Delivers up to `most` jobs in order, none when none is at hand. Of jobs that a shared queue hands out at the same
+    /// moment, any may come first.
     fn take(&self, most: usize) -> Vec<Job>;
 
     /// Returns once [`take`](Self::take) may have something to deliver that this process did not add.
