@@ -70,6 +70,20 @@ async fn it_conforms() {
     .await;
 }
 
+/// Jobs that are held together come by tasks of their own, any first.
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_held_one_at_a_time_come_in_order() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let queue = open(Settings { hold: 1, ..settings(&redis, "order") }).await;
+    let fed = candidates(0..10);
+    assert_eq!(queue.add(fed.clone()).await.unwrap(), 10);
+    for candidate in fed {
+        let job = take(&queue, 1).await.remove(0);
+        assert_eq!(job.image, candidate.image);
+        queue.finish(&job.id, Delivered::Completed(output()));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn ends_are_shown_with_reason_value_progress_and_log() {
     let redis = Redis::start(Persistence::None, &[]).await;

@@ -27,6 +27,8 @@ mod reference;
 mod refusal;
 mod resize;
 mod scan;
+#[cfg(test)]
+mod seeds;
 mod sheets;
 mod shrink;
 mod stages;
@@ -57,10 +59,10 @@ use scan::{Extent, read_scan};
 pub(crate) use shrink::{Shrink, shrunk};
 use stream::{Sink, Stream};
 use strip::Strip;
-pub(crate) use strip::{Chroma, Picture, Pixels, ycbcr};
+pub(crate) use strip::{Chroma, Encodable, Pixels, ycbcr};
 use token::{Counts, Tokens};
 pub(crate) use turn::is_exact;
-use write::plane;
+use write::{Picture, plane};
 
 /// Buffers that one worker uses again from picture to picture; between pictures it keeps 8 MiB of them at most.
 #[derive(Debug, Default)]
@@ -196,7 +198,7 @@ fn read_and_write(bytes: &[u8], asked: &Asked, arena: &mut Arena) -> Result<Vec<
     let blocks = channels.iter().map(|channel| channel.blocks).enumerate().collect();
     let sampling = if steps.len() == 1 { 0x11 } else { 0x22 };
     let picture =
-        write::Picture { width, height, sampling, steps: &steps, scans: &[blocks], segments: asked.segments };
+        Picture { width, height, sampling, steps: &steps, scans: &[blocks], segments: asked.segments };
     Ok(write::write(&picture, &arena.tokens, &arena.counts))
 }
 
@@ -323,14 +325,8 @@ impl Coefficients {
         let blocks = (0..steps.len()).map(|component| (component, if component == 0 { h * v } else { 1 }));
         let (scans, sampling) = ([blocks.collect()], (h << 4 | v) as u8);
         let (width, height) = (self.width, self.height);
-        let picture = write::Picture {
-            width,
-            height,
-            sampling,
-            steps: &steps,
-            scans: &scans,
-            segments: asked.segments,
-        };
+        let picture =
+            Picture { width, height, sampling, steps: &steps, scans: &scans, segments: asked.segments };
         if asked.progressive {
             return Some(stages::write(&picture, &self.requantised(&requantisers)));
         }

@@ -95,11 +95,17 @@ where
     a_closed_queue_delivers_no_more(make().await).await;
 }
 
-async fn jobs_are_delivered_once(queue: Arc<dyn Queue>) {
+/// Feeds ten jobs and takes them in two parts.
+async fn fed_and_taken(queue: &Arc<dyn Queue>) -> (Vec<Candidate>, Vec<Job>) {
     let fed = candidates(0..10);
     assert_eq!(queue.add(fed.clone()).await.unwrap(), 10);
-    let mut taken = take(&queue, 4).await;
-    taken.extend(take(&queue, 6).await);
+    let mut taken = take(queue, 4).await;
+    taken.extend(take(queue, 6).await);
+    (fed, taken)
+}
+
+async fn jobs_are_delivered_once(queue: Arc<dyn Queue>) {
+    let (fed, taken) = fed_and_taken(&queue).await;
     let images: HashSet<_> = images(&taken).into_iter().collect();
     assert_eq!(images, fed.iter().map(|candidate| &candidate.image).collect());
     assert_eq!(taken.iter().map(|job| &job.id).collect::<HashSet<_>>().len(), 10);
@@ -111,10 +117,7 @@ async fn jobs_are_delivered_once(queue: Arc<dyn Queue>) {
 /// # Panics
 /// When the promise is broken.
 pub async fn jobs_are_delivered_in_order(queue: Arc<dyn Queue>) {
-    let fed = candidates(0..10);
-    queue.add(fed.clone()).await.unwrap();
-    let mut taken = take(&queue, 4).await;
-    taken.extend(take(&queue, 6).await);
+    let (fed, taken) = fed_and_taken(&queue).await;
     assert_eq!(images(&taken), fed.iter().map(|candidate| &candidate.image).collect::<Vec<_>>());
 }
 

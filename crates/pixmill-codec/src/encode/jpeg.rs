@@ -3,7 +3,7 @@
 use crate::container::Kept;
 use crate::container::jpeg::kept_segments;
 use crate::error::unsupported;
-use crate::jpeg::{self, Arena, Asked, Chroma, FULL_CHROMA_QUALITY, Picture, Pixels};
+use crate::jpeg::{self, Arena, Asked, Chroma, Encodable, FULL_CHROMA_QUALITY, Pixels};
 use crate::raster::Raster;
 use crate::{Error, Recipe};
 
@@ -20,7 +20,7 @@ pub(crate) fn encode(
 
 /// Encodes a picture, whose chroma is as it will be, with Huffman tables made for it.
 pub(crate) fn encode_picture(
-    picture: &impl Picture,
+    picture: &impl Encodable,
     recipe: &Recipe,
     kept: &Kept,
     arena: &mut Arena,

@@ -8,9 +8,9 @@ use std::sync::LazyLock;
 
 use pixmill_cpu::Kernel;
 
-use super::dct::rounded as nearest;
+use super::dct::nearest;
 use super::planes::{Coefficients, Plane};
-use super::quantise::ZIGZAG;
+use super::quantise::{ZIGZAG, reordered};
 
 /// Coefficients row by row, not quantised.
 type Block = [[f32; 8]; 8];
@@ -165,11 +165,7 @@ fn rounded(block: &Block) -> [i16; 64] {
     for (whole, value) in whole.iter_mut().zip(block.as_flattened()) {
         *whole = nearest(*value) as i16;
     }
-    let mut zigzag = [0; 64];
-    for (to, &at) in zigzag.iter_mut().zip(&ZIGZAG) {
-        *to = whole[usize::from(at) & 63];
-    }
-    zigzag
+    reordered(&whole, &ZIGZAG)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //!
 //! Floating point without fused operations: every machine computes the same coefficients.
 
-use super::quantise::{AC_LIMIT, SWAPPED_ZIGZAG, present};
+use super::quantise::{AC_LIMIT, SWAPPED_ZIGZAG, present, reordered};
 
 /// Samples of a block, row by row, in the middle of their range.
 pub(super) type Block = [[f32; 8]; 8];
@@ -40,20 +40,17 @@ impl Quantiser {
         let raw = block.as_flattened();
         let mut quantised = [0_i16; 64];
         for ((to, &value), &factor) in quantised.iter_mut().zip(raw).zip(&self.factors) {
-            *to = rounded(value * factor).clamp(-(AC_LIMIT as i32), AC_LIMIT as i32) as i16;
+            *to = nearest(value * factor).clamp(-(AC_LIMIT as i32), AC_LIMIT as i32) as i16;
         }
-        quantised[0] = rounded(raw[0] * self.factors[0]).clamp(-1024, 1023) as i16;
-        let mut zigzag = [0; 64];
-        for (to, &at) in zigzag.iter_mut().zip(&SWAPPED_ZIGZAG) {
-            *to = quantised[usize::from(at) & 63];
-        }
+        quantised[0] = nearest(raw[0] * self.factors[0]).clamp(-1024, 1023) as i16;
+        let zigzag = reordered(&quantised, &SWAPPED_ZIGZAG);
         (zigzag, present(&zigzag))
     }
 }
 
 /// The nearest whole number, for magnitudes below 2^22.
 #[inline(always)]
-pub(super) fn rounded(value: f32) -> i32 {
+pub(super) fn nearest(value: f32) -> i32 {
     (value + ROUNDER).to_bits().wrapping_sub(ROUNDER.to_bits()) as i32
 }
 

@@ -4,11 +4,9 @@
 
 use pixmill_cpu::Kernel;
 
+use super::dct::nearest;
 use super::quantise::SWAPPED_ZIGZAG;
 use super::scan::Put;
-
-/// Adding this to a number below 2^22 leaves it, rounded, in the low bits.
-const ROUNDER: f32 = 12_582_912.0;
 
 /// cos(k π / 16) for k from 0 to 7.
 const COSINES: [f32; 8] = [
@@ -157,7 +155,7 @@ fn apart<T>(block: T) -> T {
 /// A sample, from its distance to the middle of the range.
 #[inline(always)]
 fn byte(value: f32) -> u8 {
-    ((value + 128.0).clamp(0.0, 255.0) + ROUNDER).to_bits() as u8
+    nearest((value + 128.0).clamp(0.0, 255.0)) as u8
 }
 
 /// The inverse DCT of N points in L lanes: the sum of each frequency times its cosine.

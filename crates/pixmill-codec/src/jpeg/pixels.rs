@@ -5,9 +5,9 @@ use pixmill_cpu::Kernel;
 use super::dct::Quantiser;
 use super::emit::Out;
 use super::quantise::standard_steps;
-use super::strip::{Chroma, Picture};
+use super::strip::{Chroma, Encodable};
 use super::token::Token;
-use super::write::{self, plane};
+use super::write::{self, Picture, plane};
 use super::{Arena, Refusal};
 
 /// Blocks of an MCU in the order in which they are written: component, and place in units of blocks.
@@ -19,7 +19,7 @@ const QUARTER: Mcu = &[(0, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1), (1, 0, 0), (2
 /// Encodes a picture of at most 65,535 pixels a side. `segments` are put behind the JFIF header: marker and body, of
 /// 65,533 bytes at most. `None` when a side is longer.
 pub(crate) fn encode(
-    picture: &impl Picture,
+    picture: &impl Encodable,
     quality: u8,
     segments: &[(u8, Vec<u8>)],
     arena: &mut Arena,
@@ -39,7 +39,7 @@ pub(crate) fn encode(
     let tokens = pixmill_cpu::run(Tokenise { picture, mcu, steps: &steps, arena });
     let blocks = |component| (component, mcu.iter().filter(|block| block.0 == component).count());
     let scans = [(0..components).map(blocks).collect()];
-    let written = write::Picture { width, height, sampling, steps: &steps, scans: &scans, segments };
+    let written = Picture { width, height, sampling, steps: &steps, scans: &scans, segments };
     let jpeg = tokens.is_ok().then(|| write::write(&written, &arena.tokens, &arena.counts));
     arena.tokens.trim();
     jpeg
@@ -53,7 +53,7 @@ struct Tokenise<'a, P> {
     arena: &'a mut Arena,
 }
 
-impl<P: Picture> Kernel for Tokenise<'_, P> {
+impl<P: Encodable> Kernel for Tokenise<'_, P> {
     type Output = Result<(), Refusal>;
 
     #[inline(always)]

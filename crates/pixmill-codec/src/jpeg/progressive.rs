@@ -176,19 +176,19 @@ impl AcScan<'_> {
                 _ => return None,
             }
             // Over so many coefficients that stay zero; those that aren't zero have their bit on the way.
-            let mut zeros = !old & from(at) & !from(last + 1);
+            let mut zeros = !old & bits_from(at) & !bits_from(last + 1);
             for _ in 0..run {
                 zeros &= zeros.wrapping_sub(1);
             }
             let to = zeros.trailing_zeros().min(last + 1);
-            correct(unit, old & from(at) & !from(to), bit, &mut bits, window);
+            correct(unit, old & bits_from(at) & !bits_from(to), bit, &mut bits, window);
             if value != 0 {
                 *unit.get_mut(to as usize).filter(|_| to <= last)? = value;
             }
             at = to + 1;
         }
         if self.ended > 0 {
-            correct(unit, old & from(at) & !from(last + 1), bit, &mut bits, window);
+            correct(unit, old & bits_from(at) & !bits_from(last + 1), bit, &mut bits, window);
             self.ended -= 1;
         }
         reader.reservoir = bits;
@@ -198,7 +198,7 @@ impl AcScan<'_> {
 
 /// Bits of a position and those behind it.
 #[inline(always)]
-fn from(at: u32) -> u64 {
+fn bits_from(at: u32) -> u64 {
     u64::MAX.checked_shl(at).unwrap_or(0)
 }
 

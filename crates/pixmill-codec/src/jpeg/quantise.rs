@@ -98,6 +98,17 @@ impl Aim {
     }
 }
 
+/// The coefficients that stand at the places that an order names.
+#[inline(always)]
+pub(super) fn reordered(unit: &[i16; 64], order: &[u8; 64]) -> [i16; 64] {
+    // A loop rather than a map over the array: that stays a function of its own, outside the kernel that calls this.
+    let mut reordered = [0; 64];
+    for (to, &at) in reordered.iter_mut().zip(order) {
+        *to = unit[usize::from(at) & 63];
+    }
+    reordered
+}
+
 /// A bit for each byte of 0 or 1, the first at the bottom.
 #[inline(always)]
 fn bits(bytes: &[u8; 64]) -> u64 {

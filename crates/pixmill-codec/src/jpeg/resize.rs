@@ -42,9 +42,8 @@ pub(crate) fn resized(
     };
     let Some(picture) = answer(read_sheets(bytes, arena, wanted))? else { return Ok(None) };
     let mut planes = Vec::new();
-    for (component, (mut sheet, coarseness)) in picture.sheets.into_iter().zip(picture.coarseness).enumerate()
-    {
-        let edges = sheet.edges;
+    for (component, mut sheet) in picture.sheets.into_iter().enumerate() {
+        let (edges, coarseness) = (sheet.edges, sheet.coarseness);
         let within = (
             samples(picture.size.0, coarseness.0, edges.0).ceil() as usize,
             samples(picture.size.1, coarseness.1, edges.1).ceil() as usize,
@@ -97,23 +96,12 @@ mod tests {
     use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
     use proptest::prelude::*;
 
+    use super::super::seeds::{SEEDS, whole};
     use super::*;
-
-    macro_rules! seed {
-        ($name:literal) => {
-            ($name, include_bytes!(concat!("../../../../fuzz/seeds/jpeg/", $name, ".jpg")).as_slice())
-        };
-    }
 
     /// The whole picture by zune-jpeg, not subsampled, made smaller.
     fn by_pixels(bytes: &[u8], grey: bool, size: (u32, u32)) -> Vec<u8> {
-        use zune_core::colorspace::ColorSpace;
-        let space = if grey { ColorSpace::Luma } else { ColorSpace::YCbCr };
-        let options = zune_core::options::DecoderOptions::default().jpeg_set_out_colorspace(space);
-        let mut decoder =
-            zune_jpeg::JpegDecoder::new_with_options(zune_core::bytestream::ZCursor::new(bytes), options);
-        let data = decoder.decode().unwrap();
-        let (width, height) = decoder.dimensions().unwrap();
+        let (width, height, data) = whole(bytes, grey);
         let samples = if grey { Samples::One } else { Samples::Three };
         let extent = (width as f64, height as f64);
         let from = Source { data: &data, size: (width as u32, height as u32), extent, samples, alpha: false };
@@ -122,19 +110,7 @@ mod tests {
 
     #[test]
     fn each_component_is_what_resizing_pixels_gives() {
-        let seeds = [
-            seed!("420"),
-            seed!("422"),
-            seed!("440"),
-            seed!("444"),
-            seed!("411"),
-            seed!("grey"),
-            seed!("restart"),
-            seed!("progressive-420"),
-            seed!("progressive-444"),
-            seed!("progressive-grey"),
-        ];
-        for (name, bytes) in seeds {
+        for (name, bytes) in SEEDS {
             for size in [(60, 40), (41, 29), (24, 14), (13, 7), (5, 3), (1, 1)] {
                 let made = resized(bytes, size, &mut Resizer::default(), &mut Arena::default());
                 let made = made.unwrap().expect(name);

@@ -92,7 +92,8 @@ pub(super) fn read_dc(bits: &mut Reservoir, window: &Window, table: &SymbolTable
 
 /// Takes AC coefficients as they come.
 pub(super) trait Put {
-    /// A coefficient's zigzag position and magnitude, which may be 0 and is [`AC_LIMIT`] at most; `negative` is all ones where it is below zero.
+    /// A coefficient's zigzag position and magnitude, which may be 0 and is [`AC_LIMIT`] at most; `negative` is all ones
+    /// where it is below zero.
     fn put(&mut self, at: u32, magnitude: u32, negative: u32);
 }
 

@@ -9,6 +9,7 @@ use super::idct::{Frequencies, Inverse};
 use super::planes::Plane;
 use super::refusal::Refusal::{self, OtherKind};
 use super::scan::{BAD_CODE, CUT_SHORT, Mcus, read_ac, read_dc, read_scan};
+use super::strip::repeat_last_row;
 use super::{Arena, extent, read_all};
 
 /// Samples that a data unit becomes, across and down: 1, 2, 4 or 8 each.
@@ -24,6 +25,8 @@ pub(super) struct Wanted {
 /// One component's samples.
 pub(super) struct Sheet {
     pub(super) edges: Edges,
+    /// How many times fewer samples than pixels the component has, across and down.
+    pub(super) coarseness: (u8, u8),
     inverse: Inverse,
     /// Samples of a row, those among them that only fill up MCUs or are room.
     pub(super) stride: usize,
@@ -32,10 +35,15 @@ pub(super) struct Sheet {
 
 impl Sheet {
     /// For so many data units across and down.
-    fn new(units: (usize, usize), &Wanted { edges, room }: &Wanted, steps: &[u16; 64]) -> Self {
+    fn new(
+        units: (usize, usize),
+        coarseness: (u8, u8),
+        &Wanted { edges, room }: &Wanted,
+        steps: &[u16; 64],
+    ) -> Self {
         let stride = room.0.max(units.0 * edges.0);
         let samples = vec![0; stride * room.1.max(units.1 * edges.1)];
-        Sheet { edges, inverse: Inverse::new(steps), stride, samples }
+        Sheet { edges, coarseness, inverse: Inverse::new(steps), stride, samples }
     }
 
     /// Fills in the samples of one data unit.
@@ -51,17 +59,14 @@ impl Sheet {
             let last = row[width - 1];
             row[width..].fill(last);
         }
-        let (there, beyond) = self.samples.split_at_mut(height * self.stride);
-        let last = &there[there.len() - self.stride..];
-        beyond.chunks_exact_mut(self.stride).for_each(|row| row.copy_from_slice(last));
+        let rows = self.samples.len() / self.stride;
+        repeat_last_row(&mut self.samples, self.stride, height, rows);
     }
 }
 
 /// A picture's size in pixels, and a sheet of each component.
 pub(super) struct Sheets {
     pub(super) size: (u32, u32),
-    /// How many times fewer samples than pixels each component has, across and down.
-    pub(super) coarseness: Vec<(u8, u8)>,
     pub(super) sheets: Vec<Sheet>,
 }
 
@@ -77,16 +82,13 @@ pub(super) fn read_sheets(
     let Next::Scan(scan, data) = headers.read(bytes, at)? else { return Err(OtherKind) };
     let frame = headers.frame.as_ref().ok_or(OtherKind)?;
     let size = (frame.width.into(), frame.height.into());
-    let coarseness: Vec<_> =
-        (0..frame.component_count()).map(|component| frame.coarseness(component)).collect();
-    let wanted: Vec<Wanted> = (0..)
-        .zip(&coarseness)
-        .map(|(component, &coarseness)| wanted(component, size, coarseness))
+    let wanted: Vec<Wanted> = (0..frame.component_count())
+        .map(|component| wanted(component, size, frame.coarseness(component)))
         .collect::<Option<_>>()
         .ok_or(OtherKind)?;
     if frame.progressive || scan.parts.len() < frame.component_count() {
         let sheets = from_planes(&read_all(bytes, arena)?.planes, &wanted);
-        return Ok(Sheets { size, coarseness, sheets });
+        return Ok(Sheets { size, sheets });
     }
     let (sampling, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
     let (mut channels, mut sheets) = (Vec::new(), Vec::new());
@@ -95,21 +97,23 @@ pub(super) fn read_sheets(
         let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
         channels.push(Channel { plane: part.component, units: (h, v), dc, ac, previous: 0 });
         let steps = headers.steps(part.component).ok_or(OtherKind)?;
-        sheets.push(Sheet::new((mcus.0 * h, mcus.1 * v), &wanted[part.component], steps));
+        let (units, coarseness) = ((mcus.0 * h, mcus.1 * v), frame.coarseness(part.component));
+        sheets.push(Sheet::new(units, coarseness, &wanted[part.component], steps));
     }
     let mut pass = Pass { channels: &mut channels, sheets: &mut sheets, across: mcus.0, at: 0 };
     let after = read_scan(bytes, data, &mut arena.window, extent(&headers, mcus), &mut pass)?;
     if !matches!(headers.read(bytes, after)?, Next::End) {
         return Err(OtherKind);
     }
-    Ok(Sheets { size, coarseness, sheets })
+    Ok(Sheets { size, sheets })
 }
 
 /// What comes in several scans is gathered first.
 fn from_planes(planes: &[Plane], wanted: &[Wanted]) -> Vec<Sheet> {
     let mut sheets = Vec::new();
     for (plane, wanted) in planes.iter().zip(wanted) {
-        let mut sheet = Sheet::new((plane.stride, plane.units.len() / plane.stride), wanted, &plane.steps);
+        let units = (plane.stride, plane.units.len() / plane.stride);
+        let mut sheet = Sheet::new(units, plane.coarseness, wanted, &plane.steps);
         for (at, unit) in plane.units.iter().enumerate() {
             sheet.fill(at % plane.stride, at / plane.stride, &Frequencies::from_zigzag(unit));
         }

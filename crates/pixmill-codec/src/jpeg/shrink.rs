@@ -61,7 +61,7 @@ pub(crate) fn shrunk(bytes: &[u8], shrink: Shrink, arena: &mut Arena) -> Result<
         (edges.0.max(edges.1) <= 8).then_some(Wanted { edges, room: (0, 0) })
     };
     let sheets = answer(read_sheets(bytes, arena, wanted))?;
-    Ok(sheets.map(|Sheets { size, sheets, .. }| joined(&sheets, size, shrink)))
+    Ok(sheets.map(|Sheets { size, sheets }| joined(&sheets, size, shrink)))
 }
 
 /// The samples of all components pixel by pixel, without what only filled up MCUs.
@@ -92,41 +92,12 @@ fn joined(sheets: &[Sheet], size: (u32, u32), shrink: Shrink) -> Raster {
 
 #[cfg(test)]
 mod tests {
+    use super::super::seeds::{SEEDS, whole};
     use super::*;
-
-    macro_rules! seed {
-        ($name:literal) => {
-            ($name, include_bytes!(concat!("../../../../fuzz/seeds/jpeg/", $name, ".jpg")).as_slice())
-        };
-    }
-
-    /// Whole picture by zune-jpeg, not subsampled.
-    fn whole(bytes: &[u8], grey: bool) -> (usize, usize, Vec<u8>) {
-        use zune_core::colorspace::ColorSpace;
-        let space = if grey { ColorSpace::Luma } else { ColorSpace::YCbCr };
-        let options = zune_core::options::DecoderOptions::default().jpeg_set_out_colorspace(space);
-        let mut decoder =
-            zune_jpeg::JpegDecoder::new_with_options(zune_core::bytestream::ZCursor::new(bytes), options);
-        let pixels = decoder.decode().unwrap();
-        let (width, height) = decoder.dimensions().unwrap();
-        (width, height, pixels)
-    }
 
     #[test]
     fn a_smaller_picture_is_the_means_of_the_whole_one() {
-        let seeds = [
-            seed!("420"),
-            seed!("422"),
-            seed!("440"),
-            seed!("444"),
-            seed!("411"),
-            seed!("grey"),
-            seed!("restart"),
-            seed!("progressive-420"),
-            seed!("progressive-444"),
-            seed!("progressive-grey"),
-        ];
-        for ((name, bytes), shrink) in seeds
+        for ((name, bytes), shrink) in SEEDS
             .into_iter()
             .flat_map(|seed| [Shrink::Half, Shrink::Quarter, Shrink::Eighth].map(|shrink| (seed, shrink)))
         {

@@ -16,7 +16,7 @@ pub(crate) enum Chroma {
 }
 
 /// A picture that can be encoded.
-pub(crate) trait Picture {
+pub(crate) trait Encodable {
     /// Pixels across and down.
     fn size(&self) -> (u32, u32);
 
@@ -34,7 +34,7 @@ pub(crate) struct Pixels<'a> {
     pub(crate) chroma: Chroma,
 }
 
-impl Picture for Pixels<'_> {
+impl Encodable for Pixels<'_> {
     fn size(&self) -> (u32, u32) {
         (self.raster.width, self.raster.height)
     }
@@ -49,7 +49,7 @@ impl Picture for Pixels<'_> {
     }
 }
 
-impl Picture for Quartered {
+impl Encodable for Quartered {
     fn size(&self) -> (u32, u32) {
         self.size
     }
@@ -157,7 +157,8 @@ impl Strip {
     }
 }
 
-fn repeat_last_row(plane: &mut [u8], stride: usize, rows: usize, wanted: usize) {
+/// Repeats the last of so many rows until there are as many as wanted.
+pub(super) fn repeat_last_row(plane: &mut [u8], stride: usize, rows: usize, wanted: usize) {
     for row in rows..wanted {
         plane.copy_within((rows - 1) * stride..rows * stride, row * stride);
     }
