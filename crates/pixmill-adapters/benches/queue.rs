@@ -23,7 +23,6 @@ fn candidate(number: usize) -> Candidate {
         image: format!("01890a5d-ac96-774b-bcce-b302{number:08x}").into(),
         request: "01890a5d-ac96-774b-bcce-b302ffffffff".into(),
         input: format!("http://127.0.0.1:18080/1mp/01.jpg?i={number}"),
-        suspect: false,
         round: 1,
         attempts: 0,
     }

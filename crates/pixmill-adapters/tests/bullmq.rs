@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bullmq::types::{BackoffStrategy, JobProgress};
 use bullmq::{BulkJob, JobOptions, QueueOptions};
+use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings, inspect};
 use pixmill_engine::checkup::Verdict;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::{Candidate, Failure, Output};
-use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::{Backoff, Delivered, Queue, Retries};
 use pixmill_testkit::queue::{await_room, candidates, suite, take};
 use pixmill_testkit::services::redis::{Persistence, Redis};
@@ -38,11 +39,6 @@ async fn seen(settings: &Settings) -> bullmq::Queue {
     let mut options = QueueOptions::default();
     options.connection.url = settings.url.clone();
     bullmq::Queue::with_options(&settings.name, options).await.unwrap()
-}
-
-fn from_now(wait: Duration) -> Timestamp {
-    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + wait;
-    Timestamp(i64::try_from(at.as_millis()).unwrap())
 }
 
 async fn within_reason<T>(what: &str, condition: impl AsyncFn() -> Option<T>) -> T {
@@ -123,7 +119,7 @@ async fn a_transient_fault_delays_the_job_until_its_time() {
     queue.add(candidates(0..1)).await.unwrap();
     let job = take(&queue, 1).await.remove(0);
     let fault = Fault::transient(Code::FetchStatus, "the server answered 503");
-    queue.finish(&job.id, Delivered::Retried { at: from_now(Duration::from_secs(3600)), fault });
+    queue.finish(&job.id, Delivered::Retried { wait: Duration::from_secs(3600), fault });
     let shown = async || seen.get_delayed(0, 9).await.unwrap().into_iter().next();
     let shown = within_reason("a delayed job", shown).await;
     assert_eq!(shown.id(), job.id.as_str());
@@ -167,7 +163,7 @@ async fn a_foreign_job_comes_with_its_producers_word_on_retries() {
     assert_eq!(job.candidate, None, "records must be asked");
     let backoff = Some(Backoff::Exponential(Duration::from_millis(200)));
     assert_eq!(job.retries, Some(Retries { attempts: 3, backoff }));
-    queue.finish(&job.id, Delivered::PutOff(from_now(Duration::from_secs(60))));
+    queue.finish(&job.id, Delivered::PutOff(Duration::from_secs(60)));
     let delayed = async || (seen.get_delayed_count().await.unwrap() == 1).then_some(());
     within_reason("somebody else's job is delayed, not removed", delayed).await;
 }
@@ -278,8 +274,7 @@ async fn what_is_wrong_with_a_server_is_told() {
     assert!(server.version.starts_with(|digit: char| digit.is_ascii_digit()), "{}", server.version);
 
     let looked = BullQueue::connect(Settings { hold: 0, ..with(":right@", "") }).await.unwrap();
-    let now = from_now(Duration::ZERO);
-    let findings = looked.look(now).await;
+    let findings = looked.look(SystemClock.wall()).await;
     let verdicts: Vec<_> = findings.iter().map(|finding| (finding.about, finding.verdict)).collect();
     let doubtful = ("memory", Verdict::Doubtful);
     let well = ["version", "clock", "round trip"].map(|about| (about, Verdict::Well));

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::{Failure, Output};
-use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Backoff, Delivered, Queue, Retries};
 use pixmill_testkit::queue::{await_room, candidates, take};
 use pixmill_testkit::services::node::Node;
@@ -103,9 +102,8 @@ async fn bull_board_shows_each_state() {
     queue.finish(&jobs[0].id, Delivered::Completed(output));
     let gone = Failure { code: Code::FetchStatus, message: "the server answered 404".into() };
     queue.finish(&jobs[1].id, Delivered::Failed(gone));
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis() as i64;
     let fault = Fault::transient(Code::FetchTimeout, "no answer within 30 s");
-    queue.finish(&jobs[2].id, Delivered::Retried { at: Timestamp(now + 600_000), fault });
+    queue.finish(&jobs[2].id, Delivered::Retried { wait: Duration::from_secs(600), fault });
     take(&queue, 2).await;
     await_room(&queue, 96).await;
     let shown = node(&redis, "show", "shown", "").await;

@@ -100,7 +100,7 @@ impl World {
     async fn with(images: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let records = Arc::new(Sqlite::open(&folder.path().join("records.db")).unwrap());
-        let (request, fingerprint, now) = (RequestId::new(), Fingerprint::new(), SystemClock.now());
+        let (request, fingerprint, now) = (RequestId::new(), Fingerprint::new(), SystemClock.wall());
         let new = NewRequest {
             id: request.clone(),
             tenant: "default".to_owned(),

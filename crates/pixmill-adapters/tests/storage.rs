@@ -211,7 +211,7 @@ async fn a_bucket_that_readers_cannot_read_is_noticed() {
     let server = S3::start().await;
     let storage = bucket_at(&format!("s3://{BUCKET}"), &server.endpoint());
     let look = async || {
-        let findings = storage.look(SystemClock.now()).await;
+        let findings = storage.look(SystemClock.wall()).await;
         findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
     };
     assert_eq!(look().await, [("readers", Verdict::Doubtful), ("round trip", Verdict::Well)]);

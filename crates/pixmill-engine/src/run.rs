@@ -129,7 +129,7 @@ impl Run {
         let request = self.take_in().await?;
         self.remove_stale().await?;
         if self.retry_failed {
-            self.ports.records.retry(&request, self.ports.clock.now()).await?;
+            self.ports.records.retry(&request, self.ports.clock.wall()).await?;
         }
         self.work(&request, &upkeep, stop).await?;
         let finished = self.finished(&request).await?;
@@ -141,13 +141,13 @@ impl Run {
 
     /// Takes the catalogue in, or finds that it was taken in before.
     async fn take_in(&self) -> Result<RequestId, Stopped> {
-        let began = self.ports.clock.now();
+        let began = self.ports.clock.instant();
         let request = match self.earlier().await? {
             Some(earlier) if earlier.digest == digest(&self.catalogue)? => earlier.id,
             earlier => {
                 let new = self.accept().await?;
                 if let Some(earlier) = earlier {
-                    self.succession.succeed(&earlier.id, &new, self.ports.clock.now()).await?;
+                    self.succession.succeed(&earlier.id, &new, self.ports.clock.wall()).await?;
                 }
                 new
             }
@@ -157,7 +157,7 @@ impl Run {
             rows: accepted.rows,
             row_errors: accepted.row_errors,
             progress: self.ports.records.progress(&request).await?,
-            took: self.ports.clock.now().since(began),
+            took: self.ports.clock.instant().since(began),
         });
         Ok(request)
     }
@@ -166,7 +166,7 @@ impl Run {
     async fn earlier(&self) -> Result<Option<Request>, Fault> {
         let mut earlier = self.succession.requests().await?;
         while let [old, new, ..] = earlier.as_slice() {
-            self.succession.succeed(&old.id, &new.id, self.ports.clock.now()).await?;
+            self.succession.succeed(&old.id, &new.id, self.ports.clock.wall()).await?;
             earlier = self.succession.requests().await?;
         }
         let Some(earlier) = earlier.pop() else { return Ok(None) };

@@ -13,10 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::model::time::Timestamp;
 use crate::pipeline::webhook::Webhook;
 use crate::pipeline::{Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
-use crate::port::clock::Clock;
+use crate::port::clock::{Clock, Instant};
 use crate::port::records::Records;
 use crate::upkeep::Upkeep;
 use crate::upkeep::retain::Retain;
@@ -92,7 +91,7 @@ impl Serve {
     async fn work(&self, stop: &CancellationToken) -> Result<(), Fault> {
         let mut outage = Outage::default();
         while !stop.is_cancelled() {
-            let began = self.clock.now();
+            let began = self.clock.instant();
             let worked = match self.footing.open().await {
                 Ok(ground) => {
                     outage.tell_end(began);
@@ -100,7 +99,7 @@ impl Serve {
                 }
                 Err(fault) => Err(fault),
             };
-            let now = self.clock.now();
+            let now = self.clock.instant();
             if now.since(began) > LONGEST_PAUSE {
                 outage = Outage::default();
             }
@@ -179,21 +178,21 @@ fn may_pass(fault: &Fault) -> bool {
 /// A time in which a backend is away, or is away again and again.
 #[derive(Default)]
 struct Outage {
-    since: Option<Timestamp>,
+    since: Option<Instant>,
     told: Option<Code>,
     pauses: usize,
 }
 
 impl Outage {
     /// Says what is the matter, once.
-    fn tell(&mut self, fault: &Fault, now: Timestamp) {
+    fn tell(&mut self, fault: &Fault, now: Instant) {
         self.since.get_or_insert(now);
         if self.told.replace(fault.code) != Some(fault.code) {
             tracing::warn!(%fault, "a backend is away, waiting for it");
         }
     }
 
-    fn tell_end(&mut self, now: Timestamp) {
+    fn tell_end(&mut self, now: Instant) {
         if let Some(since) = self.since.take() {
             tracing::info!(seconds = now.since(since).as_secs(), "the backends answer, going on");
         }

@@ -33,7 +33,7 @@ impl Upkeep {
     /// # Errors
     /// Faults of records.
     pub async fn start_over(&self) -> Result<(), Fault> {
-        let now = self.clock.now();
+        let now = self.clock.wall();
         self.records.forget_intakes(now).await?;
         self.records.reap(Void::All, self.attempts, now).await?;
         self.records.reconcile(now).await?;
@@ -59,7 +59,7 @@ impl Upkeep {
 
     /// One round: images whose lease ran out, requests whose last settle crashed before completion, stalled intakes.
     async fn look_around(&self) -> Result<(), Fault> {
-        let now = self.clock.now();
+        let now = self.clock.wall();
         let reaped = self.records.reap(Void::Expired, self.attempts, now).await?;
         let completed = self.records.reconcile(now).await?;
         let forgotten = self.records.forget_intakes(now - STALLED_INTAKE).await?;

@@ -9,7 +9,6 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{Candidate, Failure, Output};
-use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 
 /// Within which a condition must come about.
@@ -22,7 +21,6 @@ pub fn candidates(range: std::ops::Range<u32>) -> Vec<Candidate> {
             image: ImageId::from(format!("01890a5d-ac96-774b-bcce-b302{number:08x}")),
             request: RequestId::from("01890a5d-ac96-774b-bcce-b302ffffffff"),
             input: format!("http://example.com/{number}.jpg"),
-            suspect: false,
             round: 1,
             attempts: 0,
         })
@@ -151,8 +149,8 @@ async fn a_job_that_ended_may_be_fed_again(queue: Arc<dyn Queue>) {
 /// Whether the queue kept it or records feed it: once its time has come, it is delivered once.
 async fn an_image_comes_again_after_a_fault(queue: Arc<dyn Queue>) {
     let fault = Fault::transient(Code::FetchTimeout, "no answer within 30 s");
-    let past = Timestamp(1);
-    let outcomes = [Delivered::Retried { at: past, fault }, Delivered::PutOff(past), Delivered::Returned];
+    let soon = Duration::from_millis(1);
+    let outcomes = [Delivered::Retried { wait: soon, fault }, Delivered::PutOff(soon), Delivered::Returned];
     for (attempts, delivered) in (0..).zip(outcomes) {
         queue.add(candidates(0..1)).await.unwrap();
         let taken = take(&queue, 1).await;

@@ -70,8 +70,6 @@ pub struct Candidate {
     pub request: RequestId,
     /// The URL or path as it stands in the catalogue.
     pub input: String,
-    /// Its last attempt ended in a crash: to be tried alone in its process.
-    pub suspect: bool,
     /// Which round of its request, from 1.
     pub round: u32,
     /// Attempts so far in this round.

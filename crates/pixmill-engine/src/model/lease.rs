@@ -11,6 +11,15 @@ pub const LEASE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Token(pub i64);
 
+impl Token {
+    /// One that was never used before (62 random bits).
+    #[expect(clippy::new_without_default, reason = "two of them are never equal")]
+    pub fn new() -> Self {
+        let random = uuid::Uuid::new_v4().as_u64_pair().1 & (i64::MAX as u64);
+        Token(random as i64)
+    }
+}
+
 /// A token and the time until which it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lease {
@@ -26,9 +35,8 @@ impl Lease {
         Lease::lasting(LEASE, now)
     }
 
-    /// A lease that begins now, under a token that was never used before (62 random bits).
+    /// A lease that begins now, under a token that was never used before.
     pub fn lasting(length: Duration, now: Timestamp) -> Self {
-        let random = uuid::Uuid::new_v4().as_u64_pair().1 & (i64::MAX as u64);
-        Lease { token: Token(random as i64), until: now + length }
+        Lease { token: Token::new(), until: now + length }
     }
 }

@@ -138,7 +138,7 @@ async fn write(
     let Intake { request: id, tenant, catalogue, traceparent } = intake;
     let mut beginning = Some((tenant, catalogue, traceparent));
     while let Some(message) = says.recv().await {
-        let now = clock.now();
+        let now = clock.wall();
         match message {
             Said::Header(header) => {
                 if let Some((tenant, catalogue, traceparent)) = beginning.take() {
@@ -151,7 +151,7 @@ async fn write(
             Said::End(end) => {
                 let end = IntakeEnd { options: options.await?, ..end };
                 fail::fail_point!("before_open");
-                records.open(&id, end, clock.now()).await?;
+                records.open(&id, end, clock.wall()).await?;
                 fail::fail_point!("after_open");
                 return Ok(());
             }

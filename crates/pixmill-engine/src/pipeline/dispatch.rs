@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::model::id::{ImageId, JobId};
 use crate::model::image::Claim;
 use crate::model::lease::Token;
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 use crate::port::queue::{Delivered, Job};
 use feed::Feed;
 use lanes::{Asked, LaneName, Lanes, Started};
@@ -89,7 +89,7 @@ pub async fn feed(supply: Supply, lease: Duration, stop: CancellationToken) -> R
     let mut feed = Feed::new(supply.clone(), Scope::All, lease);
     let mut outage = Outage::none(None);
     while !stop.is_cancelled() {
-        let now = supply.clock.now();
+        let now = supply.clock.instant();
         if outage.may_try(now) {
             let fed = feed.top_up(now).await;
             outage.tried(fed, now)?;
@@ -102,7 +102,7 @@ pub async fn feed(supply: Supply, lease: Duration, stop: CancellationToken) -> R
     feed.close().await
 }
 
-/// A task that panicked took its image's place with it; the image is a suspect next time.
+/// A task that panicked took its image's place with it: its lease lapses, and it is tried again.
 fn broken_off(broken: &tokio::task::JoinError) -> Fault {
     Fault::transient(Code::BackendUnavailable, format!("work on an image broke off: {broken}"))
 }
@@ -114,20 +114,20 @@ struct Dispatch {
     /// Jobs whose images records must be asked about.
     unsure: Vec<Job>,
     /// Until then asking waits for more of them.
-    ask_at: Option<Timestamp>,
+    ask_at: Option<Instant>,
     /// When records were asked last.
-    asked_at: Timestamp,
+    asked_at: Instant,
     /// Images whose origin is being asked, or will be once they are claimed.
     fetching: usize,
     /// Images that have been fetched and not been worked on to their end.
     beyond: usize,
     held: HashMap<ImageId, Token>,
-    renew_at: Timestamp,
+    renew_at: Instant,
     /// Until then a claim waits for more images.
-    claim_at: Option<Timestamp>,
+    claim_at: Option<Instant>,
     /// When a decoder was idle last for want of places, and when more are opened unless none is idle by then.
-    idle_at: Timestamp,
-    more_places_at: Option<Timestamp>,
+    idle_at: Instant,
+    more_places_at: Option<Instant>,
     /// Of the queue, or of records while it is topped up from them.
     feed_outage: Outage,
     records_outage: Outage,
@@ -140,13 +140,13 @@ impl Dispatch {
     fn new(worker: Arc<Worker>, scope: Scope) -> Self {
         let settings = &worker.settings;
         let (signals, signalled) = mpsc::unbounded_channel();
-        let now = worker.ports.clock.now();
+        let now = worker.ports.clock.instant();
         Dispatch {
             feed: Feed::new(Supply::from(&worker.ports), scope, settings.lease),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
             unsure: Vec::new(),
             ask_at: None,
-            asked_at: Timestamp::default(),
+            asked_at: Instant::default(),
             fetching: 0,
             beyond: 0,
             held: HashMap::new(),
@@ -170,7 +170,7 @@ impl Dispatch {
             while let Some(ended) = self.tasks.try_join_next() {
                 ended.map_err(|broken| broken_off(&broken))?;
             }
-            let now = self.worker.ports.clock.now();
+            let now = self.worker.ports.clock.instant();
             self.tend(now).await?;
             self.make_room(now).await?;
             self.start(now);
@@ -194,7 +194,7 @@ impl Dispatch {
 
     /// What needs records and queue: renews, tops up, takes, asks. Where one can't be reached, the others go on. Renewing
     /// comes first, for topping up may take a while.
-    async fn tend(&mut self, now: Timestamp) -> Result<(), Fault> {
+    async fn tend(&mut self, now: Instant) -> Result<(), Fault> {
         if now >= self.renew_at && self.records_outage.may_try(now) {
             let renewed = self.renew(now).await;
             self.records_outage.tried(renewed, now)?;
@@ -234,7 +234,7 @@ impl Dispatch {
     }
 
     /// How long nothing can start unless a task signals.
-    fn pause(&self, now: Timestamp) -> Duration {
+    fn pause(&self, now: Instant) -> Duration {
         // What needs records wakes nobody while they are away.
         let reachable = self.records_outage.may_try(now);
         let changes = [
@@ -253,7 +253,7 @@ impl Dispatch {
 
     /// Handles a signal and all that came with it.
     fn hear(&mut self, first: Option<Signal>) -> Result<(), Fault> {
-        let now = self.worker.ports.clock.now();
+        let now = self.worker.ports.clock.instant();
         let mut next = first;
         while let Some(signal) = next {
             match signal {
@@ -277,7 +277,7 @@ impl Dispatch {
         Ok(())
     }
 
-    fn finish(&mut self, job: &JobId, delivered: Delivered, now: Timestamp) {
+    fn finish(&mut self, job: &JobId, delivered: Delivered, now: Instant) {
         self.feed.left(&delivered, now);
         self.worker.ports.queue.finish(job, delivered);
     }
@@ -299,7 +299,7 @@ impl Dispatch {
     }
 
     /// Whether to ask records now: many at a time, unless there is little else to do.
-    fn may_ask(&mut self, now: Timestamp) -> bool {
+    fn may_ask(&mut self, now: Instant) -> bool {
         if self.unsure.is_empty() {
             self.ask_at = None;
             return false;
@@ -311,7 +311,7 @@ impl Dispatch {
     }
 
     /// Asks records about jobs that can't be parked as they are.
-    async fn ask(&mut self, now: Timestamp) -> Result<(), Fault> {
+    async fn ask(&mut self, now: Instant) -> Result<(), Fault> {
         if !self.may_ask(now) {
             return Ok(());
         }
@@ -319,8 +319,9 @@ impl Dispatch {
         self.asked_at = now;
         let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
         let standings = self.worker.ports.records.standings(&images).await?;
+        let wall = self.worker.ports.clock.wall();
         for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {
-            match verdict(&job, standing, self.worker.settings.lease, now) {
+            match verdict(&job, standing, self.worker.settings.lease, wall) {
                 Verdict::Start(candidate) => self.lanes.park(job, &candidate),
                 Verdict::Finish(delivered) => self.finish(&job.id, delivered, now),
             }
@@ -329,7 +330,7 @@ impl Dispatch {
     }
 
     /// Puts images of stuck origins off when they leave no room for others.
-    async fn make_room(&mut self, now: Timestamp) -> Result<(), Fault> {
+    async fn make_room(&mut self, now: Instant) -> Result<(), Fault> {
         if self.room_to_park() > 0 || !self.records_outage.may_try(now) {
             return Ok(());
         }
@@ -337,20 +338,20 @@ impl Dispatch {
         if stuck.is_empty() {
             return Ok(());
         }
-        let (back, images) =
-            (now + STUCK_BACK, stuck.iter().map(|job| job.image.clone()).collect::<Vec<_>>());
-        let deferred = self.worker.ports.records.defer(&images, back).await;
-        let delivered = if deferred.is_ok() { Delivered::PutOff(back) } else { Delivered::Returned };
+        let images: Vec<_> = stuck.iter().map(|job| job.image.clone()).collect();
+        let until = self.worker.ports.clock.wall() + STUCK_BACK;
+        let deferred = self.worker.ports.records.defer(&images, until).await;
+        let delivered = if deferred.is_ok() { Delivered::PutOff(STUCK_BACK) } else { Delivered::Returned };
         for job in &stuck {
             self.finish(&job.id, delivered.clone(), now);
         }
         self.records_outage.tried(deferred, now)
     }
 
-    async fn renew(&mut self, now: Timestamp) -> Result<(), Fault> {
+    async fn renew(&mut self, now: Instant) -> Result<(), Fault> {
         let held: Vec<_> = self.held.iter().map(|(image, token)| (image.clone(), *token)).collect();
         let lease = self.worker.settings.lease;
-        self.worker.ports.records.renew(&held, now + lease).await?;
+        self.worker.ports.records.renew(&held, self.worker.ports.clock.wall() + lease).await?;
         self.renew_at = now + lease / 3;
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Fetch {
         place: &str,
         asking: impl Future<Output = Result<T, Fault>>,
     ) -> Result<T, Fault> {
-        let began = self.clock.now();
+        let began = self.clock.instant();
         let asked = tokio::select! {
             asked = asking => asked,
             () = self.clock.sleep(*left) => Err(Fault::transient(
@@ -81,7 +81,7 @@ impl Fetch {
                 format!("{place} did not deliver within {:?}", self.timeout),
             )),
         };
-        *left = left.saturating_sub(self.clock.now().since(began));
+        *left = left.saturating_sub(self.clock.instant().since(began));
         asked
     }
 

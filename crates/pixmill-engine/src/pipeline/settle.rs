@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ports, Scope};
 use crate::fault::Fault;
-use crate::model::image::{Failure, Outcome, Settlement};
-use crate::model::time::Timestamp;
+use crate::model::image::Settlement;
 use crate::port::clock::Clock;
 use crate::port::queue::Backoff;
 use crate::port::records::Records;
@@ -94,7 +93,7 @@ impl Writing {
     async fn write(&self, batch: Vec<Settlement>) -> Result<Vec<bool>, Fault> {
         let mut tries = 0;
         loop {
-            match self.records.settle(batch.clone(), self.clock.now()).await {
+            match self.records.settle(batch.clone(), self.clock.wall()).await {
                 Ok(settled) => {
                     if !settled.completed.is_empty() {
                         self.completed.notify_one();
@@ -129,13 +128,13 @@ pub(super) struct Patience {
     pub(super) longest_retry_after: Duration,
 }
 
-/// What a fault makes of an image: another attempt later, or its end with the fault's code.
-pub(super) fn after_fault(fault: Fault, attempt: u32, patience: Patience, now: Timestamp) -> Outcome {
+/// How long an image waits for another attempt after a fault; `None` where it ends with it.
+pub(super) fn wait_after(fault: &Fault, attempt: u32, patience: Patience) -> Option<Duration> {
     if !fault.transient || attempt >= patience.attempts {
-        return Outcome::Failed(Failure::from(fault));
+        return None;
     }
     let asked = fault.retry_after.unwrap_or_default().min(patience.longest_retry_after);
-    Outcome::Retry(now + wait(patience.backoff, attempt).max(asked))
+    Some(wait(patience.backoff, attempt).max(asked))
 }
 
 fn wait(backoff: Option<Backoff>, attempt: u32) -> Duration {
@@ -166,7 +165,6 @@ mod tests {
     use super::*;
     use crate::code::Code;
 
-    const NOW: Timestamp = Timestamp(0);
     const CAP: Duration = Duration::from_secs(60);
 
     fn of(attempts: u32) -> Patience {
@@ -177,41 +175,35 @@ mod tests {
         Fault::transient(Code::FetchStatus, "503").after(retry_after.map(Duration::from_secs))
     }
 
-    fn wait(outcome: Outcome) -> Duration {
-        match outcome {
-            Outcome::Retry(at) => at.since(NOW),
-            other => panic!("{other:?} is no retry"),
-        }
+    fn wait(fault: Fault, attempt: u32, patience: Patience) -> Duration {
+        wait_after(&fault, attempt, patience).expect("it is tried again")
     }
 
     #[test]
     fn permanent_faults_end_at_once() {
-        let gone = Fault::permanent(Code::FetchStatus, "404");
-        assert!(
-            matches!(after_fault(gone, 1, of(5), NOW), Outcome::Failed(f) if f.code == Code::FetchStatus)
-        );
+        assert_eq!(wait_after(&Fault::permanent(Code::FetchStatus, "404"), 1, of(5)), None);
     }
 
     #[test]
     fn transient_faults_are_tried_again_until_the_attempts_are_used_up() {
-        assert!(matches!(after_fault(busy(None), 4, of(5), NOW), Outcome::Retry(_)));
-        assert!(matches!(after_fault(busy(None), 5, of(5), NOW), Outcome::Failed(_)));
+        assert!(wait_after(&busy(None), 4, of(5)).is_some());
+        assert_eq!(wait_after(&busy(None), 5, of(5)), None);
     }
 
     #[test]
     fn waits_grow_and_stay_bounded() {
         for attempt in 1..6 {
-            let wait = wait(after_fault(busy(None), attempt, of(99), NOW));
+            let wait = wait(busy(None), attempt, of(99));
             let base = FIRST_BACKOFF * 2u32.pow(attempt - 1);
             assert!(wait >= base && wait <= base * 2, "{attempt}: {wait:?}");
         }
-        assert!(wait(after_fault(busy(None), 900, of(1000), NOW)) <= LONGEST_BACKOFF * 2);
+        assert!(wait(busy(None), 900, of(1000)) <= LONGEST_BACKOFF * 2);
     }
 
     #[test]
     fn retry_after_is_honoured_up_to_its_cap() {
-        assert!(wait(after_fault(busy(Some(30)), 1, of(5), NOW)) >= Duration::from_secs(30));
-        assert!(wait(after_fault(busy(Some(9999)), 1, of(5), NOW)) <= CAP);
+        assert!(wait(busy(Some(30)), 1, of(5)) >= Duration::from_secs(30));
+        assert!(wait(busy(Some(9999)), 1, of(5)) <= CAP);
     }
 
     #[test]
@@ -220,10 +212,10 @@ mod tests {
         let fixed = Some(Backoff::Fixed(Duration::from_secs(3)));
         let of = |backoff| Patience { backoff, ..of(1_000) };
         for (attempt, millis) in [(1, 200), (2, 400), (3, 800)] {
-            assert_eq!(wait(after_fault(busy(None), attempt, of(exponential), NOW)).as_millis(), millis);
-            assert_eq!(wait(after_fault(busy(None), attempt, of(fixed), NOW)), Duration::from_secs(3));
+            assert_eq!(wait(busy(None), attempt, of(exponential)).as_millis(), millis);
+            assert_eq!(wait(busy(None), attempt, of(fixed)), Duration::from_secs(3));
         }
-        assert_eq!(wait(after_fault(busy(None), 99, of(exponential), NOW)), LONGEST_OF_OTHERS);
-        assert_eq!(wait(after_fault(busy(Some(30)), 1, of(fixed), NOW)), Duration::from_secs(30));
+        assert_eq!(wait(busy(None), 99, of(exponential)), LONGEST_OF_OTHERS);
+        assert_eq!(wait(busy(Some(30)), 1, of(fixed)), Duration::from_secs(30));
     }
 }

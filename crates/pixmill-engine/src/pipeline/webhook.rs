@@ -21,7 +21,7 @@ use crate::model::event::{Answer, Delivery, Next, Telling, WAITS};
 use crate::model::image::Failure;
 use crate::model::lease::Lease;
 use crate::model::time::Timestamp;
-use crate::port::clock::Clock;
+use crate::port::clock::{Clock, Instant};
 use crate::port::receiver::{Message, Receiver, SetBy};
 use crate::port::records::Outbox;
 use crate::port::traces::{TARGET, Traces};
@@ -67,7 +67,7 @@ impl Webhook {
     pub async fn tend(&self, written: &Notify, stop: CancellationToken) {
         let mut under_way = JoinSet::new();
         let mut away = false;
-        let mut forget_at = self.clock.now();
+        let mut forget_at = self.clock.instant();
         while !stop.is_cancelled() {
             while under_way.try_join_next().is_some() {}
             let leased = self.lease(AT_A_TIME - under_way.len(), &mut forget_at).await;
@@ -90,15 +90,15 @@ impl Webhook {
     }
 
     /// Takes what is due, and forgets now and then what is old.
-    async fn lease(&self, room: usize, forget_at: &mut Timestamp) -> Result<Vec<Telling>, Fault> {
-        let now = self.clock.now();
+    async fn lease(&self, room: usize, forget_at: &mut Instant) -> Result<Vec<Telling>, Fault> {
+        let (now, wall) = (self.clock.instant(), self.clock.wall());
         if now >= *forget_at {
-            self.outbox.forget_deliveries(now - REMEMBERED).await?;
+            self.outbox.forget_deliveries(wall - REMEMBERED).await?;
             *forget_at = now + FORGET_EVERY;
         }
         match room {
             0 => Ok(Vec::new()),
-            room => self.outbox.lease_events(room, Lease::lasting(self.lease, now), now).await,
+            room => self.outbox.lease_events(room, Lease::lasting(self.lease, wall), wall).await,
         }
     }
 
@@ -122,7 +122,7 @@ impl Webhook {
         let delivery = self.delivery(&telling).await;
         fail::fail_point!("after_tell");
         let next = match &delivery {
-            Some(delivery) => after(&delivery.answer, telling.tries, self.clock.now()),
+            Some(delivery) => after(&delivery.answer, telling.tries, self.clock.wall()),
             None => Next::Nothing,
         };
         if let Some(delivery) = &delivery {
@@ -142,7 +142,7 @@ impl Webhook {
             (None, Some(url)) => (Ok(url.clone()), SetBy::Server),
             (None, None) => return None,
         };
-        let at = self.clock.now();
+        let at = self.clock.wall();
         let answer = match &url {
             Ok(url) => self.post(url, set_by, telling, at).await,
             Err(_) => Err(Fault::permanent(Code::WebhookAddress, "the webhook's address can't be parsed")),

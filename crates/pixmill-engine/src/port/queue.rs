@@ -51,15 +51,15 @@ pub enum Delivered {
     Completed(Output),
     /// Its image failed for good, or can't be worked at all.
     Failed(Failure),
-    /// A transient fault: its image is to be tried again at this time.
+    /// A transient fault: its image is to be tried again.
     Retried {
-        /// Not before.
-        at: Timestamp,
+        /// Not before so long.
+        wait: Duration,
         /// What went wrong.
         fault: Fault,
     },
-    /// It was not tried, and is not to be before this time.
-    PutOff(Timestamp),
+    /// It was not tried, and is not to be for so long.
+    PutOff(Duration),
     /// It was not tried.
     Returned,
 }

@@ -170,9 +170,8 @@ pub const RETIRED: &str = "the request ended longer ago than requests are kept, 
 /// Upkeep's side, and what people ask for.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
-    /// Puts images whose lease is void back to `pending`, as suspects, with one attempt left at least; those that were
-    /// suspects already, so tried alone, and whose attempts are used up fail with `attempts.exhausted`, completing their
-    /// request if they were its last. Returns how many were touched.
+    /// Puts images whose lease is void back to `pending`; those whose attempts are used up fail with
+    /// `attempts.exhausted`, completing their request if they were its last. Returns how many were touched.
     async fn reap(&self, void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault>;
 
     /// Completes requests all of whose images have ended; ends what is left of cancelled ones. Returns how many.

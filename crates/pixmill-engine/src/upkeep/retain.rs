@@ -58,7 +58,7 @@ impl Retain {
 
     /// Forgets all that is due. One that can't be deleted holds up none beside it.
     async fn forget(&self) -> Result<(), Fault> {
-        let before = self.clock.now() - self.keep;
+        let before = self.clock.wall() - self.keep;
         loop {
             let retired = self.ledger.retire(before, AT_A_TIME).await?;
             let mut last = Ok(());

@@ -68,7 +68,6 @@ struct Image {
     attempts: u32,
     due: Option<Timestamp>,
     lease: Option<(Token, Timestamp)>,
-    suspect: bool,
 }
 
 struct Model {
@@ -93,7 +92,6 @@ impl Model {
                 attempts: 0,
                 due: None,
                 lease: None,
-                suspect: false,
             })
             .collect();
         let mut model = Model {
@@ -132,7 +130,7 @@ impl Model {
             if number == lead || (image.lead == Some(lead) && image.status == ImageStatus::Pending) {
                 assert!(image.status.may_become(status));
                 image.status = status;
-                (image.lease, image.due, image.suspect) = (None, None, false);
+                (image.lease, image.due) = (None, None);
             }
         }
         self.complete_if_over();
@@ -217,7 +215,6 @@ async fn apply(records: &Arc<dyn RecordsForTests>, id: &RequestId, model: &mut M
                 model.status = RequestStatus::Cancelled;
                 for image in model.images.iter_mut().filter(|image| !image.status.is_end()) {
                     (image.status, image.lease, image.due) = (ImageStatus::Cancelled, None, None);
-                    image.suspect = false;
                 }
             }
         }
@@ -272,7 +269,7 @@ async fn settle_some(records: &Arc<dyn RecordsForTests>, model: &mut Model, whic
         match how {
             0 => model.end(number, ImageStatus::Completed),
             1 => model.end(number, ImageStatus::Failed),
-            2 => model.put_back(number, due).suspect = false,
+            2 => _ = model.put_back(number, due),
             _ => {
                 let now = model.now;
                 model.put_back(number, now).attempts -= 1;
@@ -293,7 +290,7 @@ async fn reap(records: &Arc<dyn RecordsForTests>, model: &mut Model, all: bool) 
             if image.attempts >= FEW {
                 model.end(number, ImageStatus::Failed);
             } else {
-                model.put_back(number, now).suspect = true;
+                model.put_back(number, now);
             }
         }
     }
@@ -323,10 +320,10 @@ async fn compare(records: &Arc<dyn RecordsForTests>, id: &RequestId, model: &Mod
         .iter()
         .filter(waits)
         .filter(|&&number| model.images[number].due.is_some_and(|due| due <= model.now))
-        .map(|&number| (model.images[number].id.clone().unwrap(), model.images[number].suspect))
+        .map(|&number| (model.images[number].id.clone().unwrap(), model.images[number].attempts))
         .collect();
     let (due, next) = records.due(None, model.now, 1_000).await.unwrap();
-    let mut due: Vec<_> = due.into_iter().map(|candidate| (candidate.image, candidate.suspect)).collect();
+    let mut due: Vec<_> = due.into_iter().map(|candidate| (candidate.image, candidate.attempts)).collect();
     due.sort();
     expected.sort();
     assert_eq!(due, expected);

@@ -10,9 +10,10 @@ where
     M: Fn() -> F,
     F: Future<Output = Arc<dyn RecordsForTests>>,
 {
-    void_leases_make_suspects(make().await).await;
+    images_whose_lease_is_void_are_due_again(make().await).await;
     only_leases_that_ran_out_are_void_while_others_work(make().await).await;
     attempts_are_exhausted_by_crashes(make().await).await;
+    only_images_without_an_attempt_left_are_exhausted(make().await).await;
     what_is_whole_is_left_alone(make().await).await;
     reconcile_finishes_a_cancel_that_broke_off(make().await).await;
     a_half_cancelled_request_reads_as_cancelled(make().await).await;
@@ -26,15 +27,14 @@ where
     requests_that_are_unknown_or_receiving_are_not_found(make().await).await;
 }
 
-async fn void_leases_make_suspects(records: Arc<dyn RecordsForTests>) {
+async fn images_whose_lease_is_void_are_due_again(records: Arc<dyn RecordsForTests>) {
     let id = take_in_distinct(&records, 3).await;
     let images = fresh(&records, &id).await;
     records.claim(&images[..2], Lease::from(START), START).await.unwrap();
     assert_eq!(records.reap(Void::All, ATTEMPTS, at(1)).await.unwrap(), 2);
     let (due, _) = records.due(Some(&id), at(1), 10).await.unwrap();
     assert_eq!(due.iter().map(|candidate| &candidate.image).collect::<Vec<_>>(), [&images[0], &images[1]]);
-    assert!(due.iter().all(|candidate| candidate.suspect));
-    assert!(!records.fresh(&id, None, 10).await.unwrap()[0].suspect);
+    assert!(due.iter().all(|candidate| candidate.attempts == 1), "the attempt counts");
     let again = claim_due(&records, &id, at(1)).await;
     assert_eq!(again.iter().map(|claim| claim.attempt).collect::<Vec<_>>(), [2, 2]);
     audit(&records, &id).await;
@@ -67,6 +67,21 @@ async fn attempts_are_exhausted_by_crashes(records: Arc<dyn RecordsForTests>) {
     let groups = records.failures(&id).await.unwrap();
     assert_eq!((groups.len(), groups[0].code, groups[0].images), (1, Code::AttemptsExhausted, 2));
     assert_eq!(records.completions(&id).await.unwrap()[0].at, at(7));
+    audit(&records, &id).await;
+}
+
+/// However many images a dead worker had in hand, each has only its own attempts to answer for.
+async fn only_images_without_an_attempt_left_are_exhausted(records: Arc<dyn RecordsForTests>) {
+    let id = take_in_distinct(&records, 3).await;
+    let images = fresh(&records, &id).await;
+    records.claim(&images[..1], Lease::from(START), START).await.unwrap();
+    assert_eq!(records.reap(Void::All, 2, START).await.unwrap(), 1);
+    records.claim(&images, Lease::from(START), START).await.unwrap();
+    assert_eq!(records.reap(Void::All, 2, at(5)).await.unwrap(), 3);
+    let (failed, pending) = (ImageStatus::Failed, ImageStatus::Pending);
+    assert_eq!(statuses(&records, &id).await, [failed, pending, pending]);
+    let again = claim_due(&records, &id, at(5)).await;
+    assert_eq!(again.iter().map(|claim| claim.attempt).collect::<Vec<_>>(), [2, 2]);
     audit(&records, &id).await;
 }
 

@@ -116,7 +116,7 @@ pub(super) async fn redeliver(
 ) -> Result<Response, Problem> {
     let unknown = || Problem::new(Code::RequestNotFound, format!("there is no delivery {id:?}"));
     let delivery = api.on.ledger.delivery_of(&caller.tenant, &id).await?.ok_or_else(unknown)?;
-    if !api.on.ledger.redeliver(&id, api.on.clock.now()).await? {
+    if !api.on.ledger.redeliver(&id, api.on.clock.wall()).await? {
         return Err(unknown());
     }
     Ok(json(StatusCode::ACCEPTED, &DeliveryBody::from(&delivery)))

@@ -189,7 +189,7 @@ pub(super) async fn cancel(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let id = api.standing(&caller, &id).await?.request.id;
-    let cancelled = api.on.ledger.cancel(&id, api.on.clock.now()).await?;
+    let cancelled = api.on.ledger.cancel(&id, api.on.clock.wall()).await?;
     let standing = api.standing(&caller, id.as_str()).await?;
     if !cancelled && standing.request.status != RequestStatus::Cancelled {
         return Err(Problem::new(Code::RequestState, "the request was completed before"));
@@ -214,7 +214,7 @@ pub(super) async fn retry(
     let id = api.standing(&caller, &id).await?.request.id;
     let corrections = Body::new(request.into_body(), MOST_CORRECTION_BYTES).whole().await?;
     if corrections.is_empty() {
-        if api.on.ledger.retry(&id, api.on.clock.now()).await? == 0 {
+        if api.on.ledger.retry(&id, api.on.clock.wall()).await? == 0 {
             return Err(Problem::new(Code::RequestState, "the request has no failed image"));
         }
     } else {
@@ -234,7 +234,7 @@ async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem
     if corrections.is_empty() {
         return Err(Problem::new(Code::CatalogueRow, "the corrections hold no line"));
     }
-    let unfit = api.on.ledger.correct(id, corrections, api.on.clock.now()).await?;
+    let unfit = api.on.ledger.correct(id, corrections, api.on.clock.wall()).await?;
     let unfit = unfit.into_iter().filter_map(|ordinal| lines.get(ordinal)).take(LINES);
     let errors: Vec<RowError> = unfit.map(|line| unfit_line(*line)).collect();
     if errors.is_empty() { Ok(()) } else { Err(wrong_lines(&errors)) }

@@ -56,7 +56,7 @@ pub(super) async fn show(
     query: Query,
 ) -> Result<Response, Problem> {
     let from = query.time("from")?;
-    let until = query.time("until")?.unwrap_or(api.on.clock.now());
+    let until = query.time("until")?.unwrap_or(api.on.clock.wall());
     let found = api.on.ledger.usage(&caller.tenant, from.unwrap_or(Timestamp(i64::MIN)), until).await?;
     let progress = found.progress;
     let body = UsageBody {

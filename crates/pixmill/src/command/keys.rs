@@ -120,7 +120,7 @@ async fn create(args: CreateArgs) -> Result<End, Stop> {
         name: args.name,
         hash: hash(secret.reveal()),
         per_minute: args.per_minute,
-        created: clock.now(),
+        created: clock.wall(),
         revoked: None,
     };
     let told = format!("key {} of tenant {}: it is shown this once", key.id, key.tenant);
@@ -147,7 +147,7 @@ async fn list(args: ListArgs) -> Result<End, Stop> {
 
 async fn revoke(args: RevokeArgs) -> Result<End, Stop> {
     let (keys, clock) = args.place.keys().await?;
-    if keys.revoke_key(&args.id, clock.now()).await? {
+    if keys.revoke_key(&args.id, clock.wall()).await? {
         return Ok(End::Done);
     }
     Err(Fault::permanent(Code::AuthInvalid, format!("no key {} holds", args.id)).into())

@@ -58,7 +58,7 @@ impl OpenRecords {
             RecordsChoice::Sqlite(file) => Arc::new(Sqlite::open(file)?),
             RecordsChoice::Mongodb(address) => {
                 let settings = self.settings.clone();
-                Arc::new(Mongodb::connect(address.reveal(), settings, SystemClock.now()).await?)
+                Arc::new(Mongodb::connect(address.reveal(), settings, SystemClock.wall()).await?)
             }
         };
         *open = Some(Arc::downgrade(&ledger));

@@ -23,7 +23,7 @@ pub(crate) struct Examined {
 
 /// Looks at every part, one after the other, whatever is wrong with those before.
 pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
-    let now = SystemClock.now();
+    let now = SystemClock.wall();
     let records = match backends::OpenRecords::of(options).ledger().await {
         Ok(ledger) => checkup::records(&*ledger, now).await,
         Err(fault) => unreachable_because(&fault),

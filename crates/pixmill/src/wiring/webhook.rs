@@ -53,7 +53,7 @@ pub(crate) async fn try_out(
     links: &str,
 ) -> Result<Answer, Fault> {
     let clock = SystemClock;
-    let sample = body::sample(clock.now());
+    let sample = body::sample(clock.wall());
     let body = body::of(&sample, links);
     let headers = signer(secret, data)?.headers(&sample.event.id, sample.event.at, &body);
     webhook::post(&receiver(&[]), &clock, url, SetBy::Server, Message { headers, body }).await

@@ -32,7 +32,7 @@ pub(crate) async fn server_on_mongodb(
     mut environment: Vec<(&'static str, String)>,
     address: String,
 ) -> Server {
-    let records = Mongodb::connect(&address, Settings::default(), SystemClock.now()).await;
+    let records = Mongodb::connect(&address, Settings::default(), SystemClock.wall()).await;
     let records = Arc::new(records.expect("MongoDB is there"));
     environment.push(("MONGODB_URI", address));
     Server::on(records.clone(), records, environment)

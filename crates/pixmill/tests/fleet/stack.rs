@@ -66,7 +66,7 @@ impl Stack {
     ) -> Self {
         let redis = Redis::start(persistence, &[]).await;
         let cloudinary = Cloudinary::start().expect("the stand-in starts");
-        let records = Mongodb::connect(mongodb, Settings::default(), SystemClock.now()).await;
+        let records = Mongodb::connect(mongodb, Settings::default(), SystemClock.wall()).await;
         let records = Arc::new(records.expect("MongoDB is there"));
         let client = Client::with_uri_str(mongodb).await.expect("MongoDB is there");
         let environment = vec![

@@ -93,7 +93,6 @@ pub(super) fn read(job: &bullmq::Job) -> Result<Job, Failure> {
             image: image.clone(),
             request: request.clone(),
             input: input.to_owned(),
-            suspect: false,
             round,
             attempts: 0,
         }),
@@ -172,7 +171,6 @@ mod tests {
             image: "a:b".into(),
             request: "r".into(),
             input: "http://a/1.jpg".into(),
-            suspect: false,
             round: 1,
             attempts: 11,
         };

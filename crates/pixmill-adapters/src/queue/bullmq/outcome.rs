@@ -1,11 +1,10 @@
 //! What became of a job, shown as people expect it: state, reason, return value, progress and log.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bullmq::types::JobProgress;
 use bullmq::{Error, Job, Queue};
 use pixmill_engine::model::image::{Failure, Output};
-use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::Delivered;
 use serde_json::{Value, json};
 
@@ -29,12 +28,14 @@ pub(super) async fn process(queue: &Queue, hands: &Hands, taken: Job) -> Result<
             note(taken.log(&reason).await, &taken);
             return Err(Error::Unrecoverable(reason));
         }
-        Some(Delivered::Retried { at, fault }) => {
-            let line = format!("{fault}; it is tried again at {}", httpdate::fmt_http_date(time(at)));
+        Some(Delivered::Retried { wait, fault }) => {
+            let at = SystemTime::now() + wait;
+            let line = format!("{fault}; it is tried again at {}", httpdate::fmt_http_date(at));
             note(taken.log(&line).await, &taken);
             note(taken.move_to_delayed(milliseconds(at)).await, &taken);
         }
-        Some(Delivered::PutOff(at)) => {
+        Some(Delivered::PutOff(wait)) => {
+            let at = SystemTime::now() + wait;
             let moved = note(taken.move_to_delayed(milliseconds(at)).await, &taken);
             if ours && moved {
                 // Records feed it again when its time has come; here it would only fill the window.
@@ -71,10 +72,7 @@ fn note<T>(shown: Result<T, Error>, job: &Job) -> bool {
     shown.is_ok()
 }
 
-fn milliseconds(at: Timestamp) -> u64 {
-    u64::try_from(at.0).unwrap_or_default()
-}
-
-fn time(at: Timestamp) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds(at))
+fn milliseconds(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

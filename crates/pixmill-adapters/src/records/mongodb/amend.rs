@@ -136,7 +136,7 @@ fn corrected(correction: &Document, now: Timestamp) -> Document {
             "attempts": 0,
             "updatedAt": date(now),
         });
-        unset.extend(doc! { "error": "", "suspect": "", "telling": "", "ended": "" });
+        unset.extend(doc! { "error": "", "telling": "", "ended": "" });
         // Leads are due at once: whoever feeds may have read past them.
         match correction.get("sameAs") {
             Some(_) => _ = unset.insert("due", ""),

@@ -92,7 +92,7 @@ pub(super) fn is_own(document: &Document) -> bool {
 
 /// The fields of a [`Candidate`].
 pub(super) fn candidate_fields() -> Document {
-    doc! { "requestId": 1, "inputUrl": 1, "suspect": 1, "attempts": 1 }
+    doc! { "requestId": 1, "inputUrl": 1, "attempts": 1 }
 }
 
 /// An image that may be claimed in a round of its request; none where its ids or its input can't be read.
@@ -101,7 +101,6 @@ pub(super) fn candidate(document: &Document, round: u32) -> Option<Candidate> {
         image: image_id(document)?,
         request: request_id(document)?,
         input: document.get_str("inputUrl").ok()?.to_owned(),
-        suspect: document.get_bool("suspect").unwrap_or(false),
         round,
         attempts: whole(document, "attempts").unwrap_or_default() as u32,
     })

@@ -44,7 +44,7 @@ fn done(heads: &[Head], followed: Bson, also: Document) -> Document {
     set.extend(also);
     let end = doc! {
         "$set": set,
-        "$unset": { "due": "", "error": "", "suspect": "" },
+        "$unset": { "due": "", "error": "" },
         "$currentDate": now_in("ended"),
     };
     command::many(elsewhere, end)

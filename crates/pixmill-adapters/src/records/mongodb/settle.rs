@@ -123,13 +123,13 @@ impl Update for Outcome {
         let pending = ImageStatus::Pending.as_str();
         match self {
             Outcome::Completed(_) | Outcome::Failed(_) => {
-                doc! { "$set": ending(self), "$unset": { "lease": "", "suspect": "" } }
+                doc! { "$set": ending(self), "$unset": { "lease": "" } }
             }
             Outcome::Retry(due) => doc! {
                 "$set": { "status": pending, "due": date(*due) },
-                "$unset": { "lease": "", "suspect": "" },
+                "$unset": { "lease": "" },
             },
-            // It was not touched: a suspect stays one.
+            // It was not touched: the attempt is given back.
             Outcome::GivenBack => doc! {
                 "$set": { "status": pending, "due": date(now) },
                 "$unset": { "lease": "" },

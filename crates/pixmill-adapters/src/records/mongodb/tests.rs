@@ -180,7 +180,7 @@ async fn what_another_kind_of_worker_has_done_ends_with_what_follows_it() {
 async fn a_server_without_an_index_is_noticed() {
     let records = empty().await;
     let look = async || {
-        let findings = checkup::records(&*records, SystemClock.now()).await;
+        let findings = checkup::records(&*records, SystemClock.wall()).await;
         findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
     };
     let well = ["version", "clock", "indexes", "round trip"].map(|about| (about, Verdict::Well));

@@ -84,7 +84,7 @@ impl Mongodb {
             Void::Expired => doc! { "$lte": date(now) },
             Void::All => doc! { "$exists": true },
         };
-        let fields = doc! { "lease": 1, "attempts": 1, "suspect": 1 };
+        let fields = doc! { "lease": 1, "attempts": 1 };
         let mut reaped = 0;
         loop {
             let held = doc! {
@@ -95,12 +95,10 @@ impl Mongodb {
             };
             let reading = Reading { fields: fields.clone(), order: doc! {}, most: AT_A_TIME };
             let found = find(&self.shared.images(), held, reading).await?;
-            let (exhausted, others): (Vec<_>, Vec<_>) = found.iter().partition(|document| {
-                // Only one that was tried alone is to blame: the others keep an attempt for that.
-                let used = whole(document, "attempts").unwrap_or_default();
-                used >= u64::from(attempts) && document.get_bool("suspect").unwrap_or(false)
-            });
-            let put_back = others.iter().map(|document| put_back(document, attempts, now)).collect();
+            let (exhausted, others): (Vec<_>, Vec<_>) = found
+                .iter()
+                .partition(|document| whole(document, "attempts").unwrap_or_default() >= u64::from(attempts));
+            let put_back = others.iter().map(|document| put_back(document, now)).collect();
             reaped +=
                 command::update(&self.shared.database, schema::IMAGES, put_back, Again::Safe).await?.matched;
             let settlements: Vec<_> = exhausted.into_iter().filter_map(exhausted_end).collect();
@@ -115,13 +113,11 @@ impl Mongodb {
     }
 }
 
-fn put_back(document: &Document, attempts: u32, now: Timestamp) -> Document {
+fn put_back(document: &Document, now: Timestamp) -> Document {
     let held = doc! { "_id": as_it_is(document, "_id"), "lease": as_it_is(document, "lease") };
     let set = doc! {
         "status": ImageStatus::Pending.as_str(),
-        "suspect": true,
         "due": date(now),
-        "attempts": whole(document, "attempts").unwrap_or_default().min(attempts.saturating_sub(1).into()) as i64,
         "updatedAt": date(now),
     };
     command::one(held, doc! { "$set": set, "$unset": { "lease": "" } })
@@ -201,7 +197,7 @@ impl Shared {
         };
         let cancelled = doc! {
             "$set": { "status": ImageStatus::Cancelled.as_str(), "updatedAt": date(now) },
-            "$unset": { "lease": "", "due": "", "suspect": "" },
+            "$unset": { "lease": "", "due": "" },
             "$currentDate": now_in("ended"),
         };
         let end = vec![command::many(unended, cancelled)];
@@ -243,7 +239,7 @@ impl Shared {
     /// crash left.
     async fn reopen(&self, head: &Head, now: Timestamp) -> Result<u64, Fault> {
         let pending = ImageStatus::Pending.as_str();
-        let gone = doc! { "error": "", "suspect": "", "telling": "", "ended": "" };
+        let gone = doc! { "error": "", "telling": "", "ended": "" };
         let (mut leads, mut followers) = (retried(head), retried(head));
         leads.insert("sameAs", Bson::Null);
         followers.insert("sameAs", doc! { "$exists": true });

@@ -65,7 +65,7 @@ const PASS_ON: &str = "UPDATE images
   SET same_as = nullif((SELECT min(id) FROM images WHERE same_as = ?1), id) WHERE same_as = ?1";
 
 /// Images that others follow are due at once, as after a retry.
-const REPLACE: &str = "UPDATE images SET input = ?2, status = 0, attempts = 0, suspect = 0, same_as = ?3,
+const REPLACE: &str = "UPDATE images SET input = ?2, status = 0, attempts = 0, same_as = ?3,
     code = NULL, message = NULL, ended = NULL, due = CASE WHEN ?3 IS NULL THEN ?4 END WHERE id = ?1";
 
 fn correct(

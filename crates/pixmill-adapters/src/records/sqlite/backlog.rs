@@ -17,12 +17,11 @@ use super::report::slot_in;
 use super::tally::Tallies;
 use super::writer::Transaction;
 
-const FRESH: &str = "SELECT id, input, suspect, attempts FROM images
+const FRESH: &str = "SELECT id, input, attempts FROM images
   WHERE id > ?1 AND id < ?2 AND status = 0 AND due IS NULL AND same_as IS NULL
   ORDER BY id LIMIT ?3";
 
-const DUE: &str =
-    "SELECT images.id, images.input, images.suspect, images.attempts, requests.id, requests.round
+const DUE: &str = "SELECT images.id, images.input, images.attempts, requests.id, requests.round
   FROM images INDEXED BY images_due JOIN requests ON requests.num = images.id >> 32
   WHERE due <= ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
   ORDER BY due, images.id LIMIT ?4";
@@ -33,7 +32,7 @@ const NEXT_DUE: &str = "SELECT due
   ORDER BY due LIMIT 1";
 
 const STANDING: &str = "SELECT status, output, bytes_before, bytes_after, code, message,
-    due, same_as, input, suspect, attempts
+    due, same_as, input, attempts
   FROM images WHERE id = ?1";
 
 /// Takes the one row when it is free or ours.
@@ -157,9 +156,8 @@ fn fresh(
             image: image_id(owner.uuid, parts(row.get(0)?).1),
             request: request.clone(),
             input: row.get(1)?,
-            suspect: row.get(2)?,
             round: owner.round,
-            attempts: row.get(3)?,
+            attempts: row.get(2)?,
         })
     })?;
     Ok(candidates.collect::<Result<_, _>>()?)
@@ -180,14 +178,13 @@ fn due(
     };
     let mut due = connection.prepare_cached(DUE)?;
     let candidates = due.query_map(params![now.0, first, last, most as i64], |row| {
-        let request = uuid_in(row, 4)?;
+        let request = uuid_in(row, 3)?;
         Ok(Candidate {
             image: image_id(request, parts(row.get(0)?).1),
             request: RequestId::from(request.to_string()),
             input: row.get(1)?,
-            suspect: row.get(2)?,
-            round: row.get(5)?,
-            attempts: row.get(3)?,
+            round: row.get(4)?,
+            attempts: row.get(2)?,
         })
     })?;
     let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
@@ -225,9 +222,8 @@ fn standing(row: &Row<'_>, image: ImageId, owner: Owner) -> rusqlite::Result<Sta
                 image,
                 request: RequestId::from(owner.uuid.to_string()),
                 input: row.get(8)?,
-                suspect: row.get(9)?,
                 round: owner.round,
-                attempts: row.get(10)?,
+                attempts: row.get(9)?,
             };
             Standing::Claimable(candidate, Timestamp(row.get::<_, Option<i64>>(6)?.unwrap_or_default()))
         }

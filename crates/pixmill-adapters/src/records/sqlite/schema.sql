@@ -41,7 +41,6 @@ CREATE TABLE images (
   input TEXT NOT NULL,
   status INTEGER NOT NULL DEFAULT 0,   -- 0 pending, 1 processing, 2 completed, 3 failed, 4 cancelled
   attempts INTEGER NOT NULL DEFAULT 0,
-  suspect INTEGER NOT NULL DEFAULT 0,  -- its last attempt ended in a crash
   lease INTEGER,                       -- the token, while processing
   lease_until INTEGER,
   due INTEGER,                         -- not claimed before, once put back

@@ -78,22 +78,22 @@ pub(super) struct Image {
 /// How an image comes back to `pending`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PutBack {
-    /// It was tried and lived to tell: no suspect any more.
+    /// It was tried: the attempt counts.
     Tried,
-    /// It was not touched: the attempt is given back, a suspect stays one.
+    /// It was not touched: the attempt is given back.
     Untouched,
 }
 
-const COMPLETE: &str = "UPDATE images SET status = 2, lease = NULL, lease_until = NULL, suspect = 0,
+const COMPLETE: &str = "UPDATE images SET status = 2, lease = NULL, lease_until = NULL,
     output = ?3, bytes_before = ?4, bytes_after = ?5, ended = ?6
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
-const FAIL: &str = "UPDATE images SET status = 3, lease = NULL, lease_until = NULL, suspect = 0,
+const FAIL: &str = "UPDATE images SET status = 3, lease = NULL, lease_until = NULL,
     code = ?3, message = ?4, ended = ?5
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const PUT_BACK: &str = "UPDATE images SET status = 0, lease = NULL, lease_until = NULL, due = ?3,
-    attempts = attempts - ?4, suspect = suspect AND ?4
+    attempts = attempts - ?4
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const COMPLETE_FOLLOWERS: &str =

@@ -148,7 +148,7 @@ fn end_some(connection: &Connection, num: i64, after: i64, now: Timestamp) -> ru
         })?
         .collect::<Result<Vec<(i64, i64)>, _>>()?;
     let mut end = connection.prepare_cached(
-        "UPDATE images SET status = 4, lease = NULL, lease_until = NULL, due = NULL, suspect = 0, ended = ?2
+        "UPDATE images SET status = 4, lease = NULL, lease_until = NULL, due = NULL, ended = ?2
          WHERE id = ?1",
     )?;
     let ended = change_time(connection, num, now)?;
@@ -201,29 +201,27 @@ fn reap(
     };
     let void = connection
         .prepare_cached(
-            "SELECT images.id, lease, attempts, suspect
+            "SELECT images.id, lease, attempts
              FROM images INDEXED BY images_lease_until JOIN requests ON requests.num = images.id >> 32
              WHERE lease_until <= ?1 AND requests.status IN ('pending', 'processing')",
         )?
-        .query_map([until], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-        .collect::<Result<Vec<(i64, i64, u32, bool)>, _>>()?;
+        .query_map([until], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<Vec<(i64, i64, u32)>, _>>()?;
     let mut put_back = connection.prepare_cached(
-        "UPDATE images SET status = 0, lease = NULL, lease_until = NULL, suspect = 1, due = ?2,
-           attempts = min(attempts, ?3) WHERE id = ?1",
+        "UPDATE images SET status = 0, lease = NULL, lease_until = NULL, due = ?2 WHERE id = ?1",
     )?;
     let mut ends = Ends::new(connection, now)?;
     let mut tallies = Tallies::default();
-    for &(id, token, attempts, alone) in &void {
+    for &(id, token, attempts) in &void {
         let image = Image { request: parts(id).0, id };
-        // Only one that was tried alone is to blame: the others keep an attempt for that.
-        if attempts >= most_attempts && alone {
+        if attempts >= most_attempts {
             let failure = Failure {
                 code: Code::AttemptsExhausted,
                 message: format!("the worker died in each of {attempts} attempts"),
             };
             ends.fail(&mut tallies, image, Token(token), &failure)?;
         } else {
-            put_back.execute(params![id, now.0, most_attempts.saturating_sub(1)])?;
+            put_back.execute(params![id, now.0])?;
             tallies.moved(image.request, 1, ImageStatus::Processing, ImageStatus::Pending);
         }
     }
@@ -232,7 +230,7 @@ fn reap(
 }
 
 /// Images that others follow are due at once: whoever feeds may have read past them. The others follow again.
-const REOPEN: &str = "UPDATE images SET status = 0, attempts = 0, suspect = 0, code = NULL, message = NULL,
+const REOPEN: &str = "UPDATE images SET status = 0, attempts = 0, code = NULL, message = NULL,
     ended = NULL, due = CASE WHEN same_as IS NULL THEN ?3 END
   WHERE id >= ?1 AND id < ?2 AND status = ?4";
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 
 /// Transient faults in a row that open a breaker.
 const FAULTS: u32 = 10;
@@ -20,7 +20,7 @@ pub(super) enum Verdict {
     /// One may start, to see whether the origin is back.
     Probe,
     /// Wait until then.
-    Wait(Timestamp),
+    Wait(Instant),
     /// End with this fault.
     GiveUp(Fault),
 }
@@ -37,8 +37,8 @@ pub(super) enum Breaker {
 /// What an open breaker knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Open {
-    since: Timestamp,
-    next_probe: Timestamp,
+    since: Instant,
+    next_probe: Instant,
     wait: Duration,
     probing: bool,
     last: Fault,
@@ -47,7 +47,7 @@ pub(super) struct Open {
 impl Breaker {
     /// What may be done now. Where images have one attempt, `patient` is false: nobody asked to wait for an origin to
     /// come back, so probes follow one another and the origin is only asked one at a time.
-    pub(super) fn verdict(&self, now: Timestamp, patient: bool) -> Verdict {
+    pub(super) fn verdict(&self, now: Instant, patient: bool) -> Verdict {
         match self {
             Breaker::Closed(_) => Verdict::Start,
             Breaker::Open(open) if !open.probing && (!patient || now >= open.next_probe) => Verdict::Probe,
@@ -77,7 +77,7 @@ impl Breaker {
     }
 
     /// A transient fault.
-    pub(super) fn faulted(&mut self, fault: &Fault, now: Timestamp) {
+    pub(super) fn faulted(&mut self, fault: &Fault, now: Instant) {
         match self {
             Breaker::Closed(faults) if *faults + 1 < FAULTS => *faults += 1,
             Breaker::Closed(_) => {
@@ -120,11 +120,11 @@ mod tests {
         Fault::transient(Code::FetchTimeout, "no answer")
     }
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp(seconds * 1000)
+    fn at(seconds: u64) -> Instant {
+        Instant(Duration::from_secs(seconds))
     }
 
-    fn open_at(seconds: i64) -> Breaker {
+    fn open_at(seconds: u64) -> Breaker {
         let mut breaker = Breaker::Closed(0);
         for _ in 0..FAULTS {
             assert!(!breaker.is_open());
@@ -150,7 +150,7 @@ mod tests {
         let mut now = at(0);
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             let due = now + Duration::from_secs(wait);
-            assert_eq!(breaker.verdict(due - Duration::from_millis(1), true), Verdict::Wait(due));
+            assert_eq!(breaker.verdict(Instant(due.0 - Duration::from_millis(1)), true), Verdict::Wait(due));
             assert_eq!(breaker.verdict(due, true), Verdict::Probe);
             breaker.probe();
             assert!(matches!(breaker.verdict(due, true), Verdict::Wait(_)), "one probe at a time");

@@ -8,7 +8,7 @@ use super::{Dispatch, Signal};
 use crate::fault::Fault;
 use crate::model::image::Claim;
 use crate::model::lease::Lease;
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 
 /// So many images at least are claimed beyond those for which there are places, so that no place waits for records; while
 /// a quarter of them is left, a claim waits for the other three quarters, or so long: it is a durable write, whatever its
@@ -18,7 +18,7 @@ const CLAIM_WAIT: Duration = Duration::from_millis(500);
 
 impl Dispatch {
     /// How many images may be claimed now.
-    fn room(&mut self, now: Timestamp) -> usize {
+    fn room(&mut self, now: Instant) -> usize {
         let connections = self.worker.settings.connections;
         let (places, most_ahead) = (self.worker.places.open(), AHEAD.max(connections));
         let under_way = self.fetching + self.beyond;
@@ -35,7 +35,7 @@ impl Dispatch {
 
     /// Has what can start claimed. Claims are not waited for here: those that are made while one is being written are
     /// written together.
-    pub(super) fn start(&mut self, now: Timestamp) {
+    pub(super) fn start(&mut self, now: Instant) {
         if !self.records_outage.may_try(now) {
             return;
         }
@@ -46,11 +46,12 @@ impl Dispatch {
         }
         self.claim_at = None;
         self.fetching += started.len();
-        let lease = Lease::lasting(self.worker.settings.lease, now);
+        let wall = self.worker.ports.clock.wall();
+        let lease = Lease::lasting(self.worker.settings.lease, wall);
         let (records, signals) = (self.worker.ports.records.clone(), self.signals.clone());
         self.tasks.spawn(async move {
             let images: Vec<_> = started.iter().map(|one| one.job.image.clone()).collect();
-            let claims = records.claim(&images, lease, now).await;
+            let claims = records.claim(&images, lease, wall).await;
             fail::fail_point!("after_claim");
             let _ = signals.send(Signal::Claimed { started, claims });
         });
@@ -62,7 +63,7 @@ impl Dispatch {
         &mut self,
         started: Vec<Started>,
         claims: Result<Vec<Claim>, Fault>,
-        now: Timestamp,
+        now: Instant,
     ) -> Result<(), Fault> {
         let (claims, tried) = match claims {
             Ok(claims) => (claims, Ok(())),

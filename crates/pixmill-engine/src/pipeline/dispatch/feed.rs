@@ -6,7 +6,7 @@ use super::super::{Scope, Supply};
 use super::lead::Lead;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 use crate::port::queue::Delivered;
 
 /// Images read from records at a time.
@@ -49,11 +49,11 @@ pub(super) struct Feed {
     leads: bool,
     cursors: Vec<Cursor>,
     turn: usize,
-    requests_at: Timestamp,
-    due_at: Timestamp,
+    requests_at: Instant,
+    due_at: Instant,
     /// The window, as far as it is known: the most room there ever was.
     window: usize,
-    fed_at: Timestamp,
+    fed_at: Instant,
     again_after: Duration,
     lease: Duration,
 }
@@ -64,7 +64,7 @@ impl Feed {
             Scope::Request(request) => vec![Cursor::new(request.clone())],
             Scope::All => Vec::new(),
         };
-        let now = supply.clock.now();
+        let now = supply.clock.instant();
         Feed {
             lead: Lead::new(supply.queue.is_shared(), lease, now),
             leads: false,
@@ -72,8 +72,8 @@ impl Feed {
             scope,
             cursors,
             turn: 0,
-            requests_at: Timestamp::default(),
-            due_at: Timestamp::default(),
+            requests_at: Instant::default(),
+            due_at: Instant::default(),
             window: 0,
             fed_at: now,
             again_after: AGAIN_FIRST,
@@ -82,14 +82,14 @@ impl Feed {
     }
 
     /// When something may be due that is not yet.
-    pub(super) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_due(&self, now: Instant) -> Option<Instant> {
         (self.due_at > now).then_some(self.due_at)
     }
 
     /// An image left; it may be due again at a time.
-    pub(super) fn left(&mut self, delivered: &Delivered, now: Timestamp) {
+    pub(super) fn left(&mut self, delivered: &Delivered, now: Instant) {
         let due = match delivered {
-            Delivered::Retried { at, .. } | Delivered::PutOff(at) => *at,
+            Delivered::Retried { wait, .. } | Delivered::PutOff(wait) => now + *wait,
             Delivered::Returned => now,
             Delivered::Completed(_) | Delivered::Failed(_) => return,
         };
@@ -97,9 +97,9 @@ impl Feed {
     }
 
     /// Fills the window, if it is this process that feeds it.
-    pub(super) async fn top_up(&mut self, now: Timestamp) -> Result<(), Fault> {
+    pub(super) async fn top_up(&mut self, now: Instant) -> Result<(), Fault> {
         let led = std::mem::take(&mut self.leads);
-        if !self.lead.is_ours(&*self.supply.records, now).await? {
+        if !self.lead.is_ours(&*self.supply.records, &*self.supply.clock).await? {
             return Ok(());
         }
         if !led {
@@ -122,7 +122,7 @@ impl Feed {
 
     /// Lets another process feed.
     pub(super) async fn close(&mut self) -> Result<(), Fault> {
-        self.lead.give_back(&*self.supply.records, self.supply.clock.now()).await
+        self.lead.give_back(&*self.supply.records, &*self.supply.clock).await
     }
 
     fn start_over(&mut self) {
@@ -132,7 +132,7 @@ impl Feed {
     }
 
     /// Starts over when it is time to look for what has been lost.
-    fn feed_again(&mut self, room: usize, now: Timestamp) {
+    fn feed_again(&mut self, room: usize, now: Instant) {
         let longest = if room >= self.window { AGAIN_EMPTY } else { AGAIN_LAST };
         let time = now >= self.fed_at + self.again_after.min(longest);
         if self.scope == Scope::All && time && self.cursors.iter().all(|cursor| cursor.exhausted) {
@@ -142,7 +142,7 @@ impl Feed {
         }
     }
 
-    async fn find_requests(&mut self, now: Timestamp) -> Result<(), Fault> {
+    async fn find_requests(&mut self, now: Instant) -> Result<(), Fault> {
         if self.scope != Scope::All || now < self.requests_at {
             return Ok(());
         }
@@ -157,12 +157,13 @@ impl Feed {
         Ok(())
     }
 
-    async fn add_due(&mut self, now: Timestamp) -> Result<(), Fault> {
+    async fn add_due(&mut self, now: Instant) -> Result<(), Fault> {
         let request = match &self.scope {
             Scope::Request(request) => Some(request),
             Scope::All => None,
         };
-        let (due, next) = self.supply.records.due(request, now, READ).await?;
+        let wall = self.supply.clock.wall();
+        let (due, next) = self.supply.records.due(request, wall, READ).await?;
         let any = !due.is_empty();
         let new = self.supply.queue.add(due).await? > 0;
         let pause = match (any, new) {
@@ -170,12 +171,12 @@ impl Feed {
             (true, false) => DUE_KNOWN_EVERY,
             (true, true) => DUE_EVERY,
         };
-        self.due_at = next.map_or(now + pause, |next| next.min(now + pause));
+        self.due_at = now + next.map_or(pause, |next| next.since(wall).min(pause));
         Ok(())
     }
 
     /// Requests take turns, image by image, so that one with a million images does not starve one with ten.
-    async fn add_fresh(&mut self, room: usize, now: Timestamp) -> Result<(), Fault> {
+    async fn add_fresh(&mut self, room: usize, now: Instant) -> Result<(), Fault> {
         let waiting = self.cursors.iter().filter(|cursor| !cursor.exhausted).count();
         if waiting == 0 {
             return Ok(());

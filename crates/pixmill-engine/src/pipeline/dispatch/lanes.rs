@@ -10,8 +10,12 @@ use super::breaker::{Breaker, Verdict};
 use crate::fault::Fault;
 use crate::model::image::Candidate;
 use crate::model::source::Source;
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 use crate::port::queue::Job;
+
+/// How long, and how many of them at most, lanes are remembered in which nothing waits, for the faults of their origins.
+const REMEMBERED: Duration = Duration::from_secs(600);
+const MOST_REMEMBERED: usize = 4_096;
 
 /// Names a lane: scheme, host and port.
 pub(super) type LaneName = Arc<str>;
@@ -43,8 +47,10 @@ struct Lane {
     /// Narrowed by 429 and 503, widened again by answers.
     width: usize,
     /// Asked to be left alone until then.
-    not_before: Timestamp,
+    not_before: Instant,
     breaker: Breaker,
+    /// Since when nothing waits in it or is under way.
+    idle: Option<Instant>,
 }
 
 /// All lanes of a process.
@@ -53,10 +59,8 @@ pub(super) struct Lanes {
     lanes: HashMap<LaneName, Lane>,
     /// Lanes in which images wait, in turn.
     ring: VecDeque<LaneName>,
-    /// Images whose last attempt ended in a crash: each is tried alone.
-    suspects: VecDeque<Job>,
-    /// A suspect is under way.
-    alone: bool,
+    /// Lanes that became idle, in order. One that is not idle any more, or is so anew, is found again further on.
+    idle: VecDeque<(Instant, LaneName)>,
     parked: usize,
     under_way: usize,
     per_origin: usize,
@@ -69,8 +73,7 @@ impl Lanes {
         Lanes {
             lanes: HashMap::new(),
             ring: VecDeque::new(),
-            suspects: VecDeque::new(),
-            alone: false,
+            idle: VecDeque::new(),
             parked: 0,
             under_way: 0,
             per_origin,
@@ -92,10 +95,6 @@ impl Lanes {
     /// Adds a job's image at the end of its lane.
     pub(super) fn park(&mut self, job: Job, candidate: &Candidate) {
         self.parked += 1;
-        if candidate.suspect {
-            self.suspects.push_back(job);
-            return;
-        }
         let source = Source::parse(&candidate.input);
         let name = source.map_or_else(|_| "invalid:".to_owned(), |source| source.origin());
         let lane = self.lane(name.into());
@@ -109,21 +108,19 @@ impl Lanes {
             waiting: VecDeque::new(),
             under_way: 0,
             width,
-            not_before: Timestamp::default(),
+            not_before: Instant::default(),
             breaker: Breaker::Closed(0),
+            idle: None,
         });
+        lane.idle = None;
         if lane.waiting.is_empty() {
             self.ring.push_back(name.clone());
         }
         name
     }
 
-    /// Takes up to `most` images that may start now, origins in turn. While a suspect is under way nothing else starts,
-    /// and it starts only when nothing else is: if the process dies again, it was the one.
-    pub(super) fn start(&mut self, now: Timestamp, most: usize) -> Vec<Started> {
-        if self.alone || !self.suspects.is_empty() {
-            return self.start_suspect();
-        }
+    /// Takes up to `most` images that may start now, origins in turn.
+    pub(super) fn start(&mut self, now: Instant, most: usize) -> Vec<Started> {
         let mut started = Vec::new();
         let mut idle = 0;
         while started.len() < most && idle < self.ring.len() {
@@ -148,19 +145,8 @@ impl Lanes {
         started
     }
 
-    fn start_suspect(&mut self) -> Vec<Started> {
-        if self.under_way > 0 {
-            return Vec::new();
-        }
-        let Some(job) = self.suspects.pop_front() else { return Vec::new() };
-        self.parked -= 1;
-        self.under_way += 1;
-        self.alone = true;
-        vec![Started { job, lane: "suspect:".into(), given_up: None }]
-    }
-
     /// Asking its origin is over; the image itself may go on. Not to be called for images that were given up.
-    pub(super) fn asked(&mut self, lane: &LaneName, asked: &Asked, now: Timestamp) {
+    pub(super) fn asked(&mut self, lane: &LaneName, asked: &Asked, now: Instant) {
         let (per_origin, longest) = (self.per_origin, self.longest_retry_after);
         let Some(found) = self.lanes.get_mut(lane) else { return };
         found.under_way = found.under_way.saturating_sub(1);
@@ -178,32 +164,57 @@ impl Lanes {
             }
             Asked::Skipped => found.breaker.probe_lost(),
         }
-        if found.waiting.is_empty()
-            && found.under_way == 0
-            && found.breaker.is_fresh()
-            && found.not_before <= now
-        {
-            self.lanes.remove(lane);
+        self.rest(lane, now);
+    }
+
+    /// Forgets a lane in which nothing is left, or remembers for a while what its origin did.
+    fn rest(&mut self, name: &LaneName, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(name) else { return };
+        if !lane.waiting.is_empty() || lane.under_way > 0 {
+            return;
+        }
+        if lane.breaker.is_fresh() && lane.not_before <= now {
+            self.lanes.remove(name);
+        } else if lane.idle.is_none() {
+            lane.idle = Some(now);
+            self.idle.push_back((now, name.clone()));
+        }
+        self.forget(now);
+    }
+
+    /// Forgets lanes that have been idle for long, and the oldest where there are many: each has but a few faults to tell
+    /// of, and a catalogue may name a million origins that are no more.
+    fn forget(&mut self, now: Instant) {
+        while let Some((since, name)) = self.idle.front() {
+            let lane = self.lanes.get(name);
+            let idle = lane.is_some_and(|lane| lane.idle == Some(*since));
+            if idle && self.idle.len() <= MOST_REMEMBERED && now.since(*since) < REMEMBERED {
+                return;
+            }
+            if idle {
+                self.lanes.remove(name);
+            }
+            self.idle.pop_front();
         }
     }
 
     /// The image is over, or could not be claimed.
     pub(super) fn left(&mut self) {
         self.under_way = self.under_way.saturating_sub(1);
-        self.alone &= self.under_way > 0;
     }
 
     /// When something may start that may not start now.
-    pub(super) fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
         self.ring.iter().filter_map(|name| self.lanes[name].wakes(now, self.patient)).min()
     }
 
     /// Takes images out of lanes that are stuck (left alone, or asked to wait), all but `keep` of each, and fewer where
     /// there are many.
-    pub(super) fn take_stuck(&mut self, now: Timestamp, keep: usize) -> Vec<Job> {
-        let keep = keep.min(self.parked / (2 * self.lanes.len().max(1))).max(1);
+    pub(super) fn take_stuck(&mut self, now: Instant, keep: usize) -> Vec<Job> {
+        let keep = keep.min(self.parked / (2 * self.ring.len().max(1))).max(1);
         let mut taken = Vec::new();
-        for lane in self.lanes.values_mut() {
+        for name in &self.ring {
+            let lane = self.lanes.get_mut(name).expect("a lane in the ring exists");
             let waits = lane.breaker.is_open() || lane.not_before > now;
             if waits && lane.waiting.len() > keep {
                 taken.extend(lane.waiting.drain(keep..));
@@ -217,14 +228,13 @@ impl Lanes {
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         self.parked = 0;
         self.ring.clear();
-        let waiting = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..));
-        waiting.chain(self.suspects.drain(..)).collect()
+        self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect()
     }
 }
 
 impl Lane {
     /// The next image that may start, if one may.
-    fn next(&mut self, now: Timestamp, patient: bool) -> Option<(Job, Option<Fault>)> {
+    fn next(&mut self, now: Instant, patient: bool) -> Option<(Job, Option<Fault>)> {
         let verdict = self.breaker.verdict(now, patient);
         let given_up = match verdict {
             Verdict::GiveUp(fault) => Some(fault),
@@ -244,7 +254,7 @@ impl Lane {
     }
 
     /// When it wakes by itself: not when it waits for its own images.
-    fn wakes(&self, now: Timestamp, patient: bool) -> Option<Timestamp> {
+    fn wakes(&self, now: Instant, patient: bool) -> Option<Instant> {
         match self.breaker.verdict(now, patient) {
             Verdict::Wait(until) => Some(until),
             Verdict::Start | Verdict::Probe if now < self.not_before => Some(self.not_before),
@@ -259,9 +269,9 @@ mod tests {
     use crate::code::Code;
     use crate::model::id::{ImageId, RequestId};
 
-    const NOW: Timestamp = Timestamp(1_000_000);
+    const NOW: Instant = Instant(Duration::from_secs(1_000));
 
-    fn park(lanes: &mut Lanes, number: usize, host: &str, suspect: bool) {
+    fn park(lanes: &mut Lanes, number: usize, host: &str) {
         let (image, request) = (ImageId::from(format!("image-{host}-{number}")), RequestId::from("request"));
         let job = Job {
             id: image.as_str().into(),
@@ -271,13 +281,13 @@ mod tests {
             retries: None,
         };
         let input = format!("http://{host}/{number}.jpg");
-        lanes.park(job, &Candidate { image, request, input, suspect, round: 1, attempts: 0 });
+        lanes.park(job, &Candidate { image, request, input, round: 1, attempts: 0 });
     }
 
     fn lanes(hosts: &[(&str, usize)]) -> Lanes {
         let mut lanes = Lanes::new(8, true, Duration::from_secs(60));
         for (host, count) in hosts {
-            (0..*count).for_each(|number| park(&mut lanes, number, host, false));
+            (0..*count).for_each(|number| park(&mut lanes, number, host));
         }
         lanes
     }
@@ -335,16 +345,38 @@ mod tests {
         assert!(given_up.iter().all(|started| started.given_up.is_some()));
     }
 
+    /// One image of each of many origins that never answer.
+    fn fail_once(lanes: &mut Lanes, hosts: std::ops::Range<usize>, now: Instant) {
+        for host in hosts {
+            park(lanes, 0, &format!("dead-{host}"));
+            for started in lanes.start(now, 64) {
+                lanes.asked(&started.lane, &timeout(), now);
+                lanes.left();
+            }
+        }
+    }
+
     #[test]
-    fn a_suspect_is_tried_alone() {
-        let mut lanes = lanes(&[("a", 2)]);
-        park(&mut lanes, 9, "b", true);
-        assert_eq!(lanes.start(NOW, 64).len(), 1);
-        assert!(lanes.start(NOW, 64).is_empty(), "nothing starts beside a suspect");
-        lanes.left();
-        assert_eq!(lanes.start(NOW, 64).len(), 2);
-        park(&mut lanes, 9, "b", true);
-        assert!(lanes.start(NOW, 64).is_empty(), "a suspect waits until nothing is under way");
+    fn however_many_origins_are_dead_few_are_remembered() {
+        let mut lanes = lanes(&[]);
+        fail_once(&mut lanes, 0..MOST_REMEMBERED + 100, NOW);
+        assert_eq!((lanes.lanes.len(), lanes.idle.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
+        let later = NOW + REMEMBERED;
+        fail_once(&mut lanes, 0..1, later);
+        assert_eq!((lanes.lanes.len(), lanes.idle.len()), (1, 1), "old ones are forgotten");
+    }
+
+    #[test]
+    fn faults_are_remembered_between_an_origins_images() {
+        let mut lanes = lanes(&[]);
+        for second in 0..10 {
+            let now = NOW + Duration::from_secs(second);
+            fail_once(&mut lanes, 7..8, now);
+        }
+        park(&mut lanes, 1, "dead-7");
+        let now = NOW + Duration::from_millis(9_500);
+        assert!(lanes.start(now, 64).is_empty(), "ten faults opened its breaker, one after another");
+        assert_eq!(lanes.next_change(now), Some(NOW + Duration::from_secs(10)));
     }
 
     #[test]
@@ -369,8 +401,7 @@ mod tests {
     #[test]
     fn all_that_waits_can_be_taken_out() {
         let mut lanes = lanes(&[("a", 9), ("b", 2)]);
-        park(&mut lanes, 9, "b", true);
-        assert_eq!(lanes.take_all().len(), 12);
+        assert_eq!(lanes.take_all().len(), 11);
         assert!(lanes.parked() == 0 && lanes.start(NOW, 64).is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::model::lease::{Lease, Token};
-use crate::model::time::Timestamp;
+use crate::port::clock::{Clock, Instant};
 use crate::port::records::Records;
 
 /// How often is asked whether the right is free, as a part of a lease.
@@ -17,29 +17,34 @@ pub(super) struct Lead {
     shared: bool,
     lease: Duration,
     token: Token,
-    until: Timestamp,
-    ask_at: Timestamp,
+    until: Instant,
+    ask_at: Instant,
 }
 
 impl Lead {
     /// None so far; once it is had, it is held for `lease` unless it is renewed.
-    pub(super) fn new(shared: bool, lease: Duration, now: Timestamp) -> Self {
-        Lead { shared, lease, token: Lease::lasting(lease, now).token, until: now, ask_at: now }
+    pub(super) fn new(shared: bool, lease: Duration, now: Instant) -> Self {
+        Lead { shared, lease, token: Token::new(), until: now, ask_at: now }
     }
 
     /// Whether this process feeds now.
     ///
     /// # Errors
     /// Those of records, which may be asked.
-    pub(super) async fn is_ours(&mut self, records: &dyn Records, now: Timestamp) -> Result<bool, Fault> {
+    pub(super) async fn is_ours(&mut self, records: &dyn Records, clock: &dyn Clock) -> Result<bool, Fault> {
         if !self.shared {
             return Ok(true);
         }
+        let now = clock.instant();
         if now >= self.ask_at {
-            let lease = Lease { token: self.token, until: now + self.lease };
-            let ours = records.lead(lease, now).await?;
-            (self.until, self.ask_at) =
-                if ours { (lease.until, now + self.lease / 3) } else { (now, now + self.lease / ASK_EVERY) };
+            let wall = clock.wall();
+            let lease = Lease { token: self.token, until: wall + self.lease };
+            let ours = records.lead(lease, wall).await?;
+            (self.until, self.ask_at) = if ours {
+                (now + self.lease, now + self.lease / 3)
+            } else {
+                (now, now + self.lease / ASK_EVERY)
+            };
         }
         Ok(now < self.until)
     }
@@ -48,10 +53,11 @@ impl Lead {
     ///
     /// # Errors
     /// Those of records.
-    pub(super) async fn give_back(&mut self, records: &dyn Records, now: Timestamp) -> Result<(), Fault> {
+    pub(super) async fn give_back(&mut self, records: &dyn Records, clock: &dyn Clock) -> Result<(), Fault> {
+        let (now, wall) = (clock.instant(), clock.wall());
         if now < self.until {
             self.until = now;
-            records.lead(Lease { token: self.token, until: now }, now).await?;
+            records.lead(Lease { token: self.token, until: wall }, wall).await?;
         }
         Ok(())
     }

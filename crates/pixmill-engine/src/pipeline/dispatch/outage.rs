@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fault::Fault;
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 
 /// How long is waited between tries.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -12,23 +12,23 @@ const PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct Outage {
     longest: Option<Duration>,
-    since: Option<Timestamp>,
-    again: Timestamp,
+    since: Option<Instant>,
+    again: Instant,
 }
 
 impl Outage {
     /// None so far. One that lasts longer than `longest` is not waited out.
     pub(super) fn none(longest: Option<Duration>) -> Self {
-        Outage { longest, since: None, again: Timestamp::default() }
+        Outage { longest, since: None, again: Instant::default() }
     }
 
     /// Whether the backend may be tried.
-    pub(super) fn may_try(&self, now: Timestamp) -> bool {
+    pub(super) fn may_try(&self, now: Instant) -> bool {
         self.since.is_none() || now >= self.again
     }
 
     /// When it may be tried again, while it can't be reached.
-    pub(super) fn next_try(&self) -> Option<Timestamp> {
+    pub(super) fn next_try(&self) -> Option<Instant> {
         self.since.map(|_| self.again)
     }
 
@@ -36,7 +36,7 @@ impl Outage {
     ///
     /// # Errors
     /// The fault, when waiting does not help or has not helped for too long.
-    pub(super) fn tried(&mut self, tried: Result<(), Fault>, now: Timestamp) -> Result<(), Fault> {
+    pub(super) fn tried(&mut self, tried: Result<(), Fault>, now: Instant) -> Result<(), Fault> {
         let fault = match tried {
             Ok(()) => {
                 if let Some(since) = self.since.take() {
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::code::Code;
 
-    const NOW: Timestamp = Timestamp(1_000_000);
+    const NOW: Instant = Instant(Duration::from_secs(1_000));
 
     fn gone() -> Result<(), Fault> {
         Err(Fault::transient(Code::BackendUnavailable, "nobody listens"))

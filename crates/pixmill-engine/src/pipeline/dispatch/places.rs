@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Dispatch;
-use crate::model::time::Timestamp;
+use crate::port::clock::Instant;
 
 /// Places for each decoder at first.
 const PER_DECODER: usize = 4;
@@ -85,7 +85,7 @@ impl Places {
 
 impl Dispatch {
     /// Opens more places where too few have kept decoders idle for a while, and lets some close where they never are.
-    pub(super) fn tend_places(&mut self, now: Timestamp) {
+    pub(super) fn tend_places(&mut self, now: Instant) {
         let places = &self.worker.places;
         if !places.are_too_few(self.fetching + self.beyond, self.worker.waiting()) {
             self.more_places_at = None;

@@ -28,8 +28,8 @@ pub(super) fn verdict(job: &Job, standing: Standing, lease: Duration, now: Times
             format!("image {} does not belong to request {}, which the job names", job.image, job.request),
         ),
         Standing::Claimable(candidate, from) if from <= now => Verdict::Start(candidate),
-        Standing::Claimable(_, from) => Verdict::Finish(Delivered::PutOff(from)),
-        Standing::Held => Verdict::Finish(Delivered::PutOff(now + lease / LOOK_AGAIN)),
+        Standing::Claimable(_, from) => Verdict::Finish(Delivered::PutOff(from.since(now))),
+        Standing::Held => Verdict::Finish(Delivered::PutOff(lease / LOOK_AGAIN)),
         Standing::Completed(output) => Verdict::Finish(Delivered::Completed(output)),
         Standing::Failed(failure) => Verdict::Finish(Delivered::Failed(failure)),
         Standing::Cancelled => {
@@ -61,7 +61,6 @@ mod tests {
             image: "image".into(),
             request: "request".into(),
             input: "http://a/1.jpg".into(),
-            suspect: false,
             round: 1,
             attempts: 1,
         }
@@ -79,13 +78,13 @@ mod tests {
         let claimable = |from| Standing::Claimable(candidate(), from);
         assert_eq!(verdict(&job("request"), claimable(NOW), NOW), Verdict::Start(candidate()));
         let later = NOW + Duration::from_secs(3);
-        let put_off = Verdict::Finish(Delivered::PutOff(later));
+        let put_off = Verdict::Finish(Delivered::PutOff(Duration::from_secs(3)));
         assert_eq!(verdict(&job("request"), claimable(later), NOW), put_off);
     }
 
     #[test]
     fn an_image_that_somebody_holds_is_looked_at_again_before_the_lease_is_over() {
-        let soon = Verdict::Finish(Delivered::PutOff(NOW + Duration::from_secs(15)));
+        let soon = Verdict::Finish(Delivered::PutOff(Duration::from_secs(15)));
         assert_eq!(verdict(&job("request"), Standing::Held, NOW), soon);
     }
 

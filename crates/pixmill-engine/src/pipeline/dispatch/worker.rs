@@ -13,7 +13,7 @@ use super::super::budget::Budget;
 use super::super::fetch::{Fetch, Fetched};
 use super::super::recompress::Recompress;
 use super::super::save::Save;
-use super::super::settle::{Patience, Settler, after_fault};
+use super::super::settle::{Patience, Settler, wait_after};
 use super::super::{Ended, Ports, Scope, Settings, Watcher};
 use super::Signal;
 use super::lanes::{Asked, Started};
@@ -23,7 +23,6 @@ use crate::fault::Fault;
 use crate::model::id::RequestId;
 use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
 use crate::model::source::Source;
-use crate::model::time::Timestamp;
 use crate::model::trace::Traceparent;
 use crate::port::queue::Delivered;
 use crate::port::traces::TARGET;
@@ -57,8 +56,8 @@ struct Known {
 /// How work on an image came to its end here.
 enum End {
     Outcome(Outcome),
-    /// To be tried again at this time, because of this.
-    Retry(Timestamp, Fault),
+    /// To be tried again after so long, because of this.
+    Retry(Duration, Fault),
     /// Not the image's fault: hand it back and stop.
     Fatal(Fault),
 }
@@ -125,7 +124,7 @@ impl Worker {
             () = self.stop.cancelled() => (None, None),
             (place, connection) = taken => (Some(place), Some(connection)),
         };
-        let before = self.ports.clock.now();
+        let before = self.ports.clock.instant();
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
         let asked = started.given_up.is_none();
@@ -134,7 +133,7 @@ impl Worker {
             (None, Err(fault)) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
             (None, Ok(source)) => self.fetched(source, &claim, &started, &signals).await,
         };
-        let fetching = self.ports.clock.now().since(before);
+        let fetching = self.ports.clock.instant().since(before);
         drop(connection);
         if asked && source.is_err() {
             let _ = signals.send(Signal::Asked { lane: started.lane.clone(), asked: Asked::Skipped });
@@ -238,9 +237,9 @@ impl Worker {
             backoff: started.job.retries.and_then(|retries| retries.backoff),
             longest_retry_after: self.settings.longest_retry_after,
         };
-        match after_fault(fault.clone(), claim.attempt, patience, self.ports.clock.now()) {
-            Outcome::Retry(at) => End::Retry(at, fault),
-            outcome => End::Outcome(outcome),
+        match wait_after(&fault, claim.attempt, patience) {
+            Some(wait) => End::Retry(wait, fault),
+            None => End::Outcome(Outcome::Failed(Failure::from(fault))),
         }
     }
 
@@ -261,7 +260,9 @@ impl Worker {
                 (Outcome::Failed(failure.clone()), Delivered::Failed(failure))
             }
             End::Outcome(outcome) => (outcome, Delivered::Returned),
-            End::Retry(at, fault) => (Outcome::Retry(at), Delivered::Retried { at, fault }),
+            End::Retry(wait, fault) => {
+                (Outcome::Retry(self.ports.clock.wall() + wait), Delivered::Retried { wait, fault })
+            }
             End::Fatal(fault) => (self.stop_for(fault), Delivered::Returned),
         };
         let settlement = Settlement { image: claim.image.clone(), token: claim.token, outcome };

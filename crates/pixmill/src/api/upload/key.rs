@@ -51,7 +51,7 @@ pub(super) async fn reserve(
     let state = match read(headers)? {
         None => State::Nothing,
         Some(key) => {
-            let now = clock.now();
+            let now = clock.wall();
             match ledger.reserve(&caller.tenant, key, id, now + lease, now).await? {
                 Reservation::New => State::Held(id.clone()),
                 Reservation::Accepted(before) => State::Before(before),
@@ -87,7 +87,7 @@ impl Holding {
         let State::Held(id) = &self.state else { return std::future::pending().await };
         loop {
             self.clock.sleep(self.lease / 3).await;
-            if let Err(fault) = self.ledger.hold(id, self.clock.now() + self.lease).await {
+            if let Err(fault) = self.ledger.hold(id, self.clock.wall() + self.lease).await {
                 tracing::warn!(%fault, "an idempotency key can't be held, trying again");
             }
         }
