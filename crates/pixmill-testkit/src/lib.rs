@@ -1,6 +1,7 @@
 //! Conformance suites, a hostile origin, a webhook sink and a checker. Development only.
 
 pub mod checker;
+pub mod clock;
 pub mod collector;
 pub mod origin;
 pub mod queue;

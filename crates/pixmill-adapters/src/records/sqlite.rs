@@ -17,6 +17,7 @@ mod outbox;
 mod report;
 mod schema;
 mod settle;
+mod steps;
 mod succession;
 mod tally;
 #[cfg(test)]
@@ -29,12 +30,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::port::clock::Clock;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
 use self::fault::Broken;
 use self::intake::Intakes;
+use self::steps::Steps;
 use self::writer::{Transaction, Writer};
+use crate::clock::SystemClock;
 
 /// Connections that read.
 const READERS: usize = 2;
@@ -45,6 +49,7 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     writer: Writer,
     intakes: Intakes,
+    steps: Steps,
 }
 
 struct Readers {
@@ -60,11 +65,21 @@ impl Sqlite {
     /// `disk.full`, `disk.read_only`, or `backend.unavailable`: the file holds something else, or records of a newer
     /// pixmill.
     pub fn open(file: &Path) -> Result<Self, Fault> {
+        Sqlite::open_by(file, Arc::new(SystemClock), steps::boot())
+    }
+
+    /// The same by other clocks, in a certain run of the machine that they belong to.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub fn open_by(file: &Path, clock: Arc<dyn Clock>, boot: Option<String>) -> Result<Self, Fault> {
+        let steps = Steps::new(clock, boot);
         let connection = schema::open_writer(file)?;
         let idle = (0..READERS).map(|_| schema::open_reader(file)).collect::<Result<_, _>>()?;
         Ok(Sqlite {
-            writer: Writer::start(connection, file.to_owned())?,
+            writer: Writer::start(connection, file.to_owned(), steps.clone())?,
             intakes: Intakes::default(),
+            steps,
             readers: Arc::new(Readers {
                 file: file.to_owned(),
                 idle: Mutex::new(idle),
@@ -77,6 +92,11 @@ impl Sqlite {
         &self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Broken> + Send + 'static,
     ) -> Result<T, Fault> {
+        let called = self.steps.called();
+        let work = move |transaction: &mut Transaction<'_>| {
+            called.is_current()?;
+            work(transaction)
+        };
         self.writer.write(work).await
     }
 

@@ -21,6 +21,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("api.sql")),
     M::up(RETIREMENT),
     M::up(TRACES),
+    M::up(super::steps::MIGRATION),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.

@@ -178,14 +178,14 @@ fn end() -> IntakeEnd {
     }
 }
 
-async fn take_in(records: &Sqlite, images: usize) -> RequestId {
+pub(super) async fn take_in(records: &Sqlite, images: usize) -> RequestId {
     let id = begin(records).await;
     records.append(&id, rows(0..images), NOW).await.unwrap();
     records.open(&id, end(), NOW).await.unwrap();
     id
 }
 
-async fn claim(records: &Sqlite, request: &RequestId, most: usize) -> Vec<Claim> {
+pub(super) async fn claim(records: &Sqlite, request: &RequestId, most: usize) -> Vec<Claim> {
     let fresh = records.fresh(request, None, most).await.unwrap();
     let images: Vec<_> = fresh.into_iter().map(|candidate| candidate.image).collect();
     records.claim(&images, Lease::from(NOW), NOW).await.unwrap()

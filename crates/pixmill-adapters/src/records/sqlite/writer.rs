@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::fault::{Broken, fault, file_fault};
+use super::steps::Steps;
 
 /// Most commands in one transaction.
 const GROUP: usize = 64;
@@ -95,9 +96,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, file: PathBuf) -> Result<Writer, Fault> {
+    pub(super) fn start(connection: Connection, file: PathBuf, steps: Steps) -> Result<Writer, Fault> {
         let (commands, queue) = mpsc::channel();
-        let writing = Writing { connection, file: file.clone(), queue };
+        let writing = Writing { connection, file: file.clone(), queue, steps };
         let thread = thread::Builder::new()
             .name("records".into())
             .spawn(move || writing.run())
@@ -148,6 +149,7 @@ struct Writing {
     connection: Connection,
     file: PathBuf,
     queue: Receiver<Box<dyn Command>>,
+    steps: Steps,
 }
 
 impl Writing {
@@ -187,6 +189,7 @@ impl Writing {
     fn commit(&self, group: &mut [Box<dyn Command>]) -> rusqlite::Result<()> {
         let mut transaction = Transaction { connection: &self.connection, claims: false, settles: false };
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        self.steps.follow(&self.connection)?;
         for command in group {
             command.apply(&mut transaction)?;
         }
