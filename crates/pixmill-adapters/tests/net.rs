@@ -37,7 +37,7 @@ async fn proxies_of_the_environment_are_not_used() {
     let good = Origin::start(Settings::serving(pictures.clone())).unwrap();
     let proxy = Origin::start(Settings::serving(pictures)).unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "proxies_of_the_environment_are_not_used"]).env(ASKED, good.url("/a.jpg"));
+    child.args(["--exact", "net::proxies_of_the_environment_are_not_used"]).env(ASKED, good.url("/a.jpg"));
     for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
         child.env(name, proxy.url(""));
     }

@@ -90,7 +90,7 @@ async fn a_server_dies_with_a_test_that_is_killed() {
     use std::io::{BufRead, BufReader};
 
     let mut test = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "holds_a_redis", "--ignored", "--nocapture"])
+        .args(["--exact", "services::holds_a_redis", "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

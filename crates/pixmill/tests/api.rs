@@ -1,24 +1,17 @@
 //! The HTTP API from outside, against the real binary.
-#![cfg(unix)]
 
-mod caller;
-#[path = "api/cases.rs"]
-mod cases;
-#[path = "api/clients.rs"]
 mod clients;
-mod seeded;
-mod server;
-#[path = "api/traces.rs"]
 mod traces;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
-use caller::{Caller, form};
-use cases::{catalogue, key, origin, pixmill};
 use serde_json::{Value, json};
-use server::{Process, Server};
+
+use crate::caller::{Caller, form};
+use crate::cases::{self, catalogue, key, origin, pixmill};
+use crate::server::{Process, Server};
 
 #[test]
 fn a_catalogue_is_taken_in_whatever_form_it_comes_in() {

@@ -1,9 +1,5 @@
 //! A wall clock that jumps by hours under a server with work in hand: nothing stops and no lease is void. The jumps are
 //! made by libfaketime, where that is installed; its monotonic clock is the machine's own.
-#![cfg(target_os = "linux")]
-
-mod seeded;
-mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +10,9 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_testkit::checker::asked_too_often;
 use pixmill_testkit::origin::{Origin, Settings};
 use pixmill_testkit::sink::{Reply, Sink};
-use server::{Process, Server};
+
+use crate::seeded;
+use crate::server::{Process, Server};
 
 /// Leases of the test. Pictures come later than one is renewed, and sooner than it runs out.
 const LEASE_MS: u64 = 3_000;

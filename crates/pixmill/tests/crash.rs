@@ -1,11 +1,7 @@
 //! The crash loop: `kill -9` at seeded points of a run, again and again, then a run to its end, then the checker over
 //! origin log, outputs and records. `PIXMILL_TEST_SEEDS` says how many seeds are played (10).
 
-#[path = "crash/api.rs"]
 mod api;
-mod seeded;
-mod server;
-mod upload;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -15,7 +11,8 @@ use std::time::Duration;
 
 use pixmill_testkit::checker::{Expected, asked_too_often, check_output};
 use pixmill_testkit::origin::{Origin, Settings};
-use seeded::{POINTS, Random, pictures, seeds};
+
+use crate::seeded::{self, POINTS, Random, pictures, seeds};
 
 /// Kills in a row before the run that is left alone.
 const KILLS: u64 = 4;

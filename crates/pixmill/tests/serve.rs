@@ -1,8 +1,4 @@
 //! `pixmill serve` from outside: it works requests off, tells of them, waits for what is away and stops cleanly.
-#![cfg(unix)]
-
-mod seeded;
-mod server;
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -12,8 +8,10 @@ use pixmill_testkit::checker::check_request;
 use pixmill_testkit::origin::{Origin, Settings};
 use pixmill_testkit::services::node::Node;
 use pixmill_testkit::sink::{Heard, Reply, Sink};
-use server::{Process, Server};
 use standardwebhooks::Webhook;
+
+use crate::seeded;
+use crate::server::{Process, Server};
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(60);

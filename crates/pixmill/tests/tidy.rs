@@ -356,6 +356,33 @@ fn every_adapter_is_in_its_ports_suite() {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
+#[test]
+fn every_file_of_tests_is_compiled() {
+    let mut broken = Vec::new();
+    for package in packages() {
+        let folder = Path::new(package["manifest_path"].as_str().unwrap()).with_file_name("tests");
+        let targets: BTreeSet<PathBuf> = package["targets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|target| PathBuf::from(target["src_path"].as_str().unwrap()))
+            .collect();
+        let declared: String = targets.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+        let files = fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "rs")) {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            if !targets.contains(&file) && !declared.contains(&format!("mod {name};")) {
+                broken.push(format!(
+                    "{}: nothing compiles it: declare `mod {name};` in the test binary beside it, and take what \
+                     several files share from there (`use crate::server`, not `mod server`)",
+                    file.display()
+                ));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
 /// All sources below a folder as they are; nothing where there is no folder.
 fn texts(folder: &Path) -> String {
     let mut files = Vec::new();

@@ -7,8 +7,9 @@ use pixmill_testkit::sink::{Reply, Sink};
 use serde_json::Value;
 
 use crate::caller::Caller;
+use crate::cases::{catalogue, origin};
+use crate::seeded;
 use crate::server::{Process, Server};
-use crate::{catalogue, origin, seeded};
 
 /// Watches through a connection that is cut in the middle of an image's event, twice.
 const WATCH: &str = "

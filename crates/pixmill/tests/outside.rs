@@ -1,0 +1,28 @@
+//! The binary from outside. All files of tests are modules of one test binary, for linking is what a binary costs; those
+//! of rules (`tidy`) and of whole fleets (`fleet`) are apart.
+
+#[cfg(unix)]
+mod api;
+#[cfg(unix)]
+mod caller;
+#[cfg(unix)]
+#[path = "api/cases.rs"]
+mod cases;
+mod check;
+#[cfg(target_os = "linux")]
+mod clock;
+#[cfg(all(unix, feature = "failpoints"))]
+mod crash;
+mod doctor;
+mod help;
+mod image;
+mod origins;
+mod run;
+#[cfg(unix)]
+mod seeded;
+#[cfg(unix)]
+mod serve;
+#[cfg(unix)]
+mod server;
+#[cfg(all(unix, feature = "failpoints"))]
+mod upload;
