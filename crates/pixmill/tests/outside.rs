@@ -9,7 +9,7 @@ mod caller;
 #[path = "api/cases.rs"]
 mod cases;
 mod check;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "failpoints"))]
 mod clock;
 #[cfg(all(unix, feature = "failpoints"))]
 mod crash;
