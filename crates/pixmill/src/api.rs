@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod browsers;
 mod call;
+mod crowd;
 mod csv;
 mod deliveries;
 mod events;
@@ -43,10 +44,14 @@ use pixmill_engine::port::storage::Storage;
 use pixmill_engine::port::traces::Traces;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-use self::access::{Access, Caller};
+use self::access::{Access, Caller, Crowds, Doors};
+use self::events::Looks;
+use self::health::Readiness;
 use self::metrics::Metrics;
 use self::problem::Problem;
+use self::upload::{Memory, Uploads};
 
 pub(crate) use openapi::document;
 
@@ -70,6 +75,12 @@ pub(crate) struct Foundation {
     pub(crate) recipe: Recipe,
     /// Networks that need no key.
     pub(crate) trust: Vec<IpNet>,
+    /// Proxies that say truly for whom they ask.
+    pub(crate) trust_proxy: Vec<IpNet>,
+    /// Folders that must have room, and what lies in them.
+    pub(crate) disks: Vec<(&'static str, PathBuf)>,
+    /// Memory that the server may take for pictures, bytes: bodies are given a part of it.
+    pub(crate) memory_bytes: u64,
     /// Origins whose pages may call from a browser; '*' is all.
     pub(crate) origins: Vec<HeaderValue>,
     /// What links begin with, without a slash at its end.
@@ -86,6 +97,11 @@ pub(crate) struct Foundation {
 struct Api {
     on: Foundation,
     access: Access,
+    crowds: Crowds,
+    uploads: Arc<Uploads>,
+    memory: Memory,
+    looks: Looks,
+    readiness: Readiness,
     metrics: Metrics,
     stop: CancellationToken,
 }
@@ -108,7 +124,9 @@ pub(crate) async fn serve(
     on: Foundation,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
-    let access = Access::new(on.ledger.clone(), on.trust.clone());
+    let public = Url::parse(&on.links).ok();
+    let doors = Doors { trust: on.trust.clone(), proxies: on.trust_proxy.clone(), public };
+    let access = Access::new(on.ledger.clone(), doors);
     if !listening.ip().is_loopback() && access.is_closed().await? {
         return Err(Fault::permanent(
             Code::ConfigInvalid,
@@ -118,7 +136,17 @@ pub(crate) async fn serve(
             ),
         ));
     }
-    let api = Arc::new(Api { access, metrics: Metrics::new(), on, stop: stop.clone() });
+    let api = Arc::new(Api {
+        access,
+        crowds: Crowds::default(),
+        uploads: Arc::default(),
+        memory: Memory::new(on.memory_bytes),
+        looks: Looks::default(),
+        readiness: Readiness::default(),
+        metrics: Metrics::new(),
+        on,
+        stop: stop.clone(),
+    });
     tracing::info!(address = %listening, "listening");
     listen::serve(listener, router::router(api), stop).await;
     Ok(())

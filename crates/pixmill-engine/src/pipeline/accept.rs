@@ -4,9 +4,10 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::catalogue::{Catalogue, Next, OpenError, Row};
 use crate::code::Code;
@@ -19,11 +20,15 @@ use crate::model::trace::Traceparent;
 use crate::port::clock::Clock;
 use crate::port::records::{IntakeEnd, Records};
 
-/// Rows that go to records at a time.
+/// Rows that go to records at a time: so many, or so many bytes of text.
 const BATCH: usize = 2_000;
+const BATCH_BYTES: usize = 512 << 10;
 
 /// Batches that may wait for records.
 const WAITING: usize = 2;
+
+/// How often records are told of an intake whose bytes come too slowly to fill a batch.
+const PULSE: Duration = Duration::from_secs(30);
 
 /// Faults of rows that are kept with their lines.
 const ROW_ERRORS: usize = 1_000;
@@ -134,10 +139,28 @@ async fn write(
     reading: impl Fn(u64, u64) + Send + 'static,
 ) -> Result<(), NotAccepted> {
     let (said, mut says) = mpsc::channel(WAITING);
-    let reader = tokio::task::spawn_blocking(move || read(catalogue, &said, reading));
+    let seen = Arc::new(AtomicU64::new(0));
+    let reader = {
+        let seen = seen.clone();
+        apart(move || read(catalogue, &said, seen, reading))?
+    };
     let Intake { request: id, tenant, catalogue, traceparent } = intake;
     let mut beginning = Some((tenant, catalogue, traceparent));
-    while let Some(message) = says.recv().await {
+    let mut seen_before = 0;
+    loop {
+        let message = tokio::select! {
+            message = says.recv() => message,
+            () = clock.sleep(PULSE) => {
+                let seen_now = seen.load(Ordering::Relaxed);
+                if seen_now > seen_before && beginning.is_none() {
+                    // Rows that have not come yet: upkeep gives up what nothing is written of.
+                    records.append(&id, Vec::new(), clock.wall()).await?;
+                    seen_before = seen_now;
+                }
+                continue;
+            }
+        };
+        let Some(message) = message else { break };
         let now = clock.wall();
         match message {
             Said::Header(header) => {
@@ -159,16 +182,37 @@ async fn write(
             Said::Fault(fault) => return Err(NotAccepted::Fault(fault)),
         }
     }
-    let broken = reader.await.err().map_or_else(String::new, |error| format!(": {error}"));
+    let about = if reader.await.is_err() { ": it panicked" } else { "" };
     Err(NotAccepted::Fault(Fault::permanent(
         Code::CatalogueEncoding,
-        format!("the catalogue's reader broke off{broken}"),
+        format!("the catalogue's reader broke off{about}"),
     )))
 }
 
+/// Does what waits for a client on a thread of its own, so that however many of them wait, those threads that records
+/// read with are free. The answer comes unless it panics.
+///
+/// # Errors
+/// `backend.unavailable` (transient) when no thread can be started.
+pub fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>, Fault> {
+    let (tell, told) = oneshot::channel();
+    let started = std::thread::Builder::new().name("intake".to_owned()).spawn(move || {
+        // Whoever waited may have been stopped.
+        let _ = tell.send(work());
+    });
+    match started {
+        Ok(_) => Ok(told),
+        Err(error) => {
+            let message = format!("a thread can't be started: {error}");
+            Err(Fault::transient(Code::BackendUnavailable, message))
+        }
+    }
+}
+
 /// Reads the whole catalogue; ends early when nobody listens any more.
-fn read(catalogue: impl Read, said: &mpsc::Sender<Said>, reading: impl Fn(u64, u64)) {
-    let seen = Arc::new(AtomicU64::new(0));
+fn read(catalogue: impl Read, said: &mpsc::Sender<Said>, seen: Arc<AtomicU64>, reading: impl Fn(u64, u64)) {
     let mut digested = Digested { inner: catalogue, digest: Sha256::new(), seen: seen.clone() };
     let _ = match rows(&mut digested, said, |rows| reading(rows, seen.load(Ordering::Relaxed))) {
         Ok(mut end) => {
@@ -207,11 +251,11 @@ fn rows(
         row_errors: Vec::new(),
         row_errors_total: 0,
     };
-    let mut batch = Vec::with_capacity(BATCH);
+    let mut batch = Batch::default();
     let mut row = Row::default();
     loop {
         match catalogue.next_row(&mut row).map_err(|error| Some(Said::Fault(unreadable(&error))))? {
-            Next::Row => batch.push(new_row(&row, &fingerprint)),
+            Next::Row => batch.add(new_row(&row, &fingerprint)),
             Next::Bad(bad) => {
                 if end.row_errors.len() < ROW_ERRORS {
                     end.row_errors.push(RowError {
@@ -220,23 +264,40 @@ fn rows(
                         message: bad.reason.clone(),
                     });
                 }
-                batch.extend(bad.kept.map(|kept| NewRow {
-                    cells: kept.cells,
-                    name: String::new(),
-                    images: Vec::new(),
-                    error: Some(bad.reason),
-                }));
+                if let Some(kept) = bad.kept {
+                    let (name, images) = (String::new(), Vec::new());
+                    batch.add(NewRow { cells: kept.cells, name, images, error: Some(bad.reason) });
+                }
             }
             Next::End => break,
         }
-        if batch.len() == BATCH {
-            send(Said::Rows(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))))?;
+        if batch.is_full() {
+            send(Said::Rows(std::mem::take(&mut batch).rows))?;
             reading(catalogue.counts().usable);
         }
     }
-    send(Said::Rows(batch))?;
+    send(Said::Rows(batch.rows))?;
     reading(catalogue.counts().usable);
     Ok(IntakeEnd { rows: catalogue.counts().usable, row_errors_total: catalogue.counts().unusable, ..end })
+}
+
+/// Rows on their way to records.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<NewRow>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn add(&mut self, row: NewRow) {
+        let inputs: usize = row.images.iter().map(|image| image.input.len()).sum();
+        self.bytes += row.cells.len() + row.name.len() + inputs;
+        self.rows.push(row);
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() >= BATCH || self.bytes >= BATCH_BYTES
+    }
 }
 
 fn new_row(row: &Row, fingerprint: &Fingerprint) -> NewRow {

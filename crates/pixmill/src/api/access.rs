@@ -1,6 +1,9 @@
 //! Who may call: holders of keys, and networks that are trusted. A key belongs to a tenant.
 
-use std::collections::HashMap;
+mod guesses;
+mod head;
+
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,23 +24,54 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::key::{self, Key};
 use pixmill_engine::model::request::DEFAULT_TENANT;
 use pixmill_engine::port::records::Ledger;
+use url::Url;
 
 use super::Api;
+use super::crowd::{Crowd, holding};
 use super::problem::Problem;
+use guesses::Guesses;
+use head::Client;
+
+pub(super) use guesses::whose;
 
 /// How long keys that were read hold: a revoked one is refused after this.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Addresses that a key is remembered to have come from.
+const ADDRESSES: usize = 16;
 
 /// Whoever calls, once known.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// Whose requests are shown.
     pub(super) tenant: Arc<str>,
+    by: By,
 }
 
-/// The other end of a connection.
+/// Why somebody may call.
+#[derive(Debug, Clone)]
+enum By {
+    /// A key of this hash.
+    Key(Arc<str>),
+    /// This address is trusted.
+    Trust(IpAddr),
+}
+
+impl Caller {
+    /// Whether it is one of those who run the server: somebody who needs no key, or whose key is the default tenant's.
+    pub(super) fn operates(&self) -> bool {
+        *self.tenant == *DEFAULT_TENANT
+    }
+}
+
+/// The ends of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Peer(pub(super) SocketAddr);
+pub(super) struct Ends {
+    /// The other one.
+    pub(super) peer: SocketAddr,
+    /// This one.
+    pub(super) local: Option<SocketAddr>,
+}
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
@@ -46,6 +80,8 @@ struct Known {
     tenant: Arc<str>,
     per_minute: Option<NonZeroU32>,
     limiter: Option<Arc<Limiter>>,
+    /// Where it came from before: it is looked at even where others guess there.
+    came_from: Arc<Mutex<VecDeque<IpAddr>>>,
 }
 
 /// The keys that hold, read again and again.
@@ -58,14 +94,53 @@ struct Snapshot {
 /// Judges calls.
 pub(super) struct Access {
     ledger: Arc<dyn Ledger>,
-    /// Networks that need no key; none set: loopback, while no key exists.
-    trust: Vec<IpNet>,
+    doors: Doors,
+    guesses: Guesses,
     snapshot: Mutex<Snapshot>,
 }
 
+/// What opens the server beside keys.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doors {
+    /// Networks that need no key; none set: loopback, while no key exists.
+    pub(super) trust: Vec<IpNet>,
+    /// Proxies that say truly for whom they ask.
+    pub(super) proxies: Vec<IpNet>,
+    /// What links begin with: its host is the server's.
+    pub(super) public: Option<Url>,
+}
+
+/// What somebody is told whose key was revoked meanwhile.
+pub(super) fn revoked() -> Problem {
+    Problem::new(Code::AuthInvalid, "the key was revoked meanwhile")
+}
+
 impl Access {
-    pub(super) fn new(ledger: Arc<dyn Ledger>, trust: Vec<IpNet>) -> Self {
-        Access { ledger, trust, snapshot: Mutex::default() }
+    pub(super) fn new(ledger: Arc<dyn Ledger>, doors: Doors) -> Self {
+        Access { ledger, doors, guesses: Guesses::default(), snapshot: Mutex::default() }
+    }
+
+    /// Whether somebody who was let in may still call.
+    ///
+    /// # Errors
+    /// Those of records.
+    pub(super) async fn holds(&self, caller: &Caller) -> Result<bool, Fault> {
+        let known = self.known().await?;
+        Ok(match &caller.by {
+            By::Key(hash) => known.contains_key(&**hash),
+            By::Trust(address) => self.trusts(*address, known.is_empty()),
+        })
+    }
+
+    /// Returns once somebody who was let in may call no more.
+    pub(super) async fn is_revoked(&self, caller: &Caller) -> Problem {
+        loop {
+            tokio::time::sleep(FRESH).await;
+            // While records are away nothing can be taken in either.
+            if let Ok(false) = self.holds(caller).await {
+                return revoked();
+            }
+        }
     }
 
     /// Whether nobody but this machine may call.
@@ -73,7 +148,7 @@ impl Access {
     /// # Errors
     /// Those of records.
     pub(super) async fn is_closed(&self) -> Result<bool, Fault> {
-        Ok(self.trust.is_empty() && self.known().await?.is_empty())
+        Ok(self.doors.trust.is_empty() && self.known().await?.is_empty())
     }
 
     /// The keys that hold. Limits go on counting from one reading to the next.
@@ -97,41 +172,115 @@ impl Access {
     /// Who it is that calls; what the key allows is told in headers, also to whoever is refused.
     async fn judge(&self, parts: &Parts, told: &mut HeaderMap) -> Result<Caller, Problem> {
         let known = self.known().await?;
+        let ends = parts.extensions.get::<Ends>().copied();
+        let peer = ends.map(|ends| ends.peer.ip().to_canonical());
         if let Some(shown) = parts.headers.get(header::AUTHORIZATION) {
-            let secret = shown.to_str().ok().and_then(bearer);
-            let found = secret.and_then(|secret| known.get(&key::hash(secret)));
-            let found =
-                found.ok_or_else(|| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
-            found.limit(told)?;
-            return Ok(Caller { tenant: found.tenant.clone() });
+            let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
+            return self.by_key(&known, shown, from, told);
         }
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip().to_canonical());
-        let trusted = peer.is_some_and(|peer| self.trusts(peer, known.is_empty()));
-        if trusted && !is_from_another_site(&parts.headers) {
-            return Ok(Caller { tenant: DEFAULT_TENANT.into() });
+        let needed = |why: String| Err(Problem::new(Code::AuthMissing, why));
+        let Some((ends, peer)) = ends.zip(peer) else { return needed("this server asks for a key".into()) };
+        let trusted = |address| self.trusts(address, known.is_empty());
+        let address = match head::client(peer, &parts.headers, &self.doors.proxies, trusted) {
+            Client::Direct(address) | Client::Forwarded(address) => address,
+            Client::Hidden(header) if trusted(peer) && !self.is_proxy(peer) => {
+                return needed(format!(
+                    "the call came through a proxy ({header}), so that it is not known who made it: send a key, or name \
+                     the proxy with --trust-proxy"
+                ));
+            }
+            Client::Hidden(_) => return needed("this server asks for a key".into()),
+        };
+        if !trusted(address) {
+            return needed("this server asks for a key".into());
         }
-        Err(Problem::new(Code::AuthMissing, "this server asks for a key"))
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let local = ends.local.map(|local| local.ip().to_canonical());
+        if !head::is_own_host(host, local, self.doors.public.as_ref()) {
+            return needed(format!(
+                "without a key, calls are answered under localhost, this machine's own address and the host of the \
+                 public URL, not under {host:?}: send a key, or name the host with --public-url"
+            ));
+        }
+        if head::is_from_another_site(&parts.method, &parts.headers, &self.own_origins(host, peer)) {
+            return needed("a page of another site can't call without a key".into());
+        }
+        Ok(Caller { tenant: DEFAULT_TENANT.into(), by: By::Trust(address) })
     }
 
-    fn trusts(&self, peer: IpAddr, keyless: bool) -> bool {
-        match self.trust.as_slice() {
-            [] => keyless && peer.is_loopback(),
-            trust => trust.iter().any(|range| range.contains(&peer)),
+    fn by_key(
+        &self,
+        known: &HashMap<String, Known>,
+        shown: &HeaderValue,
+        from: Option<IpAddr>,
+        told: &mut HeaderMap,
+    ) -> Result<Caller, Problem> {
+        let hash = shown.to_str().ok().and_then(bearer).map(key::hash);
+        let found = hash.and_then(|hash| known.get(&hash).map(|found| (found, hash)));
+        let now = Instant::now();
+        let wait = from.and_then(|from| self.guesses.must_wait(from, now));
+        if let Some(wait) = wait.filter(|_| !found.as_ref().is_some_and(|(key, _)| key.is_known_at(from))) {
+            let detail = "too many keys that are unknown or revoked came from this address";
+            return Err(Problem::new(Code::RateLimited, detail).after(wait));
+        }
+        let Some((found, hash)) = found else {
+            from.iter().for_each(|from| self.guesses.wrong(*from, now));
+            return Err(Problem::new(Code::AuthInvalid, "the key is unknown or revoked"));
+        };
+        found.remember(from);
+        found.limit(told)?;
+        Ok(Caller { tenant: found.tenant.clone(), by: By::Key(hash.into()) })
+    }
+
+    /// What a browser says a page of this server's comes from.
+    fn own_origins(&self, host: &str, peer: IpAddr) -> Vec<String> {
+        let mut own = vec![format!("http://{host}")];
+        if self.is_proxy(peer) {
+            own.push(format!("https://{host}"));
+        }
+        own.extend(self.doors.public.as_ref().map(|public| public.origin().ascii_serialization()));
+        own
+    }
+
+    fn is_proxy(&self, address: IpAddr) -> bool {
+        self.doors.proxies.iter().any(|range| range.contains(&address))
+    }
+
+    fn trusts(&self, address: IpAddr, keyless: bool) -> bool {
+        match self.doors.trust.as_slice() {
+            [] => keyless && address.is_loopback(),
+            trust => trust.iter().any(|range| range.contains(&address)),
         }
     }
 }
 
 fn known(key: Key, old: &HashMap<String, Known>) -> (String, Known) {
     let per_minute = key.per_minute.and_then(NonZeroU32::new);
-    let before = old.get(&key.hash).filter(|before| before.per_minute == per_minute);
+    let before = old.get(&key.hash);
+    let came_from = before.map(|before| before.came_from.clone()).unwrap_or_default();
+    let before = before.filter(|before| before.per_minute == per_minute);
     let limiter = before.and_then(|before| before.limiter.clone()).or_else(|| {
         let quota = Quota::per_minute(per_minute?);
         Some(Arc::new(RateLimiter::direct(quota).with_middleware::<StateInformationMiddleware>()))
     });
-    (key.hash, Known { tenant: key.tenant.into(), per_minute, limiter })
+    (key.hash, Known { tenant: key.tenant.into(), per_minute, limiter, came_from })
 }
 
 impl Known {
+    fn is_known_at(&self, address: Option<IpAddr>) -> bool {
+        let came_from = self.came_from.lock().unwrap_or_else(PoisonError::into_inner);
+        address.is_none_or(|address| came_from.contains(&whose(address)))
+    }
+
+    fn remember(&self, address: Option<IpAddr>) {
+        let Some(address) = address.map(whose) else { return };
+        let mut came_from = self.came_from.lock().unwrap_or_else(PoisonError::into_inner);
+        if !came_from.contains(&address) {
+            came_from.truncate(ADDRESSES - 1);
+            came_from.push_front(address);
+        }
+    }
+
     /// Counts a call; what is left is told in headers.
     fn limit(&self, told: &mut HeaderMap) -> Result<(), Problem> {
         let (Some(limiter), Some(per_minute)) = (&self.limiter, self.per_minute) else { return Ok(()) };
@@ -166,53 +315,69 @@ fn bearer(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-/// A page of another site, in the browser of somebody on a trusted network, must not act in their name. Nor may one
-/// whose own host name leads here.
-fn is_from_another_site(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    matches!(site, Some(b"cross-site" | b"same-site"))
-        || headers.get(header::ORIGIN).is_some_and(|origin| !is_of_host(origin, headers.get(header::HOST)))
+/// What a call takes beside time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An answer that is soon whole.
+    Call,
+    /// A body, which has a bound of its own.
+    Upload,
+    /// An answer that goes on for as long as somebody listens.
+    Stream,
 }
 
-fn is_of_host(origin: &HeaderValue, host: Option<&HeaderValue>) -> bool {
-    let text = origin.to_str().unwrap_or_default();
-    let named = text.split_once("://").map_or("", |(_, named)| named);
-    host.is_some_and(|host| host.as_bytes() == named.as_bytes())
+/// How many a tenant may have under way.
+pub(super) struct Crowds {
+    calls: Crowd,
+    streams: Crowd,
+}
+
+impl Default for Crowds {
+    fn default() -> Self {
+        Crowds { calls: Crowd::new("calls", 96, 768), streams: Crowd::new("event streams", 256, 1024) }
+    }
 }
 
 /// Lets pass who may call, and tells them their limits.
-pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(super) async fn check(
+    State((api, kind)): State<(Arc<Api>, Kind)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (mut parts, body) = request.into_parts();
     let mut limits = HeaderMap::new();
-    let mut response = match api.access.judge(&parts, &mut limits).await {
+    let judged = api.access.judge(&parts, &mut limits).await;
+    let let_in = judged.and_then(|caller| {
+        let crowd = match kind {
+            Kind::Call => Some(&api.crowds.calls),
+            Kind::Stream => Some(&api.crowds.streams),
+            Kind::Upload => None,
+        };
+        Ok((crowd.map(|crowd| crowd.enter(&caller.tenant)).transpose()?, caller))
+    });
+    let mut response = match let_in {
         Err(problem) => problem.into_response(),
-        Ok(caller) => {
+        Ok((place, caller)) => {
             parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
+            holding(next.run(Request::from_parts(parts, body)).await, place)
         }
     };
     response.headers_mut().extend(limits);
     response
 }
 
+/// Refuses calls that don't say clearly which host they are for.
+pub(super) async fn one_host(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match head::one_host(&parts) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pages_of_other_sites_are_told_from_our_own() {
-        let headers = |pairs: &[(&'static str, &'static str)]| -> HeaderMap {
-            let pair = |(name, value): &(&'static str, &'static str)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            };
-            pairs.iter().map(pair).collect()
-        };
-        assert!(!is_from_another_site(&headers(&[])));
-        assert!(!is_from_another_site(&headers(&[("host", "h:1"), ("origin", "http://h:1")])));
-        assert!(is_from_another_site(&headers(&[("host", "h:1"), ("origin", "http://evil")])));
-        assert!(is_from_another_site(&headers(&[("host", "h:1"), ("origin", "null")])));
-        assert!(is_from_another_site(&headers(&[("sec-fetch-site", "cross-site")])));
-    }
 
     #[test]
     fn keys_are_shown_as_bearers() {

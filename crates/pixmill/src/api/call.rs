@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use futures::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, header};
+use pixmill_engine::code::Code;
 use tracing::Instrument;
 use uuid::Uuid;
 
 use super::Api;
+use super::listen::Seat;
 use super::problem::Problem;
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -33,7 +35,12 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, |path| path.as_str()).to_owned();
     let (request, body_ended) = followed(request);
     let span = tracing::info_span!("call", call, %method, route);
-    let mut response = next.run(request).instrument(span).await;
+    let seat = request.extensions().get::<Arc<Seat>>().cloned();
+    let standing = seat.as_ref().is_some_and(|seat| seat.is_standing()) && !HEALTH.contains(&&*route);
+    let mut response = match standing {
+        true => full().into_response(),
+        false => next.run(request).instrument(span).await,
+    };
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
         response = problem.render(&call);
@@ -43,6 +50,9 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
             }
         }
         if !body_ended.load(Ordering::Relaxed) {
+            seat.iter().for_each(|seat| seat.linger());
+        }
+        if standing || !body_ended.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         tracing::info!(call, %method, route, status = response.status().as_u16(), code = %problem.code(), "refused");
@@ -53,6 +63,14 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     api.metrics.count_call(&method, &route, response.status(), began.elapsed());
     tracing::debug!(call, %method, route, status = response.status().as_u16(), ms = began.elapsed().as_millis(), "call");
     response
+}
+
+/// What is answered even where there is no room.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
+
+fn full() -> Problem {
+    let detail = "there is no room for more connections now";
+    Problem::new(Code::RateLimited, detail).unavailable().after(Duration::from_secs(2))
 }
 
 /// The request, and whether its body has been read to its end. Where it was not, the connection ends with the answer, and

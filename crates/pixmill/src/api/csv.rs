@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::response::Response;
 use futures::stream;
 use http::{HeaderValue, header};
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
 use pixmill_engine::results::{Failures, Results};
 
 use super::Api;
@@ -29,8 +31,9 @@ pub(super) async fn results(
 ) -> Result<Response, Problem> {
     let request = api.standing(&caller, &id).await?.request;
     let results = Results::new(api.on.ledger.clone(), &request, Some(api.on.links.clone()));
-    let pieces = stream::try_unfold(results, |mut results| async move {
-        Ok(results.piece().await?.map(|piece| (piece, results)))
+    let pieces = stream::try_unfold((results, api, caller), |(mut results, api, caller)| async move {
+        may_still(&api, &caller).await?;
+        Ok(results.piece().await?.map(|piece| (piece, (results, api, caller))))
     });
     Ok(named(answer::stream(CSV, pieces), "results"))
 }
@@ -47,10 +50,19 @@ pub(super) async fn failed(
 ) -> Result<Response, Problem> {
     let request = api.standing(&caller, &id).await?.request;
     let failures = Failures::new(api.on.ledger.clone(), &request);
-    let pieces = stream::try_unfold(failures, |mut failures| async move {
-        Ok(failures.piece().await?.map(|piece| (piece, failures)))
+    let pieces = stream::try_unfold((failures, api, caller), |(mut failures, api, caller)| async move {
+        may_still(&api, &caller).await?;
+        Ok(failures.piece().await?.map(|piece| (piece, (failures, api, caller))))
     });
     Ok(named(answer::stream(CSV, pieces), "failed"))
+}
+
+/// An answer ends with its caller's key: a long one would go on for hours.
+async fn may_still(api: &Api, caller: &Caller) -> Result<(), Fault> {
+    match api.access.holds(caller).await? {
+        true => Ok(()),
+        false => Err(Fault::permanent(Code::AuthInvalid, "the key was revoked meanwhile")),
+    }
 }
 
 /// With the name under which a browser saves it.

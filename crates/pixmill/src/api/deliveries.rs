@@ -1,5 +1,6 @@
 //! Tries to tell webhooks, and telling them again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -8,6 +9,7 @@ use axum::response::Response;
 use http::StatusCode;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::event::Delivery;
+use pixmill_engine::model::id::RequestId;
 use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
@@ -30,8 +32,9 @@ pub(super) struct DeliveryBody {
     event_id: String,
     /// The request that the event is about.
     request_id: String,
-    /// Who was told, without the query, which may hold secrets.
-    url: String,
+    /// Who was told, without the query, which may hold secrets. Where that is the server's own webhook, only those who
+    /// run the server see it, and what it answered.
+    url: Option<String>,
     /// When.
     at: String,
     /// Whether it was taken.
@@ -46,22 +49,46 @@ pub(super) struct DeliveryBody {
     message: Option<String>,
 }
 
-impl From<&Delivery> for DeliveryBody {
-    fn from(delivery: &Delivery) -> Self {
+impl DeliveryBody {
+    /// As it was; of one that is not the caller's own, who was told and what it said are left out.
+    fn new(delivery: &Delivery, own: bool) -> Self {
         let (answer, failure) = (delivery.answer.as_ref().ok(), delivery.answer.as_ref().err());
+        let failure = failure.filter(|_| own).map(|failure| (failure.code.as_str(), failure.message.clone()));
         DeliveryBody {
             id: delivery.id.clone(),
             event_id: delivery.event.clone(),
             request_id: delivery.request.to_string(),
-            url: without_query(&delivery.url),
+            url: own.then(|| without_query(&delivery.url)),
             at: delivery.at.to_string(),
             success: answer.is_some_and(|answer| answer.is_success()),
             status: answer.map(|answer| answer.status),
-            answer: answer.map(|answer| answer.beginning.clone()),
-            code: failure.map(|failure| failure.code.as_str()),
-            message: failure.map(|failure| failure.message.clone()),
+            answer: answer.filter(|_| own).map(|answer| answer.beginning.clone()),
+            code: failure.as_ref().map(|(code, _)| *code),
+            message: failure.map(|(_, message)| message),
         }
     }
+}
+
+/// Whose address each request named itself, of those that tries are about.
+async fn named(
+    api: &Api,
+    caller: &Caller,
+    deliveries: &[Delivery],
+) -> Result<HashMap<RequestId, Option<String>>, Problem> {
+    let mut named = HashMap::new();
+    for delivery in deliveries.iter().filter(|_| !caller.operates()) {
+        if !named.contains_key(&delivery.request) {
+            let request = api.on.ledger.request(&delivery.request).await?;
+            named.insert(delivery.request.clone(), request.and_then(|request| request.webhook));
+        }
+    }
+    Ok(named)
+}
+
+/// Whether a caller may know who was told: whoever runs the server, and whose request named that address itself.
+fn is_own(caller: &Caller, named: &HashMap<RequestId, Option<String>>, delivery: &Delivery) -> bool {
+    let own = named.get(&delivery.request).and_then(Option::as_deref);
+    caller.operates() || own == Some(&delivery.url)
 }
 
 fn without_query(url: &str) -> String {
@@ -97,8 +124,9 @@ pub(super) async fn list(
     };
     let (request, cursor) = (request.as_ref(), query.said("cursor"));
     let found = api.on.ledger.deliveries_of(&caller.tenant, request, cursor, limit + 1).await?;
-    let page =
-        Page::of(found, limit, |delivery| delivery.id.clone(), |delivery| DeliveryBody::from(delivery));
+    let named = named(&api, &caller, &found).await?;
+    let show = |delivery: &Delivery| DeliveryBody::new(delivery, is_own(&caller, &named, delivery));
+    let page = Page::of(found, limit, |delivery| delivery.id.clone(), show);
     Ok(json(StatusCode::OK, &page))
 }
 
@@ -119,5 +147,6 @@ pub(super) async fn redeliver(
     if !api.on.ledger.redeliver(&id, api.on.clock.wall()).await? {
         return Err(unknown());
     }
-    Ok(json(StatusCode::ACCEPTED, &DeliveryBody::from(&delivery)))
+    let named = named(&api, &caller, std::slice::from_ref(&delivery)).await?;
+    Ok(json(StatusCode::ACCEPTED, &DeliveryBody::new(&delivery, is_own(&caller, &named, &delivery))))
 }

@@ -4,6 +4,8 @@
 //! An event's id is a moment: when the last image told of had ended, and which it was. A watcher holds one page of
 //! images at most, and the next is read when it has taken that.
 
+mod looks;
+
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::Moment;
@@ -30,6 +33,8 @@ use super::problem::{Problem, ProblemBody};
 use super::query::{Id, Query};
 use super::view::{ImageBody, RequestBody};
 
+pub(super) use looks::Looks;
+
 /// How often records are asked what has changed.
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -45,6 +50,19 @@ const NO_PLACE: &str = "?";
 /// Stands in an id for "all images that had ended by then", after which a round is named.
 const ROUND: char = '~';
 
+/// What an image's id may hold that is written as it is in an event's: ids of other programs may hold anything, line ends
+/// too, which would begin events of their own.
+const ID_LETTERS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
+
+/// The longest id that is read.
+const LONGEST_ID: usize = 1024;
+
+/// Looks at images after a change of their request that find nothing: records may show an image's end a little later.
+const LOOKS_AFTER: u32 = 3;
+
+/// Looks after which images are looked at though nothing seems to have changed.
+const LOOKS_ANYHOW: u32 = 20;
+
 /// Watch a request
 ///
 /// `text/event-stream` of `progress` (the request), `image` (an image that ended) and `completed` (the request, with
@@ -52,7 +70,7 @@ const ROUND: char = '~';
 /// cancelled, the stream ends, and a watcher that comes back is told by 204 to stay away.
 #[utoipa::path(
     get, operation_id = "watchRequest", path = "/v1/requests/{id}/events", tag = "requests",
-    params(("id" = String, Path), ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^([0-9]{1,18}:(~[0-9]{0,9}|[0-9a-f-]{1,36}))?$", description = "Also as the parameter lastEventId")),
+    params(("id" = String, Path), ("Last-Event-ID" = Option<String>, Header, nullable = false, pattern = "^([0-9]{1,18}:(~[0-9]{0,9}|[0-9A-Za-z._%-]{1,1000}))?$", description = "Also as the parameter lastEventId")),
     responses((status = 200, body = EventBody, content_type = "text/event-stream"), (status = 204, description = "All has been told"), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
 pub(super) async fn watch(
@@ -73,7 +91,7 @@ pub(super) async fn watch(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let from = last.map_or(Moment { at: standing.request.updated, image: None }, |last| last.moment);
-    let watcher = Watcher::new(api, standing, from);
+    let watcher = Watcher::new(api, caller, standing, from);
     let events = stream::try_unfold(watcher, |mut watcher| async move {
         Ok(watcher.next().await?.map(|text| (text.into_bytes(), watcher)))
     });
@@ -107,30 +125,52 @@ struct Place {
 impl Place {
     fn parse(text: &str) -> Result<Self, Problem> {
         let wrong = || Problem::parameter("Last-Event-ID", "it is not the id of an event");
-        let (at, rest) = text.split_once(':').ok_or_else(wrong)?;
-        let at = Timestamp(at.parse().map_err(|_| wrong())?);
+        let (at, rest) = text.split_once(':').filter(|_| text.len() <= LONGEST_ID).ok_or_else(wrong)?;
+        let at = Timestamp(number(at).ok_or_else(wrong)?);
         Ok(match rest.strip_prefix(ROUND) {
             Some("") => Place { moment: Moment { at, image: None }, round: None },
             Some(round) => {
-                let round = Some(round.parse().map_err(|_| wrong())?);
+                let round = Some(number(round).ok_or_else(wrong)?);
                 Place { moment: Moment { at, image: None }, round }
             }
-            None => Place { moment: Moment { at, image: Some(ImageId::from(rest)) }, round: None },
+            None => {
+                let image = Some(image(rest).ok_or_else(wrong)?);
+                Place { moment: Moment { at, image }, round: None }
+            }
         })
     }
 }
 
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// An image's id as an event's id writes it.
+fn image(text: &str) -> Option<ImageId> {
+    let written = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'%');
+    let plain = !text.is_empty() && text.bytes().all(written);
+    let id = percent_decode_str(text).decode_utf8().ok().filter(|_| plain)?;
+    Some(ImageId::from(&*id))
+}
+
 fn id_of(moment: &Moment) -> String {
     match &moment.image {
-        Some(image) => format!("{}:{image}", moment.at.0),
+        Some(image) => {
+            let image = utf8_percent_encode(image.as_str(), ID_LETTERS);
+            format!("{}:{image}", moment.at.0)
+        }
         None => format!("{}:{ROUND}", moment.at.0),
     }
 }
 
 struct Watcher {
     api: Arc<Api>,
+    caller: Caller,
     request: RequestId,
     at: Moment,
+    /// When the request changed last, and looks at its images since.
+    changed: Option<Timestamp>,
+    looks: u32,
     /// What was told last of the request as a whole.
     told: Option<(RequestStatus, u32, Progress)>,
     /// Events that are not sent yet: a page of images and what follows them, at most.
@@ -141,11 +181,14 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(api: Arc<Api>, standing: RequestView, at: Moment) -> Self {
+    fn new(api: Arc<Api>, caller: Caller, standing: RequestView, at: Moment) -> Self {
         Watcher {
             api,
+            caller,
             request: standing.request.id.clone(),
             at,
+            changed: None,
+            looks: 0,
             told: None,
             waiting: VecDeque::new(),
             first: Some(standing),
@@ -184,11 +227,15 @@ impl Watcher {
 
     /// Reads what has changed. The request is read first: what it says to have ended is found among the images.
     async fn look(&mut self) -> Result<(), Fault> {
-        let Some(standing) = self.api.on.ledger.view(&self.request).await? else {
-            // Deleted meanwhile.
+        let standing = self.api.looks.at(&*self.api.on.ledger, &self.request).await?;
+        let (Some(standing), true) = (standing, self.api.access.holds(&self.caller).await?) else {
+            // Deleted meanwhile, or none of the watcher's any more.
             self.ended = true;
             return Ok(());
         };
+        if !self.is_worth_a_look(&standing) {
+            return Ok(());
+        }
         let ended = self.api.on.ledger.ended_since(&self.request, &self.at, PAGE).await?;
         let whole = ended.len() < PAGE;
         for view in &ended {
@@ -197,6 +244,7 @@ impl Watcher {
             self.waiting.push_back(event("image", &id_of(&self.at), &body));
         }
         if !whole {
+            self.looks = 0;
             return Ok(());
         }
         let over = !standing.request.status.is_open();
@@ -208,6 +256,15 @@ impl Watcher {
             self.tell_end(&standing).await?;
         }
         Ok(())
+    }
+
+    /// Whether an image may have ended since the last look.
+    fn is_worth_a_look(&mut self, standing: &RequestView) -> bool {
+        let now = (standing.request.status, standing.request.round, standing.progress);
+        let unchanged = self.told == Some(now) && self.changed == Some(standing.request.updated);
+        self.changed = Some(standing.request.updated);
+        self.looks = if unchanged { self.looks + 1 } else { 0 };
+        self.looks <= LOOKS_AFTER || self.looks.is_multiple_of(LOOKS_ANYHOW)
     }
 
     /// Says how far the request is, when that is news.
@@ -248,13 +305,32 @@ mod tests {
 
     #[test]
     fn ids_are_read_back() {
-        for image in [Some(ImageId::from("01890a5d-ac96-774b-bcce-b302fffffffe")), None] {
+        let ids = ["01890a5d-ac96-774b-bcce-b302fffffffe", "a\nb: c\r\n\u{e9} %", "~1"];
+        for image in ids.into_iter().map(|id| Some(ImageId::from(id))).chain([None]) {
             let moment = Moment { at: Timestamp(1_700_000_000_123), image };
+            assert!(!id_of(&moment).contains(|letter: char| letter.is_control()));
             assert_eq!(Place::parse(&id_of(&moment)).unwrap(), Place { moment, round: None });
         }
         assert_eq!(Place::parse("17:~3").unwrap().round, Some(3));
-        for wrong in ["", "x", "17", "x:~", "17:~x"] {
-            assert!(Place::parse(wrong).is_err(), "{wrong}");
+        let long = format!("1:{}", "a".repeat(LONGEST_ID));
+        for wrong in [
+            "",
+            "x",
+            "17",
+            "x:~",
+            "17:~x",
+            "+17:~",
+            "-1:~",
+            "17:~+1",
+            "17:",
+            "1:x\n\nevent: completed",
+            "1:x\ry",
+            "1:x y",
+            "1:\u{9b}",
+            "1:%ff",
+            &long,
+        ] {
+            assert!(Place::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 }

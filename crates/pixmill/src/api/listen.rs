@@ -1,5 +1,8 @@
 //! Connections: so many at a time, bounded in header and in patience, and ended in peace.
 
+mod hall;
+mod wire;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +15,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use pixmill_engine::serve::GRACE;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use super::access::Peer;
+use super::access::Ends;
+use super::crowd::holding;
+use hall::{Hall, Taken};
+use wire::Wire;
 
-/// Most connections at a time: others wait to be accepted.
-const CONNECTIONS: usize = 4_096;
+pub(super) use hall::Seat;
 
 /// How long a client may take over a header; idle connections end after it too.
 const HEADER_TIME: Duration = Duration::from_secs(30);
@@ -33,21 +37,24 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers until stopped, then waits for answers under way.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let hall = Arc::new(Hall::default());
     let graceful = GracefulShutdown::new();
     loop {
-        let next = async {
-            let permit = room.clone().acquire_owned().await.expect("the semaphore is never closed");
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => attend(stream, Peer(peer), router.clone(), &graceful, permit),
+            Ok((stream, peer)) => {
+                let ends = Ends { peer, local: stream.local_addr().ok() };
+                // Whom there is no room for even to stand hears nothing.
+                if let Some(taken) = hall.enter(peer.ip()) {
+                    attend(stream, ends, router.clone(), &graceful, taken);
+                }
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
+                hall.relieve();
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -59,31 +66,42 @@ pub(super) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
     }
 }
 
-fn attend(
-    stream: TcpStream,
-    peer: Peer,
-    router: Router,
-    graceful: &GracefulShutdown,
-    permit: OwnedSemaphorePermit,
-) {
+fn attend(stream: TcpStream, ends: Ends, router: Router, graceful: &GracefulShutdown, taken: Taken) {
     // Small answers are to leave at once.
     let _ = stream.set_nodelay(true);
+    let seat = taken.seat.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        router.clone().call(request)
+        seat.is_busy();
+        request.extensions_mut().insert(ends);
+        request.extensions_mut().insert(seat.clone());
+        let (answer, done) = (router.clone().call(request), Done(seat.clone()));
+        async move { answer.await.map(|response| holding(response, done)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADER_BYTES)
         .max_headers(HEADER_LINES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Wire::new(stream, taken.seat.clone())), service);
     let watched = graceful.watch(connection);
     tokio::spawn(async move {
-        // A client that hung up has nobody left to tell.
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "a connection broke off");
+        tokio::select! {
+            // A client that hung up has nobody left to tell.
+            ended = watched => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection broke off");
+                }
+            }
+            () = taken.seat.leaves() => tracing::debug!("a connection that did nothing made room"),
         }
-        drop(permit);
     });
+}
+
+/// Dropped once an answer has been sent, or can't be.
+struct Done(Arc<Seat>);
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.0.is_idle();
+    }
 }

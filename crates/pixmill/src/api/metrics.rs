@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use http::{Method, StatusCode};
 use pixmill_engine::model::request::{Progress, RequestStatus};
+use pixmill_engine::model::time::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Api;
+use super::access::Caller;
 use super::answer;
 use super::problem::Problem;
 
@@ -67,6 +70,7 @@ impl Metrics {
         self.calls.get_or_create(&Call { method, route, status }).inc();
     }
 
+    /// All figures, those over all tenants among them.
     fn text(&self, queue: &str, requests: &[(RequestStatus, u64)], images: Progress) -> String {
         let mut registry = Registry::default();
         let calls = self.calls.clone();
@@ -78,35 +82,40 @@ impl Metrics {
             unit,
             seconds,
         );
-        let jobs = Family::<Jobs, Gauge>::default();
-        for (state, count) in [
-            ("waiting", images.pending),
-            ("active", images.processing),
-            ("completed", images.completed),
-            ("failed", images.failed),
-        ] {
-            let labels = Jobs { queue: queue.to_owned(), state };
-            jobs.get_or_create(&labels).set(count as i64);
-        }
-        registry.register("bullmq_job_count", "Images by state, as BullMQ names it", jobs);
         let by_status = Family::<Status, Gauge>::default();
         for (status, count) in requests {
             by_status.get_or_create(&Status { status: status.as_str() }).set(*count as i64);
         }
         registry.register("pixmill_requests", "Requests by status", by_status);
-        for (name, help, value) in [
-            ("pixmill_fetched", "Of completed images", images.bytes_before),
-            ("pixmill_stored", "Of completed images", images.bytes_after),
-        ] {
-            let gauge: Gauge = Gauge::default();
-            gauge.set(value as i64);
-            registry.register_with_unit(name, help, Unit::Bytes, gauge);
-        }
-        let mut text = String::new();
-        // Text can be written to memory.
-        let _ = encode(&mut text, &registry);
-        text
+        written(registry, queue, images)
     }
+}
+
+/// What was registered, and figures on images.
+fn written(mut registry: Registry, queue: &str, images: Progress) -> String {
+    let jobs = Family::<Jobs, Gauge>::default();
+    for (state, count) in [
+        ("waiting", images.pending),
+        ("active", images.processing),
+        ("completed", images.completed),
+        ("failed", images.failed),
+    ] {
+        let labels = Jobs { queue: queue.to_owned(), state };
+        jobs.get_or_create(&labels).set(count as i64);
+    }
+    registry.register("bullmq_job_count", "Images by state, as BullMQ names it", jobs);
+    for (name, help, value) in [
+        ("pixmill_fetched", "Of completed images", images.bytes_before),
+        ("pixmill_stored", "Of completed images", images.bytes_after),
+    ] {
+        let gauge: Gauge = Gauge::default();
+        gauge.set(value as i64);
+        registry.register_with_unit(name, help, Unit::Bytes, gauge);
+    }
+    let mut text = String::new();
+    // Text can be written to memory.
+    let _ = encode(&mut text, &registry);
+    text
 }
 
 /// Methods that nobody serves could be any text.
@@ -118,10 +127,21 @@ fn method_name(method: &Method) -> &str {
 }
 
 /// Figures for Prometheus
+///
+/// Those over all tenants are for whoever needs no key and for keys of the tenant `default`; others see their own images'.
 #[utoipa::path(get, operation_id = "showMetrics", path = "/metrics", tag = "operation", responses((status = 200, body = String, content_type = "application/openmetrics-text")))]
-pub(super) async fn show(State(api): State<Arc<Api>>) -> Result<Response, Problem> {
-    let (requests, images) = api.on.ledger.census().await?;
-    let text = api.metrics.text(&api.on.queue_name, &requests, images);
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Problem> {
+    let (ledger, queue) = (&api.on.ledger, &api.on.queue_name);
+    let text = if caller.operates() {
+        let (requests, images) = ledger.census().await?;
+        api.metrics.text(queue, &requests, images)
+    } else {
+        let own = ledger.usage(&caller.tenant, Timestamp(i64::MIN), Timestamp(i64::MAX)).await?;
+        written(Registry::default(), queue, own.progress)
+    };
     Ok(answer::of(StatusCode::OK, OPEN_METRICS, Body::from(text)))
 }
 

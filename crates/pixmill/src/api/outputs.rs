@@ -1,6 +1,6 @@
 //! Outputs of the storage `file:`. Whoever knows an output's address, with its request's random id in it, may see it.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +14,7 @@ use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
 use pixmill_engine::code::Code;
+use pixmill_engine::model::id::RequestId;
 
 use super::Api;
 use super::answer;
@@ -38,6 +39,11 @@ pub(super) async fn show(
     let missing = || Problem::new(Code::FileMissing, "there is no such picture");
     let root = api.on.outputs.clone().ok_or_else(missing)?;
     let path = below(&root, uri.path()).ok_or_else(missing)?;
+    let request = request_of(&path, &root).ok_or_else(missing)?;
+    // A worker may have stored one just after its request was deleted.
+    if api.on.ledger.request(&request).await?.is_none() {
+        return Err(missing());
+    }
     let opened = tokio::task::spawn_blocking(move || open(&root, &path)).await.ok().flatten();
     let (file, metadata, media_type) = opened.ok_or_else(missing)?;
     let tag = tag(&metadata);
@@ -91,6 +97,12 @@ fn below(root: &Path, path: &str) -> Option<PathBuf> {
     Some(found)
 }
 
+/// The request whose output lies at a path: the folder below the outputs' own is called by its id.
+fn request_of(path: &Path, root: &Path) -> Option<RequestId> {
+    let folder = path.strip_prefix(root).ok()?.components().nth(1)?.as_os_str().to_str()?;
+    Some(RequestId::from(&*percent_decode_str(folder).decode_utf8().ok()?))
+}
+
 /// Opens a picture, unless links lead out of the folder or it is no picture of ours.
 fn open(root: &Path, path: &Path) -> Option<(File, Metadata, &'static str)> {
     let media_type = match path.extension()?.to_str()? {
@@ -103,9 +115,21 @@ fn open(root: &Path, path: &Path) -> Option<(File, Metadata, &'static str)> {
     if !path.canonicalize().ok()?.starts_with(root.canonicalize().ok()?) {
         return None;
     }
-    let file = File::open(path).ok()?;
+    let file = unwaiting().open(path).ok()?;
     let metadata = file.metadata().ok().filter(Metadata::is_file)?;
     Some((file, metadata, media_type))
+}
+
+/// Opening what is no file, such as a pipe, must not wait for whoever writes there.
+fn unwaiting() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    options
 }
 
 /// Outputs are renamed into place, so that another picture has another time.
@@ -202,6 +226,27 @@ mod tests {
         assert!(open(&root, &root.join("a.jpg")).is_none());
         assert!(open(&root, &root.join("b.jpg")).is_some());
         assert!(open(&root, &root.join("c.txt")).is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_among_outputs_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("a.jpg");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (tell, told) = std::sync::mpsc::channel();
+        let root = folder.path().to_owned();
+        std::thread::spawn(move || tell.send(open(&root, &pipe).is_none()));
+        assert_eq!(told.recv_timeout(std::time::Duration::from_secs(10)), Ok(true));
+    }
+
+    #[test]
+    fn an_output_belongs_to_the_request_that_its_folder_names() {
+        let root = Path::new("/data/images");
+        let of = |path: &str| request_of(&below(root, path).unwrap(), root);
+        assert_eq!(of("/processed_images/0192-ab/000001-01-a.jpg"), Some("0192-ab".into()));
+        assert_eq!(of("/processed_images/a%2520b/010000/012346-01-a.webp"), Some("a b".into()));
+        assert_eq!(of("/processed_images"), None);
     }
 
     #[test]

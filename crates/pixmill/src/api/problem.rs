@@ -97,6 +97,11 @@ impl Problem {
         Problem { status, ..self }
     }
 
+    /// Of the server's, not of the caller's making.
+    pub(super) fn unavailable(self) -> Self {
+        self.with_status(StatusCode::SERVICE_UNAVAILABLE)
+    }
+
     /// A parameter of the query or a header that holds something wrong.
     pub(super) fn parameter(name: &str, message: impl Into<String>) -> Self {
         let message = message.into();

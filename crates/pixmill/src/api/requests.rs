@@ -12,6 +12,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
+use pixmill_engine::pipeline::accept::apart;
 use pixmill_engine::port::records::RequestView;
 use pixmill_engine::upkeep::retain::remove_outputs;
 
@@ -212,7 +213,13 @@ pub(super) async fn retry(
     request: Request,
 ) -> Result<Response, Problem> {
     let id = api.standing(&caller, &id).await?.request.id;
-    let corrections = Body::new(request.into_body(), MOST_CORRECTION_BYTES).whole().await?;
+    let ticket = api.uploads.admit(&caller.tenant)?;
+    let body = Body::new(request.into_body(), MOST_CORRECTION_BYTES, ticket.pace());
+    let (corrections, _charge) = tokio::select! {
+        whole = body.whole(&api.memory) => whole?,
+        problem = ticket.gives_way() => return Err(problem),
+        problem = api.access.is_revoked(&caller) => return Err(problem),
+    };
     if corrections.is_empty() {
         if api.on.ledger.retry(&id, api.on.clock.wall()).await? == 0 {
             return Err(Problem::new(Code::RequestState, "the request has no failed image"));
@@ -224,7 +231,7 @@ pub(super) async fn retry(
 }
 
 async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem> {
-    let read = tokio::task::spawn_blocking(move || read_corrections(Cursor::new(text), LINES)).await;
+    let read = apart(move || read_corrections(Cursor::new(text), LINES))?.await;
     let read = read.map_err(|_| Problem::new(Code::BodyMalformed, "the corrections can't be read"))?;
     let corrections = read.map_err(|misread| match misread {
         Misread::Lines(lines) => wrong_lines(&lines),

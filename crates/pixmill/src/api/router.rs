@@ -7,36 +7,42 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use pixmill_engine::code::Code;
 
+use super::access::{self, Kind};
 use super::problem::Problem;
 use super::{
-    Api, access, browsers, call, csv, deliveries, events, health, images, metrics, openapi, outputs,
-    requests, usage,
+    Api, browsers, call, csv, deliveries, events, health, images, metrics, openapi, outputs, requests, usage,
 };
 
 /// Every address that answers.
 pub(super) fn router(api: Arc<Api>) -> Router {
-    let keyed = Router::new()
-        .route("/v1/requests", post(requests::create).get(requests::list))
+    let keyed = |kind| from_fn_with_state((api.clone(), kind), access::check);
+    let uploads = Router::new()
+        .route("/v1/requests", post(requests::create))
+        .route("/v1/requests/{id}/retry", post(requests::retry))
+        // As clients of Node stacks know them.
+        .route("/api/upload", post(requests::create_as_node))
+        .route("/upload", post(requests::create_as_node))
+        .route_layer(keyed(Kind::Upload));
+    let streams =
+        Router::new().route("/v1/requests/{id}/events", get(events::watch)).route_layer(keyed(Kind::Stream));
+    let calls = Router::new()
+        .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::show).delete(requests::delete))
         .route("/v1/requests/{id}/images", get(images::list))
         .route("/v1/requests/{id}/results.csv", get(csv::results))
         .route("/v1/requests/{id}/failed.csv", get(csv::failed))
-        .route("/v1/requests/{id}/events", get(events::watch))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
-        .route("/v1/requests/{id}/retry", post(requests::retry))
         .route("/v1/webhooks/deliveries", get(deliveries::list))
         .route("/v1/webhooks/deliveries/{id}/redeliver", post(deliveries::redeliver))
         .route("/v1/usage", get(usage::show))
         .route("/metrics", get(metrics::show))
         // As clients of Node stacks know them.
-        .route("/api/upload", post(requests::create_as_node))
-        .route("/upload", post(requests::create_as_node))
         .route("/api/status/{id}", get(requests::show_as_node))
         .route("/status/{id}", get(requests::show_as_node))
         .route("/api/csv/{id}", get(csv::results))
         .route("/api/download/{id}", get(csv::results))
         .route("/download/{id}", get(csv::results))
-        .route_layer(from_fn_with_state(api.clone(), access::check));
+        .route_layer(keyed(Kind::Call));
     let open = Router::new()
         .route("/", get(openapi::welcome))
         .route("/docs", get(openapi::docs))
@@ -45,12 +51,15 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/readyz", get(health::ready))
         .route("/processed_images/{*path}", get(outputs::show));
     let origins = api.on.origins.clone();
-    let router = keyed
+    let router = uploads
+        .merge(streams)
+        .merge(calls)
         .merge(open)
         .fallback(|| async { Problem::new(Code::RouteUnknown, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::RouteMethod, "the method is not allowed at this address")
         })
+        .layer(from_fn(access::one_host))
         .layer(from_fn(call::harden))
         .layer(from_fn_with_state(api.clone(), call::observe))
         .with_state(api);

@@ -1,9 +1,12 @@
 //! A catalogue from the socket into records, in constant memory, whatever form it comes in.
 
+mod admission;
 mod body;
 mod form;
 mod key;
 mod listing;
+mod memory;
+mod pace;
 
 use std::future::Future;
 use std::io::Read;
@@ -24,14 +27,16 @@ use tokio::sync::oneshot;
 use tracing::{Instrument, field, info_span};
 use url::Url;
 
-use super::access::Caller;
+use super::access::{Caller, revoked};
 use super::problem::Problem;
 use super::query::Query;
 use super::{Api, options};
 
+pub(super) use admission::{Ticket, Uploads};
 pub(super) use body::Body;
 pub(super) use form::Form;
 pub(super) use listing::Listing;
+pub(super) use memory::Memory;
 
 /// What a catalogue is called that comes without a name.
 const NAMELESS: &str = "upload.csv";
@@ -76,11 +81,14 @@ async fn reserve_and_take(
     id: RequestId,
     traceparent: Option<Traceparent>,
 ) -> Result<RequestId, Problem> {
+    let ticket = api.uploads.admit(&caller.tenant)?;
     let holding = key::reserve(api, caller, request.headers(), &id).await?;
-    let upload =
-        Upload { api: api.clone(), caller: caller.clone(), id, traceparent, before: holding.before() };
+    let before = holding.before();
+    let upload = Upload { api: api.clone(), caller: caller.clone(), id, traceparent, before };
     let taken = tokio::select! {
-        taken = upload.take(query, request) => taken,
+        taken = upload.take(query, request, &ticket) => taken,
+        problem = ticket.gives_way() => Err(problem),
+        problem = api.access.is_revoked(caller) => Err(problem),
         // Runs beside it and has no end of its own.
         never = holding.hold() => match never {},
     };
@@ -101,10 +109,10 @@ struct Upload {
 }
 
 impl Upload {
-    async fn take(&self, query: Query, request: Request) -> Result<RequestId, Problem> {
+    async fn take(&self, query: Query, request: Request, ticket: &Ticket) -> Result<RequestId, Problem> {
         let media_type = media_type(request.headers());
         let name = query.get("name").unwrap_or(NAMELESS).to_owned();
-        let body = Body::new(request.into_body(), self.api.on.most_bytes);
+        let body = Body::new(request.into_body(), self.api.on.most_bytes, ticket.pace());
         match media_type.as_str() {
             "multipart/form-data" => Err(Problem::new(Code::BodyMalformed, "the form's boundary is missing")),
             form if form.starts_with("multipart/form-data;") => {
@@ -143,6 +151,14 @@ impl Upload {
         Ok(options)
     }
 
+    /// The last look before a request is made.
+    async fn may_still(&self) -> Result<(), Problem> {
+        match self.api.access.holds(&self.caller).await? {
+            true => Ok(()),
+            false => Err(revoked()),
+        }
+    }
+
     /// Makes a request of a catalogue, or compares it with the one that was made before.
     async fn consume(
         &self,
@@ -162,7 +178,11 @@ impl Upload {
         // The accept stage knows faults; the problem, which says more, is told here.
         let (tell, told) = oneshot::channel();
         let options = async move {
-            options.await.map_err(|problem| {
+            let options = match self.may_still().await {
+                Ok(()) => options.await,
+                Err(problem) => Err(problem),
+            };
+            options.map_err(|problem| {
                 let fault = Fault::permanent(problem.code(), problem.to_string());
                 let _ = tell.send(problem);
                 fault
@@ -183,7 +203,7 @@ impl Upload {
         catalogue: impl Read + Send + 'static,
         options: impl Future<Output = Result<Options, Problem>> + Send,
     ) -> Result<RequestId, Problem> {
-        let digest = tokio::task::spawn_blocking(move || digest(catalogue)).await;
+        let digest = accept::apart(move || digest(catalogue))?.await;
         let digest = digest.ok().and_then(Result::ok);
         let options = options.await?;
         let known = self.api.standing(&self.caller, before.as_str()).await?.request;

@@ -119,6 +119,8 @@ pub(crate) struct ServeOptions {
     pub(crate) public_url: Option<String>,
     /// Networks that need no key.
     pub(crate) trust: Vec<IpNet>,
+    /// Proxies that say truly for whom they ask.
+    pub(crate) trust_proxy: Vec<IpNet>,
     /// Origins whose pages may call the API.
     pub(crate) origins: Vec<HeaderValue>,
     /// Most bytes of an upload.
@@ -150,6 +152,7 @@ impl ServeArgs {
             public_url: self.listen.public_url_said(),
             listen: self.listen.listen,
             trust: self.access.trust,
+            trust_proxy: self.access.trust_proxy,
             origins: self.access.cors_origin,
             most_bytes: self.access.max_upload_mib << 20,
             data,

@@ -29,6 +29,11 @@ pub(crate) struct AccessFlags {
     #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
     pub(crate) trust: Vec<IpNet>,
 
+    /// A proxy that says truly for whom it asks (X-Forwarded-For or Forwarded); without it, calls through a proxy need a
+    /// key; repeatable [default: none]
+    #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
+    pub(crate) trust_proxy: Vec<IpNet>,
+
     /// Origin of web pages that may call the API from a browser with a key, as https://shop.example; '*' is every one;
     /// repeatable [default: none]
     #[arg(long, value_name = "ORIGIN", value_parser = origin, action = clap::ArgAction::Append)]

@@ -1,6 +1,7 @@
 //! The HTTP API on the backends that its configuration names.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use super::serve::Configured;
 use super::{backends, webhook};
 use crate::api::{self, Foundation};
+use crate::command::run::folder_of;
 use crate::command::serve::ServeOptions;
+use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 
@@ -91,6 +94,9 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
         clock: Arc::new(SystemClock),
         recipe: options.recipe,
         trust: options.trust.clone(),
+        trust_proxy: options.trust_proxy.clone(),
+        disks: disks(options),
+        memory_bytes: options.settings.memory_bytes,
         origins: options.origins.clone(),
         links: configured.links.clone(),
         traces: configured.traces.clone(),
@@ -98,4 +104,17 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
         most_bytes: options.most_bytes,
         lease: options.settings.lease,
     })
+}
+
+/// Folders of this machine's in which something must be written.
+fn disks(options: &ServeOptions) -> Vec<(&'static str, PathBuf)> {
+    let records = match &options.records {
+        RecordsChoice::Sqlite(file) => Some(("records", folder_of(file))),
+        RecordsChoice::Mongodb(_) => None,
+    };
+    let storage = match &options.storage {
+        StorageChoice::File(folder) => Some(("storage", folder.clone())),
+        StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
+    };
+    records.into_iter().chain(storage).collect()
 }

@@ -1,7 +1,8 @@
 //! A body as it comes: bounded in bytes and in time, and handed to a thread that reads.
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body as HttpBody, BodyDataStream, Bytes};
 use futures::stream::{self, BoxStream};
@@ -11,47 +12,46 @@ use pixmill_engine::code::Code;
 use tokio::sync::mpsc;
 
 use super::super::problem::Problem;
-
-/// The longest that a client may say nothing in the middle of a body.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+use super::memory::{Charge, Memory};
+use super::pace::Pace;
 
 /// Chunks that may wait for the thread that reads.
 const WAITING: usize = 4;
 
-/// Most bytes that are read of a body nobody wants any more, so that its sender gets to hear why.
-const POLITE_BYTES: usize = 16 << 20;
+/// Most bytes that are read of a body nobody wants any more, so that its connection can go on.
+const POLITE_BYTES: usize = 256 << 10;
 
 /// A body.
 pub(in crate::api) struct Body {
     chunks: BodyDataStream,
     most: u64,
     left: u64,
+    pace: Arc<Pace>,
 }
 
 impl Body {
-    pub(in crate::api) fn new(body: HttpBody, most: u64) -> Self {
-        Body { chunks: body.into_data_stream(), most, left: most }
+    pub(in crate::api) fn new(body: HttpBody, most: u64, pace: Arc<Pace>) -> Self {
+        Body { chunks: body.into_data_stream(), most, left: most, pace }
     }
 
     /// The next chunk, `None` at the honest end.
     ///
     /// # Errors
-    /// `body.malformed` when it breaks off or stands still, `body.too_large`.
+    /// `body.malformed` when it breaks off, stands still or drips, `body.too_large`.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
-        let next = tokio::time::timeout(LONGEST_PAUSE, self.chunks.next()).await;
+        let patience = self.pace.wait(Instant::now());
+        let next = tokio::time::timeout(patience, self.chunks.next()).await;
         let chunk = match next {
-            Err(_) => {
-                let detail = format!("nothing came for {} seconds", LONGEST_PAUSE.as_secs());
-                return Err(
-                    Problem::new(Code::BodyMalformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
-                );
-            }
+            Err(_) => return Err(too_slow()),
             Ok(None) => return Ok(None),
             Ok(Some(Err(error))) => {
                 return Err(Problem::new(Code::BodyMalformed, format!("the body broke off: {error}")));
             }
             Ok(Some(Ok(chunk))) => chunk,
         };
+        if !self.pace.came(chunk.len() as u64, Instant::now()) {
+            return Err(too_slow());
+        }
         match self.left.checked_sub(chunk.len() as u64) {
             Some(left) => {
                 self.left = left;
@@ -61,16 +61,17 @@ impl Body {
         }
     }
 
-    /// All of it, in memory.
+    /// All of it, in memory that is charged as it comes.
     ///
     /// # Errors
-    /// Those of `next`.
-    pub(in crate::api) async fn whole(mut self) -> Result<Vec<u8>, Problem> {
-        let mut whole = Vec::new();
+    /// Those of `next` and of the memory.
+    pub(in crate::api) async fn whole(mut self, memory: &Memory) -> Result<(Vec<u8>, Charge), Problem> {
+        let (mut whole, mut charge) = (Vec::new(), Charge::default());
         while let Some(chunk) = self.next().await? {
+            memory.charge(&mut charge, &chunk)?;
             whole.extend_from_slice(&chunk);
         }
-        Ok(whole)
+        Ok((whole, charge))
     }
 
     /// As a stream.
@@ -78,6 +79,11 @@ impl Body {
         let next = |mut body: Body| async move { Ok(body.next().await?.map(|chunk| (chunk, body))) };
         stream::try_unfold(self, next).boxed()
     }
+}
+
+fn too_slow() -> Problem {
+    let detail = "too little of the body came for too long";
+    Problem::new(Code::BodyMalformed, detail).with_status(StatusCode::REQUEST_TIMEOUT)
 }
 
 fn too_large(most: u64) -> Problem {
@@ -135,14 +141,15 @@ impl Read for Reader {
     }
 }
 
-/// Moves chunks into a pipe until their end. When nobody reads any more, the rest is passed over, up to a bound.
+/// Moves chunks into a pipe until their end. When nobody reads any more, the rest is passed over, up to a bound; whether
+/// their end was reached.
 ///
 /// # Errors
 /// Those of the chunks; the pipe ends dishonestly then.
 pub(super) async fn pump(
     pipe: Chunks,
     mut chunks: impl Stream<Item = Result<Bytes, Problem>> + Send + Unpin,
-) -> Result<(), Problem> {
+) -> Result<bool, Problem> {
     let mut passed_over = 0;
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk?;
@@ -150,13 +157,13 @@ pub(super) async fn pump(
         if bytes > 0 && pipe.0.send(chunk).await.is_err() {
             passed_over += bytes;
             if passed_over > POLITE_BYTES {
-                return Ok(());
+                return Ok(false);
             }
         }
     }
     // Whoever read has its own reason for being gone.
     let _ = pipe.0.send(Bytes::new()).await;
-    Ok(())
+    Ok(true)
 }
 
 #[cfg(test)]
@@ -191,8 +198,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_has_a_bound() {
-        let body = || HttpBody::from("12345");
-        assert_eq!(Body::new(body(), 5).whole().await.unwrap(), b"12345");
-        assert_eq!(Body::new(body(), 4).whole().await.unwrap_err().code(), Code::BodyTooLarge);
+        let memory = Memory::new(0);
+        let body = |most| Body::new(HttpBody::from("12345"), most, Arc::default()).whole(&memory);
+        assert_eq!(body(5).await.unwrap().0, b"12345");
+        assert_eq!(body(4).await.err().unwrap().code(), Code::BodyTooLarge);
     }
 }

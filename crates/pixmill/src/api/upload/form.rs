@@ -1,6 +1,9 @@
 //! A catalogue in a form, with options before it or after it.
 
-use futures::TryStreamExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::{StreamExt, TryStreamExt, future};
 use multer::{Field, Multipart};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
@@ -19,6 +22,9 @@ const FILE: [&str; 4] = ["file", "csv", "csvFile", "csv_file"];
 /// Most bytes of an option, and most options.
 const OPTION_BYTES: u64 = 8 << 10;
 const OPTIONS: usize = 64;
+
+/// Most bytes that are read to find where a part's own content begins: its head, and what one read brings beyond it.
+const HEAD_BYTES: usize = 128 << 10;
 
 /// What a form holds.
 #[derive(ToSchema)]
@@ -46,9 +52,9 @@ pub(super) async fn take(
     body: Body,
 ) -> Result<RequestId, Problem> {
     let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
-    let mut form = Multipart::new(body.into_stream(), boundary);
+    let mut form = Parts::new(body, boundary);
     let file = loop {
-        match form.next_field().await.map_err(malformed)? {
+        match form.next().await? {
             None => return Err(no_file()),
             Some(field) if is_file(&field) => break field,
             Some(field) => read_option(field, &mut pairs).await?,
@@ -63,8 +69,10 @@ pub(super) async fn take(
     };
     let (pipe, reader) = body::pipe();
     let pump = async move {
-        body::pump(pipe, file.map_err(malformed)).await?;
-        while let Some(field) = form.next_field().await.map_err(malformed)? {
+        if !body::pump(pipe, file.map_err(malformed)).await? {
+            return Ok(());
+        }
+        while let Some(field) = form.next().await? {
             if is_file(&field) {
                 let detail = "the form holds two files: one catalogue makes one request";
                 return Err(Problem::new(Code::BodyMalformed, detail));
@@ -79,6 +87,43 @@ pub(super) async fn take(
     pumped.and(consumed)
 }
 
+/// A form's parts. What reads them holds a part's head in memory, so that it has a bound.
+struct Parts {
+    form: Multipart<'static>,
+    /// Bytes that may come before the next part's content begins.
+    left: Arc<AtomicUsize>,
+}
+
+/// While a part's content is read, which is handed on as it comes.
+const NO_BOUND: usize = usize::MAX;
+
+impl Parts {
+    fn new(body: Body, boundary: String) -> Self {
+        let left = Arc::new(AtomicUsize::new(NO_BOUND));
+        let bound = left.clone();
+        let chunks = body.into_stream().and_then(move |chunk| {
+            let before = bound.load(Ordering::Relaxed);
+            if before != NO_BOUND {
+                bound.store(before.saturating_sub(chunk.len()), Ordering::Relaxed);
+            }
+            let detail = "the head of a part of the form is too long";
+            future::ready(match before {
+                0 => Err(Problem::new(Code::BodyTooLarge, detail)),
+                _ => Ok(chunk),
+            })
+        });
+        Parts { form: Multipart::new(chunks.boxed(), boundary), left }
+    }
+
+    /// The next part, once its head has been read. What is left of the part before must have been read.
+    async fn next(&mut self) -> Result<Option<Field<'static>>, Problem> {
+        self.left.store(HEAD_BYTES, Ordering::Relaxed);
+        let next = self.form.next_field().await.map_err(malformed);
+        self.left.store(NO_BOUND, Ordering::Relaxed);
+        next
+    }
+}
+
 fn is_file(field: &Field<'_>) -> bool {
     field.name().is_some_and(|name| FILE.contains(&name)) || field.file_name().is_some()
 }
@@ -86,6 +131,7 @@ fn is_file(field: &Field<'_>) -> bool {
 /// Reads a field that may be an option; others are passed over, and so are those that were left empty.
 async fn read_option(mut field: Field<'_>, pairs: &mut Vec<(String, String)>) -> Result<(), Problem> {
     let Some(name) = field.name().filter(|name| options::is_option(name)).map(str::to_owned) else {
+        while field.chunk().await.map_err(malformed)?.is_some() {}
         return Ok(());
     };
     let mut value = Vec::new();

@@ -66,11 +66,13 @@ pub(super) async fn reserve(
 }
 
 fn read(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
-    let Some(value) = headers.get(HEADER) else { return Ok(None) };
-    let key = value.to_str().ok().map(str::trim).filter(|key| !key.is_empty() && key.len() <= LONGEST);
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let visible = |key: &&str| key.bytes().all(|byte| byte.is_ascii_graphic());
+    let key = value.to_str().ok().filter(|key| !key.is_empty() && key.len() <= LONGEST).filter(visible);
     let wrong =
         || Problem::parameter("Idempotency-Key", format!("allowed are 1 to {LONGEST} visible ASCII signs"));
-    key.map(Some).ok_or_else(wrong)
+    key.filter(|_| values.next().is_none()).map(Some).ok_or_else(wrong)
 }
 
 impl Holding {
@@ -115,6 +117,29 @@ impl Drop for Holding {
         if let State::Held(id) = std::mem::replace(&mut self.state, State::Nothing) {
             let ledger = self.ledger.clone();
             tokio::spawn(async move { release(&*ledger, &id).await });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_and_visible() {
+        let of = |values: &[&'static [u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(HEADER, HeaderValue::from_bytes(value).unwrap());
+            }
+            read(&headers).map(|key| key.map(str::to_owned))
+        };
+        assert_eq!(of(&[]).unwrap(), None);
+        assert_eq!(of(&[b"a-1!"]).unwrap().as_deref(), Some("a-1!"));
+        for wrong in [&[&b"a\tb"[..]][..], &[b"a b"], &[b""], &[b"\xff"], &[b"a", b"a"]] {
+            assert!(of(wrong).is_err(), "{wrong:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod rows;
 
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
+use pixmill_engine::pipeline::accept::apart;
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
@@ -78,13 +79,13 @@ pub(super) async fn take(
     let (pipe, json) = body::pipe();
     let (lines, catalogue) = body::pipe();
     let list = async move {
-        let read = tokio::task::spawn_blocking(move || {
+        let read = apart(move || {
             let Some(read) = read::read(json, lines)? else { return Ok(()) };
             // Said before the catalogue ends, for then it is waited for.
             let _ = tell.send(read.options);
             read.catalogue.end();
             Ok(())
-        });
+        })?;
         read.await.unwrap_or_else(|_| Err(Problem::new(Code::BodyMalformed, "the list can't be read")))
     };
     let pump = body::pump(pipe, body.into_stream());
