@@ -10,6 +10,7 @@ use ureq::http::Response;
 use ureq::{Agent, Body, SendBody};
 
 use crate::config::client::ServerFlags;
+use crate::display::plain;
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -154,15 +155,21 @@ fn answered(mut response: Response<Body>) -> Result<Response<Body>, (u16, Fault)
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();
     let code = problem["code"].as_str().and_then(Code::parse).unwrap_or(Code::FetchStatus);
     let mut message =
-        problem["detail"].as_str().map_or_else(|| format!("the server answered {status}"), str::to_owned);
+        problem["detail"].as_str().map_or_else(|| format!("the server answered {status}"), one_line);
     for error in problem["errors"].as_array().into_iter().flatten().take(10) {
         let place = match (&error["line"], &error["field"]) {
             (Value::Number(line), _) => format!("line {line}"),
-            (_, field) => field.as_str().unwrap_or_default().to_owned(),
+            (_, field) => one_line(field.as_str().unwrap_or_default()),
         };
-        message.push_str(&format!("\n  {place}: {}", error["message"].as_str().unwrap_or_default()));
+        message
+            .push_str(&format!("\n  {place}: {}", one_line(error["message"].as_str().unwrap_or_default())));
     }
     Err((status, Fault::permanent(code, message)))
+}
+
+/// A server's words begin no lines of their own among ours.
+fn one_line(text: &str) -> String {
+    plain::line(text).into_owned()
 }
 
 /// Reads events until the stream ends, remembering the last one's id.

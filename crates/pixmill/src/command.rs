@@ -12,14 +12,13 @@ pub(crate) mod run;
 pub(crate) mod serve;
 mod webhook;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
-use crate::config::{self, Layers, Misuse};
+use crate::config::{self, Layers, Misuse, Told};
 use crate::display;
 
 /// Bulk image processing in one binary: a CSV of image URLs in, compressed pictures and a results CSV out.
@@ -33,6 +32,10 @@ use crate::display;
 )]
 #[command(after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// Read settings from this file
+    #[arg(long, value_name = "FILE", global = true, hide = true)]
+    config: Option<String>,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -46,7 +49,8 @@ Examples:
   pixmill doctor                          would it work as it is configured?
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
-folder. The command line wins over the environment, the environment over the file.
+folder. The command line wins over the environment, the environment over the file. A file that opens
+something (addresses, folders, servers) is read when it is named: --config pixmill.toml.
 
 Exit codes: 0 every image completed, 1 could not run, 2 bad usage or configuration,
 3 finished but some images failed or rows could not be used, 130 interrupted.";
@@ -134,13 +138,11 @@ pub(crate) fn run() -> ExitCode {
         config::environment::kill_at().iter().for_each(|point| crate::failpoints::arm(point));
         config::environment::webhook_wait().iter().for_each(|wait| crate::failpoints::wait(wait));
     }
-    let file = match config::file::text() {
-        Ok(file) => file,
-        Err(message) => return misused(&Misuse::Setting(message)),
-    };
-    let arguments: Vec<OsString> = std::env::args_os().collect();
-    match config::parse(Layers { arguments, variables: config::environment::variables(), file }) {
-        Ok(cli) => ExitCode::from(exit_code(dispatch(cli.command))),
+    match Layers::of_process().and_then(config::parse) {
+        Ok(Told { cli, from_file }) => {
+            from_file.iter().for_each(|told| display::say(told));
+            ExitCode::from(exit_code(dispatch(cli.command)))
+        }
         Err(misuse) => misused(&misuse),
     }
 }
@@ -193,8 +195,11 @@ fn exit_code(ended: Result<End, Stop>) -> u8 {
 fn misused(misuse: &Misuse) -> ExitCode {
     match misuse {
         Misuse::Flags(error) => {
-            // Nobody is left to tell when standard error is closed.
-            let _ = error.print();
+            let told = error.render().ansi().to_string();
+            match error.use_stderr() {
+                true => display::say(told.trim_end_matches('\n')),
+                false => display::print(&told),
+            }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
         Misuse::Setting(message) => {

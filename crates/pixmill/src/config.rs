@@ -1,4 +1,4 @@
-//! From raw to resolved: flags, then environment, then `pixmill.toml`, then defaults.
+//! From raw to resolved: flags, then environment, then a file, then defaults.
 //!
 //! The command line's own definition is the one list of options: what it calls `--a-b` is `PIXMILL_A_B` in the
 //! environment and `a_b` in the file, with the same meaning, bounds and complaint. No other module reads the environment.
@@ -6,7 +6,7 @@
 pub(crate) mod bounds;
 pub(crate) mod client;
 pub(crate) mod environment;
-pub(crate) mod file;
+mod file;
 mod layers;
 pub(crate) mod limits;
 pub(crate) mod listen;
@@ -25,7 +25,7 @@ pub(crate) mod talk;
 pub(crate) mod traces;
 pub(crate) mod webhook;
 
-pub(crate) use layers::{Layers, Misuse, parse};
+pub(crate) use layers::{Layers, Misuse, Told, parse};
 
 #[cfg(test)]
 mod tests;

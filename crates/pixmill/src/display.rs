@@ -4,10 +4,11 @@ mod bar;
 mod json;
 mod lines;
 mod pace;
+pub(crate) mod plain;
 mod spinner;
 pub(crate) mod units;
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, LineWriter, Write};
 
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::request::Progress;
@@ -84,12 +85,21 @@ impl Observer for Display {
 
 /// Says something on standard error. When nobody listens there, there is nobody to tell.
 pub(crate) fn say(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{message}");
+    let _ = writeln!(anstream::stderr(), "{}", plain::text(message));
 }
 
 /// Prints something on standard output; a reader that has gone is no fault.
 pub(crate) fn print(text: &str) {
-    let _ = write!(anstream::stdout(), "{text}");
+    let _ = write!(anstream::stdout(), "{}", plain::text(text));
+}
+
+/// Standard output for data of others: as it is for programs, and so that it does nothing to a terminal.
+pub(crate) fn data() -> Box<dyn Write> {
+    let out = std::io::stdout();
+    match out.is_terminal() {
+        true => Box::new(LineWriter::new(plain::Lines { inner: out.lock(), json: false })),
+        false => Box::new(out.lock()),
+    }
 }
 
 const RED: anstyle::Style = anstyle::AnsiColor::Red.on_default().bold();
@@ -111,9 +121,10 @@ const ROWS: usize = 10;
 
 /// Says why a catalogue was refused, and which rows are to blame.
 pub(crate) fn refusal(catalogue: &str, refused: &Fault, rows: &[RowError]) {
+    let catalogue = plain::line(catalogue);
     error(&format!("{catalogue} is refused: {}: {}", refused.code, refused.message));
     for row in rows.iter().take(ROWS).filter(|row| row.message != refused.message) {
-        say(&format!("  line {}: {}", row.line, row.message));
+        say(&format!("  line {}: {}", row.line, plain::line(&row.message)));
     }
     if rows.len() > ROWS {
         say("  and more");

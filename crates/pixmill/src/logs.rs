@@ -10,6 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::environment;
+use crate::display::plain;
 
 /// What is said unless `RUST_LOG` asks for something else. BullMQ's crate tells each try of each job while Redis is away;
 /// its adapter says so once.
@@ -35,8 +36,10 @@ pub(crate) fn start(spans: Option<Hearing>) -> Result<(), String> {
 fn subscriber(targets: Targets, spans: Option<Hearing>) -> impl Subscriber + Send + Sync {
     // Spans are for traces: unless somebody hears of them, none is made.
     let targets = targets.with_target(TARGET, LevelFilter::OFF);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();
+    // Messages quote what others wrote, and logs are read on terminals, at once or later.
+    let plainly = move || plain::Lines { inner: std::io::stderr(), json: !terminal };
+    let lines = tracing_subscriber::fmt::layer().with_writer(plainly);
     let lines = if terminal { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
     // Each has a filter of its own: one without, even one that is not there, would have every span made.
     let hearing: Vec<Hearing> = [lines.with_filter(targets).boxed()].into_iter().chain(spans).collect();

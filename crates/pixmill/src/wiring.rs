@@ -3,6 +3,7 @@
 mod api;
 mod backends;
 mod doctor;
+mod folder;
 mod keys;
 mod run;
 mod serve;

@@ -170,7 +170,7 @@ fn follow(client: &Client, id: &str, as_json: bool) -> Result<End, Stop> {
 fn line(request: &Value) -> String {
     format!(
         "{}: {} of {} images, {} failed",
-        request["status"].as_str().unwrap_or("unknown"),
+        display::plain::line(request["status"].as_str().unwrap_or("unknown")),
         request["processedImages"],
         request["totalImages"],
         request["failedImages"]
@@ -203,7 +203,10 @@ pub(super) fn results(args: &ResultsArgs) -> Result<End, Stop> {
             io::copy(&mut body, &mut file)?;
             file.sync_all()
         }),
-        None => io::copy(&mut body, &mut io::stdout().lock()).and_then(|_| io::stdout().flush()),
+        None => {
+            let mut out = display::data();
+            io::copy(&mut body, &mut out).and_then(|_| out.flush())
+        }
     };
     copied
         .map_err(|error| Fault::transient(Code::FetchTruncated, format!("the results broke off: {error}")))?;

@@ -8,6 +8,9 @@ use super::setting::{Place, Setting};
 
 const PREFIX: &str = "PIXMILL_";
 
+/// Names a file of settings.
+const FILE: &str = "PIXMILL_CONFIG";
+
 /// Names that are not settings: those of tests and benchmarks, and those that Kubernetes sets in every container
 /// beside a service called `pixmill`.
 const FOREIGN: [&str; 6] = ["TEST_", "ACCEPT_", "BENCH_", "BINARY", "SERVICE_", "PORT"];
@@ -37,6 +40,12 @@ const CLOUDINARY: [&str; 3] = ["CLOUDINARY_API_KEY", "CLOUDINARY_API_SECRET", "C
 
 /// What names of settings begin with that the vendors of buckets use.
 const CLOUDS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
+
+/// The file of settings that is named here, as `--config` names one.
+pub(super) fn file(variables: &[(OsString, OsString)]) -> Option<&OsString> {
+    let named = variables.iter().find(|(variable, value)| variable == FILE && !value.is_empty());
+    named.map(|(_, value)| value)
+}
 
 /// The variables of this process.
 pub(crate) fn variables() -> Vec<(OsString, OsString)> {
@@ -80,7 +89,7 @@ pub(super) fn settings(
     for (variable, value) in variables {
         let Some(variable) = variable.to_str() else { continue };
         let Some(name) = variable.strip_prefix(PREFIX) else { continue };
-        if FOREIGN.iter().any(|foreign| name.starts_with(foreign)) || value.is_empty() {
+        if variable == FILE || FOREIGN.iter().any(|foreign| name.starts_with(foreign)) || value.is_empty() {
             continue;
         }
         let name = name.to_ascii_lowercase();

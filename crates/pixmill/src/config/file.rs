@@ -1,4 +1,7 @@
-//! `pixmill.toml` of the working folder.
+//! `pixmill.toml` of the working folder, or the file that `--config` names.
+//!
+//! The working folder may be somebody else's: a catalogue comes in an archive, and a `pixmill.toml` beside it. What is
+//! found there may say how pictures are to be made, and nothing that opens something: for that the file must be named.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -10,21 +13,91 @@ use toml::de::{DeTable, DeValue};
 use super::names::nearest;
 use super::setting::{Place, Setting};
 
-/// What the file is called.
-pub(crate) const NAME: &str = "pixmill.toml";
+/// What the file is called unless it is named.
+const NAME: &str = "pixmill.toml";
 
 /// The section that holds recipe options, which may also stand at the top.
 const RECIPE: &str = "recipe";
 
-/// The file's text; none when there is no file.
-///
-/// # Errors
-/// A sentence on why it can't be read.
-pub(crate) fn text() -> Result<Option<String>, String> {
-    match std::fs::read_to_string(NAME) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(format!("{NAME} can't be read: {error}")),
+/// What a file that was only found may say, beside recipes: how catalogues are read, and how fast. All else could send
+/// something elsewhere, read or write in other places, or let somebody in.
+const HARMLESS: [&str; 22] = [
+    "attempts",
+    "base_url",
+    "column",
+    "concurrency",
+    "connections",
+    "delimiter",
+    "encoding",
+    "header_row",
+    "json",
+    "lenient",
+    "max_bytes",
+    "max_pixels",
+    "memory",
+    "name_column",
+    "offline",
+    "per_origin",
+    "probe",
+    "quiet",
+    "retry_failed",
+    "sheet",
+    "timeout",
+    "watch",
+];
+
+/// A file of settings.
+#[derive(Debug, Clone)]
+pub(crate) struct File {
+    /// As messages call it.
+    pub(super) name: String,
+    /// What it holds.
+    pub(super) text: String,
+    /// It was named, not just found.
+    pub(super) named: bool,
+}
+
+impl File {
+    /// The one in the working folder; none when there is none.
+    ///
+    /// # Errors
+    /// A sentence on why it can't be read.
+    pub(super) fn found() -> Result<Option<Self>, String> {
+        match std::fs::read_to_string(NAME) {
+            Ok(text) => Ok(Some(File { name: NAME.to_owned(), text, named: false })),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(format!("{NAME} can't be read: {error}")),
+        }
+    }
+
+    /// One that was named.
+    ///
+    /// # Errors
+    /// A sentence on why it can't be read.
+    pub(super) fn named(path: &str) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"))?;
+        Ok(File { name: path.to_owned(), text, named: true })
+    }
+
+    /// One that was found, with this text.
+    #[cfg(test)]
+    pub(super) fn with(text: &str) -> Self {
+        File { name: NAME.to_owned(), text: text.to_owned(), named: false }
+    }
+
+    /// Looks whether the file may say this.
+    ///
+    /// # Errors
+    /// A sentence that says what to do where it may not.
+    pub(super) fn may_say(&self, name: &str, place: &Place, recipe: &BTreeSet<String>) -> Result<(), String> {
+        if self.named || HARMLESS.contains(&name) || recipe.contains(name) {
+            return Ok(());
+        }
+        Err(format!(
+            "{place} opens something, and the file was only found in the working folder: say --config {} if you trust \
+             it, or remove the line",
+            self.name
+        ))
     }
 }
 
@@ -40,10 +113,10 @@ pub(super) struct Known<'a> {
 ///
 /// # Errors
 /// A sentence on what is not TOML, a key that nobody knows, or a value of a kind that no option takes.
-pub(super) fn settings(text: &str, known: &Known<'_>) -> Result<BTreeMap<String, Setting>, String> {
-    let table = DeTable::parse(text)
-        .map_err(|error| format!("{NAME} can't be parsed: {}", error.to_string().trim_end()))?;
-    let mut reading = Reading { text, settings: BTreeMap::new() };
+pub(super) fn settings(file: &File, known: &Known<'_>) -> Result<BTreeMap<String, Setting>, String> {
+    let table = DeTable::parse(&file.text)
+        .map_err(|error| format!("{} can't be parsed: {}", file.name, error.to_string().trim_end()))?;
+    let mut reading = Reading { file, settings: BTreeMap::new() };
     for (key, value) in table.get_ref() {
         match value.get_ref() {
             DeValue::Table(section) if key.get_ref() == RECIPE => {
@@ -58,7 +131,7 @@ pub(super) fn settings(text: &str, known: &Known<'_>) -> Result<BTreeMap<String,
 }
 
 struct Reading<'a> {
-    text: &'a str,
+    file: &'a File,
     settings: BTreeMap<String, Setting>,
 }
 
@@ -71,8 +144,8 @@ impl Reading<'_> {
         known: &BTreeSet<String>,
         section: &str,
     ) -> Result<(), String> {
-        let line = 1 + self.text[..span.start].matches('\n').count();
-        let place = Place::File { key: format!("{section}{key}"), line };
+        let line = 1 + self.file.text[..span.start].matches('\n').count();
+        let place = Place::File { name: self.file.name.clone(), key: format!("{section}{key}"), line };
         if !known.contains(key) {
             let meant = nearest(key, known.iter().map(String::as_str));
             let meant = meant.map(|name| format!(": did you mean {name}?")).unwrap_or_default();

@@ -7,9 +7,10 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
+use super::file::File;
 use super::recipe::RecipeFlags;
 use super::secret::{holds_secrets, shown};
-use super::setting::Setting;
+use super::setting::Place;
 use super::{environment, file, names};
 use crate::command::Cli;
 
@@ -19,8 +20,28 @@ pub(crate) struct Layers {
     pub(crate) arguments: Vec<OsString>,
     /// The environment.
     pub(crate) variables: Vec<(OsString, OsString)>,
-    /// `pixmill.toml`, when there is one.
-    pub(crate) file: Option<String>,
+    /// `pixmill.toml` of the working folder, when there is one.
+    pub(crate) file: Option<File>,
+}
+
+impl Layers {
+    /// Those of this process.
+    ///
+    /// # Errors
+    /// A sentence on a file that can't be read.
+    pub(crate) fn of_process() -> Result<Self, Misuse> {
+        let file = File::found().map_err(Misuse::Setting)?;
+        Ok(Layers { arguments: std::env::args_os().collect(), variables: environment::variables(), file })
+    }
+}
+
+/// What a command is told, put together.
+#[derive(Debug)]
+pub(crate) struct Told {
+    /// All of it.
+    pub(crate) cli: Cli,
+    /// What of it came from which file, in a sentence; none where nothing did, or nothing is to be said.
+    pub(crate) from_file: Option<String>,
 }
 
 /// What a command was told wrongly. All of it is exit code 2, but for the help that was asked for.
@@ -54,47 +75,81 @@ impl From<clap::Error> for Misuse {
 ///
 /// # Errors
 /// The first wrong flag, variable or key.
-pub(crate) fn parse(layers: Layers) -> Result<Cli, Misuse> {
+pub(crate) fn parse(layers: Layers) -> Result<Told, Misuse> {
     let command = Cli::command();
     let matches = command.clone().try_get_matches_from(&layers.arguments)?;
-    let mut depth = 0;
+    let mut names = Vec::new();
     let (mut subcommand, mut chosen) = (&command, &matches);
     while let Some((name, below)) = chosen.subcommand() {
         subcommand = subcommand.find_subcommand(name).expect("clap chose it");
         chosen = below;
-        depth += 1;
+        names.push(name);
     }
     let options: Vec<_> = subcommand.get_arguments().filter(|arg| arg.get_long().is_some()).collect();
     if options.is_empty() {
-        return Ok(Cli::from_arg_matches(&matches)?);
+        return Ok(Told { cli: Cli::from_arg_matches(&matches)?, from_file: None });
     }
-    let settings = settings(&command, &layers).map_err(Misuse::Setting)?;
-    let mut added = Vec::new();
-    for option in options {
-        let long = option.get_long().unwrap_or_default();
-        if chosen.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine) {
-            continue;
-        }
-        if let Some(setting) = settings.get(&long.replace('-', "_")) {
-            added.extend(
-                setting.as_arguments(option).map_err(Misuse::Setting)?.into_iter().map(OsString::from),
-            );
-        }
-    }
-    // Subcommands are the first arguments, for nothing else may stand before them.
-    let (before, after) = layers.arguments.split_at(1 + depth);
-    Ok(Cli::try_parse_from([before, &added, after].concat())?)
+    let open = options
+        .into_iter()
+        .filter(|option| chosen.value_source(option.get_id().as_str()) != Some(ValueSource::CommandLine));
+    let file = file(chosen.get_one::<String>(CONFIG), &layers).map_err(Misuse::Setting)?;
+    let (added, from_file) = added(&command, open, file.as_ref(), &layers).map_err(Misuse::Setting)?;
+    let (before, after) = layers.arguments.split_at(after_names(&layers.arguments, &names));
+    let cli = Cli::try_parse_from([before, &added, after].concat())?;
+    let quiet = chosen.try_get_one::<bool>("quiet").ok().flatten() == Some(&true);
+    Ok(Told { cli, from_file: from_file.filter(|_| !quiet) })
 }
 
-/// The environment over the file.
-fn settings(command: &clap::Command, layers: &Layers) -> Result<BTreeMap<String, Setting>, String> {
+/// The option that names a file.
+const CONFIG: &str = "config";
+
+/// The file that was named on the command line, in the environment, or that was found.
+fn file(said: Option<&String>, layers: &Layers) -> Result<Option<File>, String> {
+    let in_environment =
+        || environment::file(&layers.variables).map(|path| path.to_string_lossy().into_owned());
+    match said.cloned().or_else(in_environment) {
+        Some(path) => File::named(&path).map(Some),
+        None => Ok(layers.file.clone()),
+    }
+}
+
+/// Arguments that say what settings say of options that the command line leaves open, and what came from the file.
+fn added<'a>(
+    command: &clap::Command,
+    open: impl Iterator<Item = &'a clap::Arg>,
+    file: Option<&File>,
+    layers: &Layers,
+) -> Result<(Vec<OsString>, Option<String>), String> {
     let all = names::known(command);
     let recipe: BTreeSet<String> =
         names::of(&RecipeFlags::augment_args(clap::Command::new("recipe"))).collect();
-    let mut settings = match &layers.file {
-        Some(text) => file::settings(text, &file::Known { all: &all, recipe: &recipe })?,
+    let mut settings = match file {
+        Some(file) => file::settings(file, &file::Known { all: &all, recipe: &recipe })?,
         None => BTreeMap::new(),
     };
     settings.extend(environment::settings(layers.variables.clone(), &all)?);
-    Ok(settings)
+    let (mut added, mut from_file) = (Vec::new(), Vec::new());
+    for option in open {
+        let name = option.get_long().unwrap_or_default().replace('-', "_");
+        let Some(setting) = settings.get(&name) else { continue };
+        if let (Place::File { .. }, Some(file)) = (&setting.place, file) {
+            file.may_say(&name, &setting.place, &recipe)?;
+            from_file.push(name);
+        }
+        added.extend(setting.as_arguments(option)?.into_iter().map(OsString::from));
+    }
+    let told = file.map(|file| format!("from {}: {}", file.name, from_file.join(", ")));
+    Ok((added, told.filter(|_| !from_file.is_empty())))
+}
+
+/// Where the subcommands' names end: before them only the option that names a file may stand.
+fn after_names(arguments: &[OsString], names: &[&str]) -> usize {
+    let mut at = 1;
+    for name in names {
+        while arguments[at] != *name {
+            at += if arguments[at] == "--config" { 2 } else { 1 };
+        }
+        at += 1;
+    }
+    at
 }

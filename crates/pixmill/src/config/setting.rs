@@ -12,8 +12,8 @@ use super::secret::shown;
 pub(super) enum Place {
     /// The environment variable of this name.
     Environment(String),
-    /// This key in this line, from 1, of `pixmill.toml`.
-    File { key: String, line: usize },
+    /// This key in this line, from 1, of the file of this name.
+    File { name: String, key: String, line: usize },
     /// This field of a call.
     Field(String),
 }
@@ -23,7 +23,7 @@ impl fmt::Display for Place {
         match self {
             Place::Environment(variable) => write!(f, "{variable} in the environment"),
             Place::Field(name) => f.write_str(name),
-            Place::File { key, line } => write!(f, "{key} in line {line} of {}", super::file::NAME),
+            Place::File { name, key, line } => write!(f, "{key} in line {line} of {name}"),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::CommandFactory;
 
+use super::file::File;
 use super::*;
 use crate::command::Cli;
 
@@ -12,14 +13,14 @@ fn layers(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) ->
     Layers {
         arguments: std::iter::once("pixmill").chain(arguments.iter().copied()).map(OsString::from).collect(),
         variables: variables.iter().map(pair).collect(),
-        file: file.map(str::to_owned),
+        file: file.map(file::File::with),
     }
 }
 
 /// What `image` is told its recipe is.
 fn recipe(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> pixmill_codec::Recipe {
     let arguments = [&["image", "a", "b"], arguments].concat();
-    parse(layers(&arguments, variables, file)).expect("all of it is right").image_recipe().expect("image")
+    parse(layers(&arguments, variables, file)).expect("all of it is right").cli.image_recipe().expect("image")
 }
 
 fn complaint(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> String {
@@ -132,7 +133,11 @@ fn settings_of_the_server_and_of_other_commands_do_no_harm() {
 /// What `serve` is told of queue, records and storage.
 fn backends(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> [String; 3] {
     let arguments = [&["serve"], arguments].concat();
-    parse(layers(&arguments, variables, file)).expect("all of it is right").serve_backends().expect("serve")
+    parse(layers(&arguments, variables, file))
+        .expect("all of it is right")
+        .cli
+        .serve_backends()
+        .expect("serve")
 }
 
 #[test]
@@ -204,13 +209,75 @@ fn an_empty_variable_is_not_set() {
 
 #[test]
 fn lists_come_from_commas_and_from_arrays() {
-    let told = |variables: &[_], file| match parse(layers(RUN, variables, file)) {
-        Ok(cli) => cli.run_allows().expect("run"),
-        Err(misuse) => panic!("{misuse:?}"),
+    let told = |variables: &[_], file: Option<&str>| {
+        let named = file.map(|text| File { named: true, ..File::with(text) });
+        match parse(Layers { file: named, ..layers(RUN, variables, None) }) {
+            Ok(told) => told.cli.run_allows().expect("run"),
+            Err(misuse) => panic!("{misuse:?}"),
+        }
     };
     let both = ["10.0.0.0/8".parse().unwrap(), "127.0.0.1/32".parse::<ipnet::IpNet>().unwrap()];
     assert_eq!(told(&[("PIXMILL_ALLOW_ADDRESS", "10.0.0.0/8, 127.0.0.1")], None), both);
     assert_eq!(told(&[], Some("allow_address = [\"10.0.0.0/8\", \"127.0.0.1\"]")), both);
+}
+
+#[test]
+fn a_file_that_was_only_found_opens_nothing() {
+    for (line, arguments) in [
+        ("allow_address = \"10.0.0.0/8\"", RUN),
+        ("base_dir = \"/\"", RUN),
+        ("output = \"/etc\"", RUN),
+        ("trust = \"0.0.0.0/0\"", &["serve"]),
+        ("trust_proxy = \"0.0.0.0/0\"", &["serve"]),
+        ("listen = \"0.0.0.0:3000\"", &["serve"]),
+        ("cors_origin = \"*\"", &["serve"]),
+        ("webhook_url = \"https://evil.example\"", &["serve"]),
+        ("database = \"mongodb://evil.example/x\"", &["serve"]),
+        ("server = \"https://evil.example\"", &["status", "x"]),
+    ] {
+        let message = complaint(arguments, &[], Some(line));
+        let name = line.split(' ').next().unwrap();
+        let expected = format!("{name} in line 1 of pixmill.toml opens something");
+        assert!(message.starts_with(&expected) && message.contains("--config pixmill.toml"), "{message}");
+        let named = File { named: true, ..File::with(line) };
+        let told = parse(Layers { file: Some(named), ..layers(arguments, &[], None) }).unwrap();
+        assert_eq!(told.from_file, Some(format!("from pixmill.toml: {name}")));
+    }
+    let over = parse(layers(&["run", "c.csv", "--base-dir", "."], &[], Some("base_dir = \"/\""))).unwrap();
+    assert_eq!(over.from_file, None, "the command line says otherwise");
+}
+
+#[test]
+fn what_came_from_a_file_is_said_unless_quiet_was_asked_for() {
+    let said = |arguments: &[&str]| {
+        parse(layers(arguments, &[], Some("quality = 30\nattempts = 3\nwebhook_url = \"https://h\"")))
+            .unwrap()
+            .from_file
+    };
+    assert_eq!(said(&["image", "a", "b"]).as_deref(), Some("from pixmill.toml: quality"));
+    let both = said(RUN).unwrap();
+    assert!(both.contains("quality") && both.contains("attempts") && !both.contains("webhook"), "{both}");
+    assert_eq!(said(&["run", "c.csv", "--quiet"]), None);
+    assert_eq!(said(&["image", "a", "b", "--quality", "40"]), None);
+}
+
+#[test]
+fn a_file_may_be_named_on_the_command_line_or_in_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.toml");
+    std::fs::write(&path, "quality = 30\nbase_dir = \"/\"").unwrap();
+    let path = path.to_str().unwrap();
+    for (arguments, variables) in [
+        (&["--config", path, "run", "c.csv"][..], vec![]),
+        (&["run", "--config", path, "c.csv"], vec![]),
+        (&["run", "c.csv", &format!("--config={path}")], vec![]),
+        (RUN, vec![("PIXMILL_CONFIG", path)]),
+    ] {
+        let told = parse(layers(arguments, &variables, Some("quality = \"nonsense\""))).unwrap();
+        let from = told.from_file.unwrap();
+        assert!(from.contains(path) && from.contains("base_dir") && from.contains("quality"), "{from}");
+    }
+    assert!(complaint(&["run", "c.csv", "--config", "/nowhere.toml"], &[], None).contains("/nowhere.toml"));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use pixmill_engine::model::request::Progress;
 
 use super::pace::Pace;
+use super::plain;
 use super::units::Count;
 use crate::observe::{ImageReport, Observer};
 
@@ -19,7 +20,7 @@ impl Bar {
     pub(super) fn new(name: &str) -> Self {
         let bar = ProgressBar::new(0);
         bar.set_style(style("{prefix} {bar:20.cyan/dim} {wide_msg}"));
-        bar.set_prefix(name.to_owned());
+        bar.set_prefix(plain::line(name).into_owned());
         Bar { bar, pace: Arc::new(Pace::new()) }
     }
 

@@ -8,6 +8,7 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::Progress;
 use serde_json::{Value, json};
 
+use super::plain;
 use crate::observe::{ImageReport, Observer};
 
 /// Progress is told no more often than this.
@@ -36,7 +37,7 @@ impl Json {
 /// Prints one line; a reader that has gone is no fault.
 pub(crate) fn print(object: &Value) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{object}").and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", plain::json(&object.to_string())).and_then(|()| out.flush());
 }
 
 impl Observer for Json {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use pixmill_engine::model::request::Progress;
 
 use super::pace::Pace;
+use super::plain;
 use super::units::{Count, Seconds, counted};
 use crate::observe::{ImageReport, Observer};
 
@@ -21,7 +22,12 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(name: &str, say: fn(&str)) -> Self {
-        Lines { name: name.to_owned(), say, pace: Pace::new(), last: Mutex::new(Instant::now()) }
+        Lines {
+            name: plain::line(name).into_owned(),
+            say,
+            pace: Pace::new(),
+            last: Mutex::new(Instant::now()),
+        }
     }
 
     /// Whether it is time for another line.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::plain;
 use crate::config::talk::TalkFlags;
 
 /// Shown until it is dropped.
@@ -23,7 +24,7 @@ impl Spinner {
 
     /// Shows what goes on.
     pub(crate) fn show(&self, message: String) {
-        self.0.set_message(message);
+        self.0.set_message(plain::line(&message).into_owned());
     }
 }
 

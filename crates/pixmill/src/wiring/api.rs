@@ -85,7 +85,7 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
     Ok(Foundation {
         ledger: configured.open_records.ledger().await?,
         queue: backends::queue(options, backends::Use::Leaving).await?,
-        storage: backends::storage(&options.storage)?,
+        storage: backends::storage(options)?,
         outputs: match &options.storage {
             StorageChoice::File(folder) => Some(folder.clone()),
             StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,

@@ -19,6 +19,7 @@ use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
 use tokio::sync::Mutex;
 
+use super::folder::private;
 use crate::command::serve::ServeOptions;
 use crate::config::environment;
 use crate::config::queue::QueueChoice;
@@ -118,8 +119,14 @@ fn certificates(file: &Path) -> Result<Vec<u8>, Fault> {
 ///
 /// # Errors
 /// `disk.*`, `config.invalid`.
-pub(super) fn storage(choice: &StorageChoice) -> Result<Arc<dyn Storage>, Fault> {
-    match choice {
+pub(super) fn storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, Fault> {
+    if let StorageChoice::File(folder) = &options.storage
+        && folder.starts_with(&options.data)
+    {
+        // What can't be made is told where it is needed.
+        let _ = private(&options.data);
+    }
+    match &options.storage {
         StorageChoice::File(folder) => Ok(Arc::new(DiskStorage::shared(folder)?)),
         StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal())?)),
         StorageChoice::Bucket(address) => {

@@ -32,7 +32,7 @@ pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
         Ok(queue) => queue.look(now).await,
         Err(fault) => unreachable_because(&fault),
     };
-    let storage = match backends::storage(&options.storage) {
+    let storage = match backends::storage(options) {
         Ok(storage) => storage.look(now).await,
         Err(fault) => unreachable_because(&fault),
     };

@@ -105,7 +105,7 @@ impl Footing for Configured {
             let ports = Ports {
                 records: records.clone(),
                 queue: backends::queue(options, backends::Use::Working).await?,
-                storage: backends::storage(&options.storage)?,
+                storage: backends::storage(options)?,
                 sandbox: sandbox(options.concurrency)?,
                 origin: origin(&options.allow, options.settings.connections),
                 files: None,
@@ -126,7 +126,7 @@ impl Footing for Configured {
 fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Option<Retain>, Fault> {
     let Some(keep) = options.retention else { return Ok(None) };
     let outputs = match &options.storage {
-        StorageChoice::File(_) => Some(backends::storage(&options.storage)?),
+        StorageChoice::File(_) => Some(backends::storage(options)?),
         StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
     };
     Ok(Some(Retain { ledger, outputs, clock: Arc::new(SystemClock), keep }))

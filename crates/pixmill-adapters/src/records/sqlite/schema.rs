@@ -1,6 +1,7 @@
 //! Opening the file: its schema, and how connections to it are set up.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,17 +61,30 @@ const READER_CACHE_KIB: i32 = 2 * 1024;
 /// # Errors
 /// `disk.full`, `disk.read_only`, `backend.unavailable`.
 pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder).map_err(|error| file_fault(&error, file))?;
-    }
     // SQLite says only that it could not open the file, and opens one that can't be written for reading.
-    OpenOptions::new().append(true).create(true).open(file).map_err(|error| file_fault(&error, file))?;
+    make(file).map_err(|error| file_fault(&error, file))?;
     patiently(|| {
         let mut connection = open(file, OpenFlags::default()).map_err(|error| fault(&error, file))?;
         set_up_writer(&mut connection).map_err(|error| fault(&error, file))?;
         migrate(&mut connection, file)?;
         Ok(connection)
     })
+}
+
+/// Makes the file and its folder where they are missing, for their owner alone: addresses in it hold tokens. SQLite gives
+/// the files beside it the same mode.
+fn make(file: &Path) -> io::Result<()> {
+    let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+        folders.mode(0o700);
+        options.mode(0o600);
+    }
+    if let Some(folder) = file.parent() {
+        folders.recursive(true).create(folder)?;
+    }
+    options.append(true).create(true).open(file).map(drop)
 }
 
 /// Tries again while another process is opening or closing the file: SQLite itself does not wait then.
@@ -185,6 +199,22 @@ mod tests {
         assert!(fault.message.contains("newer pixmill"), "{fault}");
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_may_read_the_records() {
+        use std::os::unix::fs::PermissionsExt;
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("data");
+        let file = folder.join("pixmill.db");
+        let _writer = open_writer(&file).unwrap();
+        let _reader = open_reader(&file).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        let files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 2, "{files:?}");
+        files.iter().for_each(|file| assert_eq!(mode(file), 0o600, "{}", file.display()));
+    }
+
     #[test]
     fn a_folder_in_the_way_is_told() {
         let folder = tempfile::tempdir().unwrap();
@@ -197,7 +227,7 @@ mod tests {
     fn a_file_that_is_no_database_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pixmill.db");
-        fs::write(&file, "S. No.,Product Name,Input Image Urls\n".repeat(1000)).unwrap();
+        std::fs::write(&file, "S. No.,Product Name,Input Image Urls\n".repeat(1000)).unwrap();
         let fault = open_writer(&file).unwrap_err();
         assert_eq!((fault.code, fault.transient), (Code::BackendUnavailable, false), "{fault}");
     }

@@ -4,6 +4,10 @@ use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHO
 
 use crate::model::time::Timestamp;
 
+/// Bytes of a secret, as Standard Webhooks has it: a shorter one can be guessed from a signature.
+const LEAST: usize = 24;
+const MOST: usize = 64;
+
 /// Signs with one secret, or with two while one takes the other's place.
 pub struct Signer(Vec<Webhook>);
 
@@ -14,13 +18,16 @@ impl Signer {
     /// A sentence on what is allowed; it repeats nothing of the secret.
     pub fn new(secrets: &str) -> Result<Self, String> {
         let signers = secrets.split_whitespace().map(|secret| {
-            let encoded = secret.strip_prefix("whsec_").filter(|encoded| !encoded.is_empty());
+            let encoded =
+                secret.strip_prefix("whsec_").filter(|encoded| (LEAST..=MOST).contains(&bytes(encoded)));
             encoded.and_then(|encoded| Webhook::new(encoded).ok())
         });
         let signers: Option<Vec<_>> = signers.collect();
         match signers {
             Some(signers) if !signers.is_empty() => Ok(Signer(signers)),
-            _ => Err("allowed are whsec_ and base64, one or two parted by a space".to_owned()),
+            _ => Err(format!(
+                "allowed are whsec_ and {LEAST} to {MOST} bytes as base64, one or two parted by a space"
+            )),
         }
     }
 
@@ -37,6 +44,11 @@ impl Signer {
             (HEADER_WEBHOOK_SIGNATURE, signatures.collect::<Vec<_>>().join(" ")),
         ]
     }
+}
+
+/// How many bytes base64 stands for.
+fn bytes(encoded: &str) -> usize {
+    encoded.trim_end_matches('=').len() * 3 / 4
 }
 
 #[cfg(test)]
@@ -62,8 +74,15 @@ mod tests {
 
     #[test]
     fn what_is_no_secret_is_refused() {
-        for wrong in ["", " ", "secret", "whsec_", "whsec_%%%", &format!("{SECRET} x")] {
+        let of = |bytes: usize| format!("whsec_{}", "QUFB".repeat(bytes / 3));
+        for wrong in ["", " ", "secret", "whsec_", "whsec_%%%", &format!("{SECRET} x"), &of(0)] {
             assert!(Signer::new(wrong).is_err(), "{wrong}");
+        }
+        let fits: Vec<usize> =
+            (1..=99).filter(|bytes| bytes % 3 == 0 && Signer::new(&of(*bytes)).is_ok()).collect();
+        assert_eq!((fits[0], *fits.last().unwrap()), (24, 63));
+        for short in ["whsec_YQ==", "whsec_YWJjZGU=", &format!("{SECRET} whsec_YQ==")] {
+            assert!(Signer::new(short).is_err(), "{short}");
         }
     }
 }

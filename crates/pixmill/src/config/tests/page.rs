@@ -17,6 +17,11 @@ A setting can be given on the command line, in the environment, or in `pixmill.t
 default. In the environment a list is parted by commas; an empty variable is not set. Recipe options may stand in a
 section `[recipe]` of the file. What is wrong is told with its place and with what is allowed, and secrets show as `***`.
 
+`--config FILE`, or `PIXMILL_CONFIG`, names another file. A `pixmill.toml` that is only found in the working folder may have
+come with somebody's catalogue: it may say how pictures are made and how fast, and is refused where it opens something
+(addresses, folders, servers, who may call) until it is named, as `--config pixmill.toml`. What was taken from a file is
+said on standard error.
+
 `run`, `check` and `image` use the embedded records, queue and storage, whatever is set here. `RUST_LOG` says which talk
 of a server is wanted, such as `info,pixmill=debug`. `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector that a server tells of
 its work: see [traces](traces.md).
