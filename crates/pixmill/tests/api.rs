@@ -212,7 +212,7 @@ fn who_is_refused_before_the_body_came_is_told_that_the_connection_ends() {
     let caller = Caller::start(&server, &[]);
     let head = |media_type: &str, query: &str, bytes: usize| {
         format!(
-            "POST /v1/requests{query} HTTP/1.1\r\nhost: h\r\ncontent-type: {media_type}\r\ncontent-length: {bytes}\r\n\r\n"
+            "POST /v1/requests{query} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: {media_type}\r\ncontent-length: {bytes}\r\n\r\n"
         )
     };
     let answer = |sent: &str| {

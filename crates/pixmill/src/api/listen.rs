@@ -35,8 +35,22 @@ const HEADER_LINES: usize = 64;
 /// How long is waited after a connection could not be accepted, for want of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Has the system give this process as many descriptors as it may have: many systems give 1,024, whoever needs more.
+fn raise_descriptors() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if current < maximum.or(current) {
+            // What can't be had is done without.
+            let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+        }
+    }
+}
+
 /// Answers until stopped, then waits for answers under way.
 pub(super) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    raise_descriptors();
     let hall = Arc::new(Hall::default());
     let graceful = GracefulShutdown::new();
     loop {

@@ -183,8 +183,8 @@ fn a_wrong_address_is_told_without_its_secret() {
     );
     assert_eq!(
         complaint(&["serve"], &[("PIXMILL_WEBHOOK_SECRET", "secret")], None),
-        "'***' is not a value for PIXMILL_WEBHOOK_SECRET in the environment: allowed are whsec_ and base64, one or two \
-         parted by a space"
+        "'***' is not a value for PIXMILL_WEBHOOK_SECRET in the environment: allowed are whsec_ and 24 to 64 \
+         bytes as base64, one or two parted by a space"
     );
 }
 

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -57,7 +57,25 @@ pub(crate) struct Caller {
 impl Caller {
     /// Starts `pixmill serve` and waits until it listens.
     pub(crate) fn start(server: &Server, arguments: &[&str]) -> Self {
-        let mut process = Process::start(server.command(arguments).stderr(Stdio::piped()));
+        Self::of(Process::start(server.command(arguments).stderr(Stdio::piped())))
+    }
+
+    /// The same by another command, which is given the state folder and then the server's command line.
+    pub(crate) fn start_through(server: &Server, command: &[&str], arguments: &[&str]) -> Self {
+        let served = server.command(arguments);
+        let mut through = Command::new(command[0]);
+        through.args(&command[1..]).arg(server.data()).arg(served.get_program()).args(served.get_args());
+        through.current_dir(served.get_current_dir().expect("a folder"));
+        for (name, value) in served.get_envs() {
+            match value {
+                Some(value) => through.env(name, value),
+                None => through.env_remove(name),
+            };
+        }
+        Self::of(Process::start(through.stdout(Stdio::null()).stderr(Stdio::piped())))
+    }
+
+    fn of(mut process: Process) -> Self {
         let mut lines = BufReader::new(process.0.stderr.take().expect("piped")).lines();
         let mut said = Vec::new();
         let url = loop {
