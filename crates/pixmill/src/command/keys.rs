@@ -48,7 +48,7 @@ struct CreateArgs {
     #[arg(long, value_name = "NAME", default_value = "")]
     name: String,
 
-    /// Most calls in a minute [default: no limit]
+    /// Most calls in a minute, at each process that answers calls [default: no limit]
     #[arg(long, value_name = "CALLS", value_parser = whole::<u32>(1, 1_000_000))]
     per_minute: Option<u32>,
 

@@ -133,11 +133,9 @@ fn settings_of_the_server_and_of_other_commands_do_no_harm() {
 /// What `serve` is told of queue, records and storage.
 fn backends(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> [String; 3] {
     let arguments = [&["serve"], arguments].concat();
-    parse(layers(&arguments, variables, file))
-        .expect("all of it is right")
-        .cli
-        .serve_backends()
-        .expect("serve")
+    let file = file.map(|text| File { named: true, ..File::with(text) });
+    let told = parse(Layers { file, ..layers(&arguments, variables, None) });
+    told.expect("all of it is right").cli.serve_backends().expect("serve")
 }
 
 #[test]

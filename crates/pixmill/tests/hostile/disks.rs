@@ -76,10 +76,9 @@ fn what_is_no_picture_of_a_request_is_not_handed_out() {
 #[test]
 fn state_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
-    let above = tempfile::tempdir().unwrap();
-    let data = above.path().join("state");
     let server = Server::new();
-    let caller = Caller::start(&server, &["--data", data.to_str().unwrap()]);
+    let data = server.data();
+    let caller = Caller::start(&server, &[]);
     assert_eq!(caller.get("/readyz", &[]).status, 200);
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);

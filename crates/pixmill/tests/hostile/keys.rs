@@ -40,7 +40,7 @@ fn what_a_key_began_ends_when_it_is_revoked() {
     let bearer = [("authorization", &*format!("Bearer {key}")), ("content-type", "text/csv")];
     let caller = Caller::start(&server, &["--role", "api"]);
     let id = caller.post("/v1/requests", &bearer, "Name,Image Urls\nCap,http://h/a.jpg\n").id();
-    let common = format!("host: {}\nauthorization: Bearer {key}", address(&caller));
+    let common = format!("host: {}\nconnection: close\nauthorization: Bearer {key}", address(&caller));
     let mut events = begin(&caller, &format!("GET /v1/requests/{id}/events HTTP/1.1\n{common}\n\n"), b"");
     let mut status = [0; 15];
     events.read_exact(&mut status).unwrap();

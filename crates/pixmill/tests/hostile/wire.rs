@@ -1,7 +1,7 @@
 //! Calls as they go over the wire, for what no client of good manners sends.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
@@ -54,7 +54,6 @@ pub(crate) fn ask(caller: &Caller, head: &str) -> (u16, String) {
 
 /// Whether a server has ended a connection, once that has happened.
 pub(crate) fn is_ended(stream: &mut TcpStream, patience: Duration) -> bool {
-    let _ = stream.shutdown(Shutdown::Write);
     let (began, mut part) = (Instant::now(), vec![0; 64 << 10]);
     stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     while began.elapsed() < patience {
