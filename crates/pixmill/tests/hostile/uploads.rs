@@ -12,7 +12,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::Options;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::pipeline::accept::{Intake, accept};
-use pixmill_engine::port::clock::Clock;
+use pixmill_engine::port::clock::{self, Clock};
 use pixmill_engine::port::records::Records;
 use serde_json::json;
 
@@ -157,8 +157,12 @@ const FASTER: u32 = 10_000;
 
 #[async_trait]
 impl Clock for Fast {
-    fn now(&self) -> Timestamp {
+    fn wall(&self) -> Timestamp {
         Timestamp((self.0.elapsed() * FASTER).as_millis() as i64)
+    }
+
+    fn instant(&self) -> clock::Instant {
+        clock::Instant(self.0.elapsed() * FASTER)
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -201,7 +205,7 @@ async fn a_slow_upload_that_sends_is_never_given_up() {
         async move {
             let mut given_up = 0;
             while !over.load(Ordering::Relaxed) {
-                let stalled = Timestamp(clock.now().0 - 6_000_000);
+                let stalled = Timestamp(clock.wall().0 - 6_000_000);
                 given_up += records.forget_intakes(stalled).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
