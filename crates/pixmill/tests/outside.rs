@@ -15,6 +15,8 @@ mod clock;
 mod crash;
 mod doctor;
 mod help;
+#[cfg(unix)]
+mod hostile;
 mod image;
 mod origins;
 mod run;

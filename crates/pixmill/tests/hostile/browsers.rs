@@ -1,8 +1,8 @@
 //! Pages of others, in a browser that reaches the server, and proxies before it.
 
+use super::keys::key;
 use super::wire::{address, ask};
 use crate::caller::Caller;
-use crate::keys::key;
 use crate::server::Server;
 
 /// A call for a list with these header lines.
