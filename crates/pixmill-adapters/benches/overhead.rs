@@ -21,7 +21,8 @@ use pixmill_adapters::net::guard::Guard;
 use pixmill_adapters::net::origin::HttpOrigin;
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
 use pixmill_adapters::records::sqlite::Sqlite;
-use pixmill_adapters::sandbox::thread::ThreadSandbox;
+use pixmill_adapters::sandbox::inside;
+use pixmill_adapters::sandbox::process::{ProcessSandbox, Program};
 use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed, Workspace};
 use pixmill_engine::model::request::Progress;
@@ -33,6 +34,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Images worked in each run, however many there are.
 const WORKED: u64 = 16_000;
+
+/// What makes a child of this program that takes pictures.
+const CHILD: &str = "--pictures";
 
 /// Rounds, few and many in turn.
 const ROUNDS: usize = 3;
@@ -89,7 +93,7 @@ fn job(folder: &Path, meter: Arc<Meter>) -> Run {
             records: records.clone(),
             queue: Arc::new(DatabaseQueue::new(WINDOW)),
             storage: Arc::new(DiskStorage::open(&folder.join("out"), &temporary).expect("storage")),
-            sandbox: Arc::new(ThreadSandbox::new(2, Duration::from_secs(30), unchanged).expect("threads")),
+            sandbox: Arc::new(ProcessSandbox::new(2, Duration::from_secs(30), program()).expect("a thread")),
             origin: Arc::new(HttpOrigin::new(Guard::new(["127.0.0.0/8".parse().expect("a range")]), 64)),
             files: None,
             clock: Arc::new(SystemClock),
@@ -145,6 +149,11 @@ fn measure(rows: u64, url: &str) -> f64 {
     an_image
 }
 
+/// What the sandbox starts: this program, with a codec that does nothing.
+fn program() -> Program {
+    Program { path: std::env::current_exe().expect("this program"), argument: CHILD }
+}
+
 /// The origin, in a process of its own so that its time does not count; ends with its standard input.
 fn serve() {
     let picture = include_bytes!("../../../examples/pictures/caps.jpg").to_vec();
@@ -172,6 +181,10 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 fn main() {
+    if std::env::args().any(|argument| argument == CHILD) {
+        inside::serve(unchanged);
+        return;
+    }
     if std::env::args().any(|argument| argument == "--origin") {
         return serve();
     }

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings as QueueSettings};
 use pixmill_adapters::records::sqlite::Sqlite;
-use pixmill_adapters::sandbox::thread::ThreadSandbox;
 use pixmill_adapters::storage::disk::DiskStorage;
-use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed, Workspace};
+use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::lease::LEASE;
@@ -22,6 +21,7 @@ use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Supply, 
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::origin::{Answer, Body, Origin};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
+use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use pixmill_engine::port::traces::Untold;
 use pixmill_testkit::services::End;
 use pixmill_testkit::services::redis::{Persistence, Redis};
@@ -62,14 +62,24 @@ impl Origin for Camera {
 }
 
 /// Stands in for the codec.
-fn unchanged(
-    bytes: &[u8],
-    _: &Recipe,
-    _: &Limits,
-    _: &mut Workspace,
-) -> Result<Recompressed, pixmill_codec::Error> {
-    let (bytes, format) = (bytes[..1_000].to_vec(), OutputFormat::Jpeg);
-    Ok(Recompressed { bytes, format, width: 1, height: 1, kept_source: true })
+struct Unchanged;
+
+#[async_trait]
+impl Sandbox for Unchanged {
+    fn width(&self) -> usize {
+        1
+    }
+
+    async fn recompress(
+        &self,
+        source: Bytes,
+        _: Recipe,
+        _: Limits,
+        _: &dyn Memory,
+    ) -> Result<Recompressed, Fault> {
+        let (bytes, format) = (source.to_vec(), OutputFormat::Jpeg);
+        Ok(Recompressed { bytes, format, width: 1, height: 1, kept_source: true })
+    }
 }
 
 /// How often each image ended.
@@ -133,7 +143,7 @@ impl World {
             records: self.records.clone(),
             queue: Arc::new(BullQueue::connect(queue).await.unwrap()),
             storage: Arc::new(DiskStorage::open(&out, &self.folder.path().join("tmp")).unwrap()),
-            sandbox: Arc::new(ThreadSandbox::new(1, Duration::from_secs(30), unchanged).unwrap()),
+            sandbox: Arc::new(Unchanged),
             origin: Arc::new(Camera { after: Duration::from_millis(20) }),
             files: None,
             clock: Arc::new(SystemClock),

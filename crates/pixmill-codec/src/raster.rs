@@ -100,6 +100,10 @@ pub(crate) fn on_canvas(frame: Raster, place: Place, around: [u8; 4]) -> Raster 
     let channels = frame.layout.channels();
     let mut data = around.repeat(width as usize * height as usize);
     let visible = frame.width.min(width.saturating_sub(left)) as usize;
+    if visible == 0 {
+        // Right of its canvas a row's start may lie beyond the last row.
+        return Raster::new(width, height, Layout::Rgba, data);
+    }
     let rows = frame.data.chunks_exact(frame.stride()).take(height.saturating_sub(top) as usize);
     for (y, row) in rows.enumerate() {
         let start = ((top as usize + y) * width as usize + left as usize) * 4;
@@ -134,6 +138,19 @@ mod tests {
         let canvas = on_canvas(frame, Place { width: 3, height: 2, left: 2, top: 1 }, [0; 4]);
         assert_eq!(canvas.data[..20], [0; 20]);
         assert_eq!(canvas.data[20..], [1, 1, 1, 255]);
+    }
+
+    #[test]
+    fn what_lies_outside_its_canvas_is_not_shown_wherever_that_is() {
+        let inside = |left, top| left < 3 && top < 2;
+        let far = [0, 1, 2, 3, 4, 7, 100, 65_535, u32::MAX];
+        for (left, top) in far.into_iter().flat_map(|left| far.map(|top| (left, top))) {
+            let frame = Raster::new(2, 2, Layout::Rgb, vec![1; 12]);
+            let canvas = on_canvas(frame, Place { width: 3, height: 2, left, top }, [0; 4]);
+            assert_eq!(canvas.data.len(), 3 * 2 * 4);
+            let shown = canvas.data.iter().any(|sample| *sample != 0);
+            assert_eq!(shown, inside(left, top), "a frame at {left}, {top}");
+        }
     }
 
     #[test]

@@ -38,7 +38,7 @@ codes! {
     ImageUnsupported "image.unsupported" "Not a picture in a format that is read (JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF): convert it.",
     ImageCorrupt "image.corrupt" "The picture is broken or cut short: export it again; --lenient accepts nearly whole ones.",
     ImageTooManyPixels "image.too_many_pixels" "The picture has more pixels than allowed: raise --max-pixels if it is meant to be.",
-    ImageTooSlow "image.too_slow" "Decoding took too long: export the picture again in a plainer form.",
+    ImageTooSlow "image.too_slow" "Recompressing took too long: ask for a smaller size or another format, or raise --max-seconds.",
     ImageCrashed "image.crashed" "The decoder crashed on this picture: export it again, and please report it.",
     StoreRejected "store.rejected" "The storage refused the output: check its permissions and limits.",
     StoreUnavailable "store.unavailable" "The storage could not be reached: try again later.",

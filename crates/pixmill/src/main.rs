@@ -14,5 +14,6 @@ mod summary;
 mod wiring;
 
 fn main() -> std::process::ExitCode {
-    command::run()
+    // A child that decodes pictures is nothing else: it reads no configuration, and nobody's command line.
+    wiring::decoding().unwrap_or_else(command::run)
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod folder;
 mod keys;
 mod run;
+mod sandbox;
 mod serve;
 mod signing;
 mod traces;
@@ -13,38 +14,21 @@ mod webhook;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use pixmill_adapters::net::files::LocalFiles;
 use pixmill_adapters::net::guard::Guard;
 use pixmill_adapters::net::origin::HttpOrigin;
-use pixmill_adapters::sandbox::thread::ThreadSandbox;
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::{Files, Origin};
-use pixmill_engine::port::sandbox::Sandbox;
 
 pub(crate) use doctor::{Examined, examine};
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use run::run;
+pub(crate) use sandbox::{decoding, sandbox};
 pub(crate) use serve::serve;
 pub(crate) use traces::Telling;
 pub(crate) use webhook::try_out;
-
-/// A picture that takes longer is given up.
-const PICTURE_LIMIT: Duration = Duration::from_secs(30);
-
-/// A sandbox of so many pictures at a time.
-///
-/// # Errors
-/// `backend.unavailable` when threads can't be started.
-pub(crate) fn sandbox(width: usize) -> Result<Arc<dyn Sandbox>, Fault> {
-    let sandbox = ThreadSandbox::new(width, PICTURE_LIMIT, pixmill_codec::recompress).map_err(|error| {
-        Fault::permanent(Code::BackendUnavailable, format!("{width} threads can't be started: {error}"))
-    })?;
-    Ok(Arc::new(sandbox))
-}
 
 /// Origins over HTTP, with these ranges of addresses opened, for so many requests at a time.
 pub(crate) fn origin(allow: &[IpNet], requests: usize) -> Arc<dyn Origin> {

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use crate::port::sandbox::{Charge, Memory};
 
 const KIB: u64 = 1024;
 
@@ -76,6 +79,13 @@ impl Budget {
     /// For a picture about to be decoded, as its header tells.
     pub(super) async fn decoded(&self, bytes: u64) -> Share {
         self.decoded.take(bytes).await
+    }
+}
+
+#[async_trait]
+impl Memory for Budget {
+    async fn charge(&self, bytes: u64) -> Charge {
+        Box::new(self.decoded(bytes).await)
     }
 }
 

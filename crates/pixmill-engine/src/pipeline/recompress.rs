@@ -1,6 +1,5 @@
 //! Recompress: from bytes to fewer bytes, under the memory budget, in the sandbox.
 
-use std::panic::catch_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,7 +7,6 @@ use pixmill_codec::{Limits, Recipe, Recompressed};
 
 use super::budget::Budget;
 use super::fetch::Fetched;
-use crate::code::Code;
 use crate::fault::Fault;
 use crate::port::sandbox::Sandbox;
 
@@ -33,15 +31,10 @@ impl Recompress {
     /// Recompresses a fetched picture once there is memory for its pixels.
     ///
     /// # Errors
-    /// `image.*`.
+    /// `image.*`, `backend.unavailable`.
     pub(super) async fn recompress(&self, fetched: &Fetched, recipe: Recipe) -> Result<Recompressed, Fault> {
         let _waiting = Waiting::one(&self.waiting);
-        let limits = self.limits;
-        let bytes: &[u8] = &fetched.bytes;
-        let probed = catch_unwind(|| pixmill_codec::probe(bytes, &recipe, &limits));
-        let probe = probed.map_err(|_| crashed())??;
-        let _pixels = self.budget.decoded(probe.memory_bytes).await;
-        self.sandbox.recompress(fetched.bytes.clone(), recipe, limits).await
+        self.sandbox.recompress(fetched.bytes.clone(), recipe, self.limits, &*self.budget).await
     }
 }
 
@@ -59,8 +52,4 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
-}
-
-fn crashed() -> Fault {
-    Fault::permanent(Code::ImageCrashed, "the decoder crashed on the picture's header")
 }

@@ -11,10 +11,11 @@ use bytes::Bytes;
 use pixmill_codec::{OutputFormat, Recompressed};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::port::sandbox::Unbounded;
 use serde_json::{Value, json};
 
 use super::{End, Stop, interrupt};
-use crate::config::limits::LimitFlags;
+use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::talk::TalkFlags;
 use crate::display::units::{Bytes as Size, saved_percent};
@@ -47,6 +48,9 @@ pub(super) struct ImageArgs {
 
     #[command(flatten)]
     limits: LimitFlags,
+
+    #[command(flatten)]
+    time: TimeFlags,
 
     #[command(flatten)]
     talk: TalkFlags,
@@ -91,13 +95,14 @@ pub(super) fn run(args: &ImageArgs) -> Result<End, Stop> {
 
 fn recompress(args: &ImageArgs) -> Result<Done, Fault> {
     let began = Instant::now();
+    // Its process starts while the picture is read.
+    let sandbox = wiring::sandbox(1, args.time.picture_time())?;
     let source = read(&args.input, args.limits.max_bytes)?;
     let bytes_before = source.len() as u64;
     let runtime = super::runtime()?;
     interrupt::end_at_once(&runtime);
-    let sandbox = wiring::sandbox(1)?;
-    let recompressed =
-        runtime.block_on(sandbox.recompress(source, args.recipe.recipe(), args.limits.limits()));
+    let (recipe, limits) = (args.recipe.recipe(), args.limits.limits());
+    let recompressed = runtime.block_on(sandbox.recompress(source, recipe, limits, &Unbounded));
     runtime.shutdown_background();
     let output = recompressed?;
     if args.out == Path::new(DASH) {

@@ -36,7 +36,6 @@ pub(super) fn run(args: RunArgs) -> Result<End, Stop> {
             break;
         }
     }
-    // A decoder that was left behind may never return; nothing waits for it.
     runtime.shutdown_background();
     if several {
         show(&Summary::total(&summaries, began.elapsed().as_secs_f64()), talk, false);

@@ -13,7 +13,7 @@ use pixmill_engine::pipeline::Settings;
 use url::Url;
 
 use super::{End, Stop, interrupt};
-use crate::config::limits::LimitFlags;
+use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::listen::{AccessFlags, ListenFlags};
 use crate::config::network::NetworkFlags;
 use crate::config::queue::{QueueChoice, QueueFlags};
@@ -66,6 +66,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     limits: LimitFlags,
+
+    #[command(flatten)]
+    time: TimeFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -127,6 +130,8 @@ pub(crate) struct ServeOptions {
     pub(crate) most_bytes: u64,
     /// How much of everything.
     pub(crate) settings: Settings,
+    /// Of a processor, for a usual picture.
+    pub(crate) picture_time: Duration,
     /// Recompressions at a time.
     pub(crate) concurrency: usize,
     /// Ranges of addresses that are opened.
@@ -156,6 +161,7 @@ impl ServeArgs {
             origins: self.access.cors_origin,
             most_bytes: self.access.max_upload_mib << 20,
             data,
+            picture_time: self.time.picture_time(),
             concurrency: self.engine.concurrency(),
             allow: self.network.allow_address,
             settings: Settings {
@@ -190,7 +196,6 @@ pub(super) fn run(args: ServeArgs) -> Result<End, Stop> {
     let runtime = super::runtime()?;
     let stop = interrupt::watch(&runtime);
     let served = runtime.block_on(wiring::serve(options, traces.port(), stop));
-    // A decoder that was left behind may never return; nothing waits for it.
     runtime.shutdown_background();
     traces.stop();
     served?;

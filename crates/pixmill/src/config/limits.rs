@@ -1,5 +1,7 @@
 //! Section limits: what a single picture may cost.
 
+use std::time::Duration;
+
 use pixmill_codec::Limits;
 
 use super::bounds::whole;
@@ -19,6 +21,23 @@ pub(crate) struct LimitFlags {
     /// Accept pictures that are cut short when more than 90 % is there
     #[arg(long)]
     lenient: bool,
+}
+
+/// How long a picture may be worked on.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct TimeFlags {
+    /// Most seconds of a processor that a picture may take; in proportion more for one of over 4 megapixels, and ten
+    /// times as much with --target-ssimulacra2
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole::<u64>(1, 1 << 20))]
+    max_seconds: u64,
+}
+
+impl TimeFlags {
+    /// Of a processor, for a usual picture.
+    pub(crate) fn picture_time(&self) -> Duration {
+        Duration::from_secs(self.max_seconds)
+    }
 }
 
 impl LimitFlags {

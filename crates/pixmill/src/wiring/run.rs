@@ -71,7 +71,7 @@ fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
         records: records.clone(),
         queue: Arc::new(DatabaseQueue::new(WINDOW)),
         storage: Arc::new(storage),
-        sandbox: sandbox(options.concurrency)?,
+        sandbox: sandbox(options.concurrency, options.picture_time)?,
         origin: origin(&options.allow, options.connections),
         files: Some(files(&options.base_dir)?),
         clock: Arc::new(SystemClock),

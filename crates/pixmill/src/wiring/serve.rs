@@ -106,7 +106,7 @@ impl Footing for Configured {
                 records: records.clone(),
                 queue: backends::queue(options, backends::Use::Working).await?,
                 storage: backends::storage(options)?,
-                sandbox: sandbox(options.concurrency)?,
+                sandbox: sandbox(options.concurrency, options.picture_time)?,
                 origin: origin(&options.allow, options.settings.connections),
                 files: None,
                 clock,

@@ -10,7 +10,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
 use super::super::Stop;
-use crate::config::limits::LimitFlags;
+use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::network::{FilesFlags, NetworkFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::run::EngineFlags;
@@ -46,6 +46,9 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     limits: LimitFlags,
+
+    #[command(flatten)]
+    time: TimeFlags,
 
     #[command(flatten)]
     pub(super) talk: TalkFlags,
@@ -86,6 +89,8 @@ pub(crate) struct RunOptions {
     pub(crate) timeout: Duration,
     /// Most attempts at an image, crashes included.
     pub(crate) attempts: u32,
+    /// Of a processor, for a usual picture.
+    pub(crate) picture_time: Duration,
     /// Recompressions at a time.
     pub(crate) concurrency: usize,
     /// Fetches at a time.
@@ -129,6 +134,7 @@ impl RunArgs {
             max_bytes: self.limits.max_bytes,
             timeout: self.network.timeout,
             attempts: self.engine.attempts,
+            picture_time: self.time.picture_time(),
             concurrency: self.engine.concurrency(),
             connections: self.network.connections,
             per_origin: self.network.per_origin,
