@@ -82,7 +82,6 @@ fn escapes() -> Vec<&'static str> {
     tried("open a socket", UdpSocket::bind("127.0.0.1:0").is_ok());
     tried("start a process", Command::new("/bin/true").spawn().is_ok());
     tried("start a thread", thread::Builder::new().spawn(|| {}).is_ok());
-    tried("find its parent's secrets", std::env::vars_os().next().is_some());
     escaped
 }
 

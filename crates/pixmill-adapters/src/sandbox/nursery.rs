@@ -90,3 +90,16 @@ fn start(program: &Path, argument: &str) -> io::Result<Child> {
     }
     command.spawn()
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_finds_nothing_of_its_parents_environment() {
+        let child = start(Path::new("/usr/bin/env"), "-0").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    }
+}
