@@ -20,6 +20,8 @@ mod hostile;
 mod image;
 mod origins;
 mod run;
+#[cfg(all(target_os = "linux", feature = "failpoints"))]
+mod sandbox;
 #[cfg(unix)]
 mod seeded;
 #[cfg(unix)]

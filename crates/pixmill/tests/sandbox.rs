@@ -2,14 +2,9 @@
 //!
 //! What is to be done stands at a source's end, as `pixmill-harm:WHAT@WHERE`, which builds for crash tests obey.
 
-#[path = "sandbox/children.rs"]
 mod children;
-#[path = "sandbox/mutants.rs"]
 mod mutants;
-#[path = "sandbox/rounds.rs"]
 mod rounds;
-mod seeded;
-mod server;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,7 +20,8 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::sandbox::{Charge, Memory, Sandbox, Unbounded};
 use pixmill_testkit::origin::{Origin, Pictures, Settings};
-use server::Server;
+
+use crate::server::Server;
 
 /// A picture that does something to its process.
 fn harmful(what: &str) -> Vec<u8> {

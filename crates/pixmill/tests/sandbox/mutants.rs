@@ -9,7 +9,7 @@ use pixmill_codec::{Format, Limits, Recipe};
 use pixmill_engine::port::sandbox::{Sandbox, Unbounded};
 
 use super::sandbox;
-use super::seeded::{Random, seeds};
+use crate::seeded::{Random, seeds};
 
 /// What of each seed is tried.
 const A_SEED: u64 = 50;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::children::{children_of, zombies_of};
-use super::seeded::{Random, seeds};
 use super::{good, harmful};
+use crate::seeded::{Random, seeds};
 
 /// What pictures do, and what that must be called.
 const HARM: [(&str, &str); 6] = [
