@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use bytes::Bytes;
 use pixmill_adapters::net::guard::Guard;
@@ -60,7 +61,8 @@ fn message() -> Message {
 async fn a_webhook_hears_headers_and_body() {
     let sink = Sink::start(|_| Reply { body: "ä".repeat(2_000), ..Reply::from(201) }).unwrap();
     let url = Url::parse(&sink.url("/hook?a=b")).unwrap();
-    let answer = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    let reply = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    let answer = reply.answer;
     assert_eq!(
         (answer.status, answer.beginning.as_str()),
         (201, "ä".repeat(512).as_str()),
@@ -81,7 +83,16 @@ async fn only_addresses_that_a_client_sets_are_guarded() {
     }
     receiver(&["127.0.0.1/32"]).judge(&url).await.unwrap();
     assert!(sink.heard().is_empty());
-    assert_eq!(receiver(&[]).post(&url, SetBy::Server, message()).await.unwrap().status, 200);
+    assert_eq!(receiver(&[]).post(&url, SetBy::Server, message()).await.unwrap().answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_pause_that_a_webhook_asks_for_is_heard() {
+    let headers = "retry-after: 90\r\n".to_owned();
+    let sink = Sink::start(move |_| Reply { headers: headers.clone(), ..Reply::from(503) }).unwrap();
+    let url = Url::parse(&sink.url("/")).unwrap();
+    let reply = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    assert_eq!((reply.answer.status, reply.retry_after), (503, Some(Duration::from_secs(90))));
 }
 
 #[tokio::test]
@@ -90,6 +101,7 @@ async fn a_webhook_is_not_followed_elsewhere() {
     let location = format!("location: {}\r\n", other.url("/"));
     let sink = Sink::start(move |_| Reply { headers: location.clone(), ..Reply::from(307) }).unwrap();
     let url = Url::parse(&sink.url("/")).unwrap();
-    let answer = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    let reply = receiver(&["127.0.0.1/32"]).post(&url, SetBy::Client, message()).await.unwrap();
+    let answer = reply.answer;
     assert_eq!((answer.status, other.heard().len()), (307, 0));
 }

@@ -1,13 +1,13 @@
 //! Webhooks over HTTP: one post, no redirect, under the guard where a client set the address.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -15,13 +15,14 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Answer;
-use pixmill_engine::port::receiver::{Message, Receiver, SetBy};
+use pixmill_engine::port::receiver::{Message, Receiver, Reply, SetBy};
 use url::Url;
 
 use super::guard::Guard;
 use super::origin::{
     IDLE_TIMEOUT, NAME, connect, credentials, failure, guarded_connector, judge_literal, uri,
 };
+use super::retry_after::retry_after;
 
 /// How much of an answer is kept.
 const BEGINNING_BYTES: usize = 1024;
@@ -78,7 +79,7 @@ impl Receiver for HttpReceiver {
         }
     }
 
-    async fn post(&self, url: &Url, set_by: SetBy, message: Message) -> Result<Answer, Fault> {
+    async fn post(&self, url: &Url, set_by: SetBy, message: Message) -> Result<Reply, Fault> {
         let way = match set_by {
             SetBy::Client => &self.guarded,
             SetBy::Server => &self.open,
@@ -91,7 +92,10 @@ impl Receiver for HttpReceiver {
         };
         let response = posted.await.map_err(of_a_webhook)?;
         let status = response.status().as_u16();
-        Ok(Answer { status, beginning: beginning(response.into_body()).await })
+        let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = asked.and_then(|value| retry_after(value.trim(), SystemTime::now()));
+        let answer = Answer { status, beginning: beginning(response.into_body()).await };
+        Ok(Reply { answer, retry_after })
     }
 }
 

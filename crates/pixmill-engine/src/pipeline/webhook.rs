@@ -3,15 +3,16 @@
 //! At least once, always under the same `webhook-id`: a try whose outcome could not be written is made again.
 
 pub mod body;
+mod desk;
+mod receivers;
 pub mod sign;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Span, field, info_span};
 use url::Url;
 use uuid::Uuid;
 
@@ -22,13 +23,15 @@ use crate::model::image::Failure;
 use crate::model::lease::Lease;
 use crate::model::time::Timestamp;
 use crate::port::clock::{Clock, Instant};
-use crate::port::receiver::{Message, Receiver, SetBy};
+use crate::port::receiver::{Message, Receiver, Reply, SetBy};
 use crate::port::records::Outbox;
 use crate::port::traces::{TARGET, Traces};
+use desk::Desk;
+use receivers::Heard;
 use sign::Signer;
 
-/// Events that are told at the same time.
-const AT_A_TIME: usize = 32;
+/// Events that are leased from records at the same time: being told, or waiting for their receiver's turn.
+const AT_HAND: usize = 1_024;
 
 /// How often records are asked for events that are due: those of other workers' requests, and those that come back.
 const EVERY: Duration = Duration::from_secs(1);
@@ -65,28 +68,32 @@ impl Webhook {
     /// Tells events as they fall due until stopped, then ends the tries under way; whoever wrote one may notify of it.
     /// Records that can't be reached are waited for.
     pub async fn tend(&self, written: &Notify, stop: CancellationToken) {
-        let mut under_way = JoinSet::new();
+        let mut desk = Desk::new(self.clone());
         let mut away = false;
-        let mut forget_at = self.clock.instant();
         while !stop.is_cancelled() {
-            while under_way.try_join_next().is_some() {}
-            let leased = self.lease(AT_A_TIME - under_way.len(), &mut forget_at).await;
+            // In few reads, many at a time.
+            let room = Some(AT_HAND.saturating_sub(desk.at_hand())).filter(|room| *room >= AT_HAND / 4);
+            let room = room.unwrap_or_default();
+            let leased = self.lease(room, &mut desk.forget_at).await;
             if let (Err(fault), false) = (&leased, away) {
                 tracing::warn!(%fault, "events can't be read, trying again");
             }
             away = leased.is_err();
-            for telling in leased.unwrap_or_default() {
-                let stage = self.clone();
-                let span = stage.span(&telling);
-                under_way.spawn(async move { stage.tell(telling).await }.instrument(span));
+            let leased = leased.unwrap_or_default();
+            // There may be more behind those that were due first.
+            let more = room > 0 && leased.len() == room;
+            desk.take(leased);
+            if more && desk.at_hand() <= AT_HAND / 2 {
+                continue;
             }
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = written.notified() => {}
+                () = desk.one_is_over() => {}
                 () = self.clock.sleep(EVERY) => {}
             }
         }
-        while under_way.join_next().await.is_some() {}
+        desk.clear().await;
     }
 
     /// Takes what is due, and forgets now and then what is old.
@@ -117,53 +124,65 @@ impl Webhook {
     }
 
     /// Makes one try and writes down what came of it. What can't be written is tried anew once the lease has run out.
-    async fn tell(&self, telling: Telling) {
+    async fn tell(&self, telling: Telling, (url, set_by): (Url, SetBy)) -> Heard {
         fail::fail_point!("before_tell");
-        let delivery = self.delivery(&telling).await;
+        let at = self.clock.wall();
+        let posted = self.post(&url, set_by, &telling, at).await;
         fail::fail_point!("after_tell");
-        let next = match &delivery {
-            Some(delivery) => after(&delivery.answer, telling.tries, self.clock.wall()),
+        let heard = match &posted {
+            Ok(reply) => Heard::Answer(reply.retry_after),
+            Err(fault) if fault.code == Code::WebhookAddress => Heard::Nothing,
+            Err(fault) => Heard::Silence(fault.clone()),
+        };
+        let retry_after = posted.as_ref().ok().and_then(|reply| reply.retry_after);
+        let answer = posted.map(|reply| reply.answer).map_err(Failure::from);
+        self.write_down(&telling, url.as_str(), at, answer, retry_after).await;
+        heard
+    }
+
+    /// Writes a try down, and what comes next.
+    async fn write_down(
+        &self,
+        telling: &Telling,
+        url: &str,
+        at: Timestamp,
+        answer: Result<Answer, Failure>,
+        retry_after: Option<Duration>,
+    ) {
+        let next = match wait_after(&answer, telling.tries, retry_after) {
+            Some(wait) => Next::Again(self.clock.wall() + wait),
             None => Next::Nothing,
         };
-        if let Some(delivery) = &delivery {
-            record(&delivery.answer);
-            log(delivery, next);
-        }
-        if let Err(fault) = self.outbox.settle_event(&telling, delivery, next).await {
+        let delivery = Delivery {
+            id: Uuid::now_v7().to_string(),
+            event: telling.event.id.clone(),
+            request: telling.event.request.clone(),
+            url: url.to_owned(),
+            at,
+            answer,
+        };
+        record(&delivery.answer);
+        log(&delivery, next);
+        self.settle(telling, Some(delivery), next).await;
+    }
+
+    async fn settle(&self, telling: &Telling, delivery: Option<Delivery>, next: Next) {
+        if let Err(fault) = self.outbox.settle_event(telling, delivery, next).await {
             tracing::warn!(%fault, event = telling.event.id, "a delivery can't be written down: it will be made again");
         }
         fail::fail_point!("after_telling");
     }
 
-    /// One try; `None` when there is nobody to tell.
-    async fn delivery(&self, telling: &Telling) -> Option<Delivery> {
-        let (url, set_by) = match (&telling.url, &self.url) {
-            (Some(own), _) => (Url::parse(own).map_err(|_| own), SetBy::Client),
-            (None, Some(url)) => (Ok(url.clone()), SetBy::Server),
-            (None, None) => return None,
-        };
-        let at = self.clock.wall();
-        let answer = match &url {
-            Ok(url) => self.post(url, set_by, telling, at).await,
-            Err(_) => Err(Fault::permanent(Code::WebhookAddress, "the webhook's address can't be parsed")),
-        };
-        Some(Delivery {
-            id: Uuid::now_v7().to_string(),
-            event: telling.event.id.clone(),
-            request: telling.event.request.clone(),
-            url: url.map_or_else(Clone::clone, |url| url.to_string()),
-            at,
-            answer: answer.map_err(Failure::from),
-        })
+    /// Who is to be told, and who says so; `None` when there is nobody.
+    fn address(&self, telling: &Telling) -> Option<Result<(Url, SetBy), String>> {
+        match (&telling.url, &self.url) {
+            (Some(own), _) => Some(Url::parse(own).map(|url| (url, SetBy::Client)).map_err(|_| own.clone())),
+            (None, Some(url)) => Some(Ok((url.clone(), SetBy::Server))),
+            (None, None) => None,
+        }
     }
 
-    async fn post(
-        &self,
-        url: &Url,
-        set_by: SetBy,
-        telling: &Telling,
-        at: Timestamp,
-    ) -> Result<Answer, Fault> {
+    async fn post(&self, url: &Url, set_by: SetBy, telling: &Telling, at: Timestamp) -> Result<Reply, Fault> {
         let body = body::of(telling, &self.links);
         let mut headers = self.signer.headers(&telling.event.id, at, &body);
         // Where no span is made, a client's trace is passed on as it came.
@@ -183,7 +202,7 @@ pub async fn post(
     url: &Url,
     set_by: SetBy,
     message: Message,
-) -> Result<Answer, Fault> {
+) -> Result<Reply, Fault> {
     tokio::select! {
         answer = receiver.post(url, set_by, message) => answer,
         () = clock.sleep(TIMEOUT) => Err(Fault::transient(
@@ -193,17 +212,24 @@ pub async fn post(
     }
 }
 
-/// What comes after a try. An address that may not be called is not asked again, nor is one that says it is gone.
-fn after(answer: &Result<Answer, Failure>, tries: u32, now: Timestamp) -> Next {
+/// How long is waited for another try after one; `None` when there is none. An address that may not be called is not asked
+/// again, nor is one that says it is gone; one that asks to be left alone for a while is.
+fn wait_after(
+    answer: &Result<Answer, Failure>,
+    tries: u32,
+    retry_after: Option<Duration>,
+) -> Option<Duration> {
     let over = match answer {
         Ok(answer) => answer.is_success() || answer.is_farewell(),
         Err(failure) => failure.code == Code::WebhookAddress,
     };
-    match wait(tries) {
-        Some(wait) if !over => Next::Again(now + wait.mul_f64(1.0 + JITTER * fastrand::f64())),
-        _ => Next::Nothing,
-    }
+    let wait = wait(tries).filter(|_| !over)?;
+    let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+    Some(wait.max(asked).mul_f64(1.0 + JITTER * fastrand::f64()))
 }
+
+/// The longest pause that a receiver may ask for: as long as the schedule's own last one.
+const LONGEST_RETRY_AFTER: Duration = WAITS[WAITS.len() - 1];
 
 /// How long is waited after so many tries in vain and this one; `None` when it was the last. Crash tests can't wait for
 /// hours: they say how many milliseconds.
@@ -251,8 +277,6 @@ fn log(delivery: &Delivery, next: Next) {
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp(1_700_000_000_000);
-
     fn answer(status: u16) -> Result<Answer, Failure> {
         Ok(Answer { status, beginning: String::new() })
     }
@@ -264,7 +288,7 @@ mod tests {
     #[test]
     fn what_was_heard_or_is_gone_is_told_no_more() {
         for over in [answer(200), answer(204), answer(410), refused(Code::WebhookAddress)] {
-            assert_eq!(after(&over, 0, NOW), Next::Nothing, "{over:?}");
+            assert_eq!(wait_after(&over, 0, Some(Duration::from_secs(9))), None, "{over:?}");
         }
     }
 
@@ -272,10 +296,18 @@ mod tests {
     fn tries_in_vain_come_back_on_schedule_and_end() {
         for vain in [answer(302), answer(404), answer(500), refused(Code::FetchConnect)] {
             for (tries, wait) in WAITS.into_iter().enumerate() {
-                let Next::Again(at) = after(&vain, tries as u32, NOW) else { panic!("{vain:?} {tries}") };
-                assert!(at >= NOW + wait && at <= NOW + wait.mul_f64(1.0 + JITTER), "{vain:?} {tries}");
+                let Some(waits) = wait_after(&vain, tries as u32, None) else { panic!("{vain:?} {tries}") };
+                assert!(waits >= wait && waits <= wait.mul_f64(1.0 + JITTER), "{vain:?} {tries}");
             }
-            assert_eq!(after(&vain, WAITS.len() as u32, NOW), Next::Nothing);
+            assert_eq!(wait_after(&vain, WAITS.len() as u32, None), None);
         }
+    }
+
+    #[test]
+    fn a_pause_that_a_receiver_asks_for_is_kept_up_to_ten_hours() {
+        let waits = |seconds| wait_after(&answer(503), 0, Some(Duration::from_secs(seconds))).unwrap();
+        assert!(waits(1) >= WAITS[0] && waits(1) < WAITS[0] * 2);
+        assert!(waits(600) >= Duration::from_secs(600) && waits(600) <= Duration::from_secs(660));
+        assert!(waits(1 << 40) >= LONGEST_RETRY_AFTER && waits(1 << 40) <= LONGEST_RETRY_AFTER * 2);
     }
 }

@@ -1,5 +1,7 @@
 //! Who is told of events: one call at one webhook, with the network policy's guard inside.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use url::Url;
 
@@ -24,6 +26,15 @@ pub struct Message {
     pub body: String,
 }
 
+/// What a receiver replies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// What is written down of it.
+    pub answer: Answer,
+    /// `Retry-After`, from seconds or a date, from now.
+    pub retry_after: Option<Duration>,
+}
+
 /// Hears events.
 #[async_trait]
 pub trait Receiver: Send + Sync {
@@ -38,5 +49,5 @@ pub trait Receiver: Send + Sync {
     ///
     /// # Errors
     /// `webhook.address` when it may not be called; `fetch.dns`, `fetch.connect`, `fetch.tls`.
-    async fn post(&self, url: &Url, set_by: SetBy, message: Message) -> Result<Answer, Fault>;
+    async fn post(&self, url: &Url, set_by: SetBy, message: Message) -> Result<Reply, Fault>;
 }

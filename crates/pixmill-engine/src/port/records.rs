@@ -200,7 +200,7 @@ pub trait Outbox: Send + Sync {
     /// are due again.
     async fn lease_events(&self, most: usize, lease: Lease, now: Timestamp) -> Result<Vec<Telling>, Fault>;
 
-    /// Writes a try down, when there was one, and what comes next, in one write. Whoever's lease ran out and was taken
+    /// Writes a try down and counts it, when there was one, and what comes next, in one write. Whoever's lease ran out and was taken
     /// over changes nothing but the list of tries; false then.
     async fn settle_event(
         &self,

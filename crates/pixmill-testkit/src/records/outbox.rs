@@ -21,6 +21,7 @@ where
     a_lease_that_ran_out_passes_to_another(Case::new(make().await)).await;
     what_is_told_is_due_no_more(Case::new(make().await)).await;
     a_try_in_vain_comes_back_when_it_is_due(Case::new(make().await)).await;
+    what_is_put_off_has_not_been_tried(Case::new(make().await)).await;
     each_round_is_told_as_it_was(Case::new(make().await)).await;
     a_cancelled_request_is_not_told(Case::new(make().await)).await;
     tries_are_listed_latest_first_in_pages(Case::new(make().await)).await;
@@ -171,6 +172,15 @@ async fn a_try_in_vain_comes_back_when_it_is_due(case: Case) {
         assert!(case.settle(&telling, Some(delivery(&telling, tries, answered(503))), next).await);
         assert_eq!(case.lease(now + Duration::from_millis(999)).await, []);
     }
+}
+
+async fn what_is_put_off_has_not_been_tried(case: Case) {
+    case.completed(START).await;
+    let telling = case.lease(START).await.remove(0);
+    assert!(case.settle(&telling, None, Next::Again(at(500))).await);
+    assert_eq!(case.lease(at(499)).await, []);
+    assert_eq!(case.lease(at(500)).await[0].tries, 0);
+    assert_eq!(case.deliveries(None).await, []);
 }
 
 async fn each_round_is_told_as_it_was(case: Case) {

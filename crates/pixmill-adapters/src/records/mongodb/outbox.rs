@@ -98,10 +98,11 @@ impl Outbox for Mongodb {
         let Some(found) = by_id(&self.shared.requests(), request, doc! { "tenant": 1 }).await? else {
             return Ok(false);
         };
+        let tries = i32::from(delivery.is_some());
         if let Some(delivery) = delivery {
             self.shared.write_down(&delivery, found.get_str("tenant").unwrap_or(DEFAULT_TENANT)).await?;
         }
-        let mut update = doc! { "$inc": { "events.$.tries": 1 }, "$unset": { "events.$.lease": "" } };
+        let mut update = doc! { "$inc": { "events.$.tries": tries }, "$unset": { "events.$.lease": "" } };
         match next {
             Next::Nothing => {
                 update.insert("$unset", doc! { "events.$.lease": "", "events.$.due": "" });

@@ -134,9 +134,9 @@ fn settle(
     };
     let settled = connection
         .prepare_cached(
-            "UPDATE events SET due = ?3, tries = tries + 1, lease = NULL WHERE id = ?1 AND lease = ?2",
+            "UPDATE events SET due = ?3, tries = tries + ?4, lease = NULL WHERE id = ?1 AND lease = ?2",
         )?
-        .execute(params![telling.event.id, telling.token.0, due])?;
+        .execute(params![telling.event.id, telling.token.0, due, delivery.is_some()])?;
     Ok(settled == 1)
 }
 
