@@ -56,6 +56,7 @@ pub(crate) async fn try_out(
     let sample = body::sample(clock.wall());
     let body = body::of(&sample, links);
     let headers = signer(secret, data)?.headers(&sample.event.id, sample.event.at, &body);
-    let posted = webhook::post(&receiver(&[]), &clock, url, SetBy::Server, Message { headers, body });
+    let receiver = receiver(&[]);
+    let posted = webhook::post(&receiver, &clock, url, SetBy::Server, Message { headers, body });
     Ok(posted.await?.answer)
 }
