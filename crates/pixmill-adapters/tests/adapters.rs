@@ -6,3 +6,4 @@ mod interop;
 mod net;
 mod queue_outage;
 mod storage;
+mod webhook;
