@@ -7,7 +7,7 @@ mod budget;
 pub mod dispatch;
 mod fetch;
 mod recompress;
-mod save;
+pub(crate) mod save;
 mod settle;
 pub mod webhook;
 

@@ -114,6 +114,15 @@ impl Storage for DiskStorage {
         });
         removing.await.map_err(|_| gone())?
     }
+
+    async fn clear(&self, folder: &str) -> Result<(), Fault> {
+        let path = self.root.join(folder);
+        let removing = tokio::task::spawn_blocking(move || match fs::remove_dir_all(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(fault(&error, &path)),
+            _ => Ok(()),
+        });
+        removing.await.map_err(|_| gone())?
+    }
 }
 
 fn gone() -> Fault {

@@ -58,10 +58,7 @@ impl Save {
 
 /// The key of an output: its request unless that is alone, row and position, counted from 1, and the source's own name.
 fn key(request: Option<&RequestId>, row: u64, position: u32, name: &str, format: OutputFormat) -> String {
-    let folder = match request {
-        Some(request) => format!("{FOLDER}/{}", utf8_percent_encode(request.as_str(), ID_LETTERS)),
-        None => FOLDER.to_owned(),
-    };
+    let folder = request.map_or_else(|| FOLDER.to_owned(), folder);
     let stem = stem(name);
     let dash = if stem.is_empty() { "" } else { "-" };
     let file = format!("{:06}-{:02}{dash}{stem}.{}", row + 1, position + 1, format.extension());
@@ -69,6 +66,11 @@ fn key(request: Option<&RequestId>, row: u64, position: u32, name: &str, format:
         0 => format!("{folder}/{file}"),
         rows => format!("{folder}/{:06}/{file}", rows * ROWS_A_FOLDER),
     }
+}
+
+/// The folder of a request's outputs, where requests share a storage.
+pub(crate) fn folder(request: &RequestId) -> String {
+    format!("{FOLDER}/{}", utf8_percent_encode(request.as_str(), ID_LETTERS))
 }
 
 /// A file name without its extension and without what a path, a shell or a results file could misread.

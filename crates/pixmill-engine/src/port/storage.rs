@@ -22,6 +22,14 @@ pub trait Storage: Send + Sync {
     /// Those of `put`.
     async fn remove(&self, locations: &[String]) -> Result<(), Fault>;
 
+    /// Removes what is left in a folder that keys begin with, where a storage has folders.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    async fn clear(&self, _folder: &str) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// How it is, for whoever set it up. Leaves nothing behind.
     async fn look(&self, _now: Timestamp) -> Vec<Finding> {
         checkup::round_trip(self, |_| async { Vec::new() }).await

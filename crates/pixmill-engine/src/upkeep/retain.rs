@@ -9,6 +9,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
 use crate::model::image::ImageStatus;
+use crate::pipeline::save::folder;
 use crate::port::clock::Clock;
 use crate::port::records::{Directory, Ledger};
 use crate::port::storage::Storage;
@@ -101,10 +102,16 @@ pub async fn remove_outputs(
     loop {
         let completed = Some(ImageStatus::Completed);
         let page = directory.images(request, completed, after.as_ref(), OUTPUTS).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { break };
         after = Some(last.image.clone());
         let outputs = page.into_iter().filter_map(|view| view.slot.output);
         let locations: Vec<_> = outputs.map(|output| output.location).collect();
         storage.remove(&locations).await?;
+    }
+    // Those of images that were cancelled in a worker's hands are named nowhere. Folders of ids that pixmill did not make
+    // may be others'.
+    match uuid::Uuid::try_parse(request.as_str()) {
+        Ok(_) => storage.clear(&folder(request)).await,
+        Err(_) => Ok(()),
     }
 }

@@ -58,7 +58,7 @@ pub(super) async fn failed(
 }
 
 /// An answer ends with its caller's key: a long one would go on for hours.
-async fn may_still(api: &Api, caller: &Caller) -> Result<(), Fault> {
+pub(super) async fn may_still(api: &Api, caller: &Caller) -> Result<(), Fault> {
     match api.access.holds(caller).await? {
         true => Ok(()),
         false => Err(Fault::permanent(Code::AuthInvalid, "the key was revoked meanwhile")),

@@ -44,6 +44,9 @@ const QUIET_LOOKS: u32 = 30;
 /// Images that are read at a time.
 const PAGE: usize = 100;
 
+/// Bytes after which a page may be one that records cut short.
+const PAGE_BYTES: usize = 64 << 10;
+
 /// What an id that is no text is read as: whoever sends one must not begin anew and miss what was in between.
 const NO_PLACE: &str = "?";
 
@@ -236,7 +239,8 @@ impl Watcher {
             return Ok(());
         }
         let ended = self.api.on.ledger.ended_since(&self.request, &self.at, PAGE).await?;
-        let whole = ended.len() < PAGE;
+        let bytes: usize = ended.iter().map(|view| view.input.len()).sum();
+        let whole = ended.is_empty() || (ended.len() < PAGE && bytes < PAGE_BYTES);
         for view in &ended {
             self.at = Moment { at: view.ended.unwrap_or_default(), image: Some(view.image.clone()) };
             let body = ImageBody::new(view, &self.api.on.links);

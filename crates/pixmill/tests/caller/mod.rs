@@ -100,6 +100,12 @@ impl Caller {
         self.ask(self.agent.get(self.address(path)), headers)
     }
 
+    /// How long an answer is that is larger than a test should hold.
+    pub(crate) fn get_long(&self, path: &str) -> u64 {
+        let answer = self.agent.get(self.address(path)).call().unwrap();
+        std::io::copy(&mut answer.into_body().into_reader(), &mut std::io::sink()).expect("the whole answer")
+    }
+
     pub(crate) fn options(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
         self.ask(self.agent.options(self.address(path)), headers)
     }

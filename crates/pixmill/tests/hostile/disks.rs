@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::wire::{address, ask};
 use crate::caller::Caller;
+use crate::cases::origin;
 use crate::server::Server;
 
 fn wait_for(caller: &Caller, status: u16) -> String {
@@ -71,6 +72,40 @@ fn what_is_no_picture_of_a_request_is_not_handed_out() {
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("a.jpg"), "picture").unwrap();
     assert_eq!(show("a.jpg"), 404, "its request is deleted");
+}
+
+#[test]
+fn outputs_of_deleted_requests_are_gone() {
+    let origin = origin();
+    let server = Server::new();
+    let caller = Caller::start(&server, &[]);
+    let rows: String =
+        (0..6).map(|at| format!("Cap,{}?{at}\n", origin.url("/x/slow/1500/caps.jpg"))).collect();
+    let fast = format!("Cap,{}\n", origin.url("/caps.jpg"));
+    let id = caller.post_csv("/v1/requests", &format!("Name,Image Urls\n{fast}{rows}")).id();
+    let began = Instant::now();
+    let told = |field: &str| caller.get(&format!("/v1/requests/{id}"), &[]).json()[field].clone();
+    while told("completedImages") != 1 {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(caller.post(&format!("/v1/requests/{id}/cancel"), &[], "").status, 200);
+    assert_eq!(caller.delete(&format!("/v1/requests/{id}")).status, 204);
+    // Long enough for those that were in a worker's hands.
+    let mut files = Vec::new();
+    for _ in 0..60 {
+        std::thread::sleep(Duration::from_millis(100));
+        files = pictures(&server.storage());
+    }
+    assert!(files.is_empty(), "{files:?}");
+}
+
+/// Pictures that lie below a folder.
+fn pictures(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let below = paths.flat_map(|path| if path.is_dir() { pictures(&path) } else { vec![path] });
+    below.filter(|path| path.extension().is_some_and(|extension| extension == "jpg")).collect()
 }
 
 #[test]

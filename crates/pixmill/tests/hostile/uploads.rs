@@ -228,15 +228,23 @@ async fn a_slow_upload_that_sends_is_never_given_up() {
 }
 
 #[test]
-fn rows_of_any_size_are_taken_in_with_little_memory() {
+fn addresses_of_any_length_are_taken_in_and_listed_with_little_memory() {
     let server = Server::new();
     let caller = Caller::start(&server, &["--role", "api"]);
     let url = format!("http://h/{}", "a".repeat(400_000));
     let images: Vec<_> = (0..400).map(|number| format!("{url}{number}")).collect();
     let taken = caller.post("/v1/requests", &[("content-type", JSON)], json!({"images": images}).to_string());
     assert_eq!(taken.status, 202, "{taken:?}");
-    let peak = std::fs::read_to_string(format!("/proc/{}/status", caller.process.0.id())).unwrap();
-    let peak = peak.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(kib < 150 << 10, "{kib} KiB at most for 160 MB");
+    assert!(most_kib(&caller) < 150 << 10, "{} KiB at most for 160 MB in", most_kib(&caller));
+    let id = taken.id();
+    let listed = caller.get_long(&format!("/v1/requests/{id}/images?limit=1000"));
+    assert!(listed > 160 << 20, "{listed} bytes");
+    assert!(most_kib(&caller) < 250 << 10, "{} KiB at most for 160 MB out", most_kib(&caller));
+}
+
+/// The most memory that a server ever held.
+fn most_kib(caller: &Caller) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", caller.process.0.id())).unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    kib.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -271,10 +271,21 @@ impl Worker {
         fail::fail_point!("after_settle");
         if won != Some(true) {
             // Its lease was taken away meanwhile, so records may have put it back.
+            self.drop_orphan(claim, &delivered).await;
             return Delivered::Returned;
         }
         self.show(claim, &delivered, origin, fetching);
         delivered
+    }
+
+    /// Removes an output that was stored after its request was deleted: nobody else knows of it.
+    async fn drop_orphan(&self, claim: &Claim, delivered: &Delivered) {
+        let Delivered::Completed(output) = delivered else { return };
+        if let Ok(None) = self.ports.records.request(&claim.request).await
+            && let Err(fault) = self.ports.storage.remove(std::slice::from_ref(&output.location)).await
+        {
+            tracing::warn!(%fault, "an output of a deleted request can't be removed");
+        }
     }
 
     /// Shows an end to whoever watches.

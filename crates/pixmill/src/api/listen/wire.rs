@@ -23,6 +23,8 @@ const LINGER_BYTES: usize = 512 << 20;
 pub(super) struct Wire {
     stream: TcpStream,
     seat: Arc<Seat>,
+    /// How long an answer may stand still.
+    patience: Duration,
     /// Runs while nothing can be written.
     unread: Option<Pin<Box<Sleep>>>,
     /// Runs while the rest is passed over.
@@ -31,7 +33,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
-        Wire { stream, seat, unread: None, lingering: None }
+        Wire { stream, seat, patience: UNREAD, unread: None, lingering: None }
     }
 
     fn written(
@@ -45,10 +47,10 @@ impl Wire {
             }
             return written;
         }
-        let seat = &self.seat;
+        let (seat, patience) = (&self.seat, self.patience);
         let timer = self.unread.get_or_insert_with(|| {
             seat.is_unread();
-            Box::pin(sleep(UNREAD))
+            Box::pin(sleep(patience))
         });
         ready!(timer.as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
@@ -116,5 +118,49 @@ impl AsyncWrite for Wire {
             ready!(self.pass_over(context));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::super::hall::Hall;
+    use super::*;
+
+    async fn pair() -> (Wire, TcpStream, super::super::hall::Taken) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (client, accepted) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (stream, peer) = accepted.unwrap();
+        let taken = Arc::new(Hall::default()).enter(peer.ip()).unwrap();
+        (Wire::new(stream, taken.seat.clone()), client.unwrap(), taken)
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_ends_its_connection() {
+        let (mut wire, client, _taken) = pair().await;
+        wire.patience = Duration::from_millis(200);
+        let error = wire.write_all(&vec![7; 64 << 20]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_read_slowly_is_sent_to_its_end() {
+        let (mut wire, mut client, _taken) = pair().await;
+        wire.patience = Duration::from_secs(2);
+        let reading = tokio::spawn(async move {
+            let (mut read, mut part) = (0, vec![0; 1 << 20]);
+            while read < 16 << 20 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                read += client.read(&mut part).await.unwrap();
+            }
+        });
+        wire.write_all(&vec![7; 16 << 20]).await.unwrap();
+        reading.await.unwrap();
     }
 }
