@@ -1,7 +1,7 @@
 //! How requests stand, read once for all who watch the same one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pixmill_engine::fault::Fault;
@@ -14,12 +14,15 @@ const FRESH: Duration = Duration::from_millis(400);
 /// Looks that are remembered before those that hold no more are forgotten.
 const REMEMBERED: usize = 256;
 
+/// When each request was looked at, and what was seen.
+type Known = HashMap<RequestId, (Instant, Option<RequestView>)>;
+
 /// The latest look at each request that is watched.
 #[derive(Default)]
-pub(in crate::api) struct Looks(Mutex<HashMap<RequestId, (Instant, Arc<Option<RequestView>>)>>);
+pub(in crate::api) struct Looks(Mutex<Known>);
 
 impl Looks {
-    fn known(&self) -> MutexGuard<'_, HashMap<RequestId, (Instant, Arc<Option<RequestView>>)>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -33,7 +36,7 @@ impl Looks {
         request: &RequestId,
     ) -> Result<Option<RequestView>, Fault> {
         if let Some((_, view)) = self.known().get(request).filter(|(at, _)| at.elapsed() < FRESH) {
-            return Ok((**view).clone());
+            return Ok(view.clone());
         }
         let at = Instant::now();
         let view = ledger.view(request).await?;
@@ -41,7 +44,7 @@ impl Looks {
         if known.len() >= REMEMBERED {
             known.retain(|_, (at, _)| at.elapsed() < FRESH);
         }
-        known.insert(request.clone(), (at, Arc::new(view.clone())));
+        known.insert(request.clone(), (at, view.clone()));
         Ok(view)
     }
 }
