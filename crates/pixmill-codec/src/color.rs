@@ -1,9 +1,13 @@
 //! Embedded profiles to sRGB, ink to light, alpha onto a background.
 
+mod light;
+
 use moxcms::{
     ColorProfile, DataColorSpace, Layout as Samples, ParsingOptions, ToneReprCurve, Transform8BitExecutor,
     TransformOptions,
 };
+
+pub(crate) use light::{Light, ToSrgb};
 
 use crate::Background;
 use crate::container::Colour;

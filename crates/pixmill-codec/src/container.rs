@@ -3,7 +3,7 @@
 
 pub(crate) mod avif;
 pub(crate) mod bmp;
-mod gif;
+pub(crate) mod gif;
 pub(crate) mod jpeg;
 pub(crate) mod png;
 pub(crate) mod tiff;
@@ -11,6 +11,7 @@ pub(crate) mod webp;
 
 use std::borrow::Cow;
 
+use crate::color::Light;
 use crate::orientation::Orientation;
 use crate::sniff::sniff;
 use crate::{Error, Limits, SourceFormat};
@@ -40,12 +41,16 @@ pub(crate) struct Header<'a> {
     pub(crate) orientation: Orientation,
     /// The embedded ICC profile.
     pub(crate) icc: Option<Cow<'a, [u8]>>,
+    /// Colours that are said by numbers and aren't sRGB's. What decodes the picture makes them sRGB's.
+    pub(crate) light: Option<Light>,
     /// EXIF, beginning with its TIFF header.
     pub(crate) exif: Option<Cow<'a, [u8]>>,
     /// XMP, as XML.
     pub(crate) xmp: Option<Cow<'a, [u8]>>,
     /// The file ends before its picture does.
     pub(crate) truncated: bool,
+    /// Pictures that the file shows one after the other; only the first is decoded.
+    pub(crate) frames: u32,
     /// The parts of a JPEG, which its decoder and the copy of its picture data need.
     pub(crate) jpeg: Option<jpeg::Structure<'a>>,
 }
@@ -61,9 +66,11 @@ impl<'a> Header<'a> {
             staged: false,
             orientation: Orientation::Upright,
             icc: None,
+            light: None,
             exif: None,
             xmp: None,
             truncated: false,
+            frames: 1,
             jpeg: None,
         }
     }

@@ -1,6 +1,6 @@
-//! Bytes to pixels, one file a format. What is broken fails. What is cut short fails too, unless that is allowed
-//! and more than 90 % of the rows are there: of a baseline JPEG, a PNG or a GIF whose rows come in order. Of
-//! other pictures nobody can tell how much is there, so they always fail.
+//! Bytes to pixels, one file a format. What is broken fails. A picture whose every row can be decoded is whole, whatever
+//! lacks behind it; one that lacks rows fails, unless that is allowed and more than 90 % of them are there. Of a WebP and
+//! an AVIF nobody can tell how much is there, so they always fail.
 
 mod avif;
 mod bmp;
@@ -33,16 +33,13 @@ pub(crate) fn decode(
     limits: &Limits,
     arena: &mut Arena,
 ) -> Result<Raster, Error> {
-    if header.truncated && !limits.lenient {
-        return Err(cut_short());
-    }
     match header.format {
-        SourceFormat::Jpeg => jpeg::decode(bytes, header, wanted, arena),
+        SourceFormat::Jpeg => jpeg::decode(bytes, header, wanted, limits, arena),
         SourceFormat::Png => png::decode(bytes, header, limits),
         SourceFormat::Webp => webp::decode(bytes, header),
         SourceFormat::Gif => gif::decode(bytes, header, limits),
-        SourceFormat::Tiff => tiff::decode(bytes, header),
-        SourceFormat::Bmp => bmp::decode(bytes, header),
+        SourceFormat::Tiff => tiff::decode(bytes, header, limits, arena),
+        SourceFormat::Bmp => bmp::decode(bytes, header, limits),
         SourceFormat::Avif => avif::decode(bytes, header, limits),
     }
 }
@@ -51,7 +48,8 @@ fn cut_short() -> Error {
     crate::error::corrupt("the picture is cut short")
 }
 
-/// Accepts a picture that is cut short when so many of its rows are there, else refuses it.
-fn enough_rows(there: usize, height: u32) -> Result<(), Error> {
-    if there as u64 * 10 > u64::from(height) * 9 { Ok(()) } else { Err(cut_short()) }
+/// Accepts a picture all of whose rows are there, or, where that is allowed, more than 90 % of them.
+fn enough_rows(there: usize, height: u32, limits: &Limits) -> Result<(), Error> {
+    let (there, height) = (there as u64, u64::from(height));
+    if there >= height || limits.lenient && there * 10 > height * 9 { Ok(()) } else { Err(cut_short()) }
 }

@@ -22,6 +22,7 @@ mod pixels;
 mod planes;
 mod progressive;
 mod quantise;
+mod read;
 #[cfg(test)]
 mod reference;
 mod refusal;
@@ -32,12 +33,14 @@ mod seeds;
 mod sheets;
 mod shrink;
 mod stages;
+mod standard;
 mod stream;
 mod strip;
 #[cfg(test)]
 mod tests;
 mod token;
 mod turn;
+mod upsample;
 mod write;
 
 use std::sync::Arc;
@@ -45,14 +48,13 @@ use std::sync::Arc;
 use crate::{Error, ErrorKind};
 use bits::Window;
 use emit::emit;
-use gather::Gather;
 pub(crate) use header::is_known_sampling;
-use header::{Frame, Headers, Next, Scan, Selection};
+use header::{Frame, Headers, Next, Selection};
 use huffman::{Definition, StepTable, SymbolTable};
 pub(crate) use pixels::encode;
 pub(crate) use planes::Coefficients;
-use progressive::{AcScan, DcChannel, DcScan};
 use quantise::{Aim, Requantiser};
+use read::{Demands, read_all};
 use refusal::Refusal::{self, Corrupt, OtherKind};
 pub(crate) use resize::resized;
 use scan::{Extent, read_scan};
@@ -62,6 +64,7 @@ use strip::Strip;
 pub(crate) use strip::{Chroma, Encodable, Pixels, ycbcr};
 use token::{Counts, Tokens};
 pub(crate) use turn::is_exact;
+pub(crate) use upsample::samples;
 use write::{Picture, plane};
 
 /// Buffers that one worker uses again from picture to picture; between pictures it keeps 8 MiB of them at most.
@@ -174,7 +177,8 @@ fn read_and_write(bytes: &[u8], asked: &Asked, arena: &mut Arena) -> Result<Vec<
     let at = header::start_of_image(bytes).ok_or(OtherKind)?;
     let Next::Scan(scan, data) = headers.read(bytes, at)? else { return Err(OtherKind) };
     let frame = headers.frame.as_ref().ok_or(OtherKind)?;
-    let whole = scan.parts.len() == frame.component_count();
+    let in_order = scan.parts.is_sorted_by_key(|part| part.component);
+    let whole = scan.parts.len() == frame.component_count() && in_order && headers.is_usual();
     if frame.progressive || !whole || !frame.is_grey_or_quartered() {
         return Err(OtherKind);
     }
@@ -190,7 +194,7 @@ fn read_and_write(bytes: &[u8], asked: &Asked, arena: &mut Arena) -> Result<Vec<
     let mut stream = Stream::new(&mut channels, sink);
     let after = read_scan(bytes, data, &mut arena.window, extent, &mut stream)?;
     stream.end()?;
-    if !matches!(headers.read(bytes, after)?, Next::End) {
+    if !matches!(headers.read(bytes, after)?, Next::End { .. }) {
         return Err(OtherKind);
     }
     let Some(Frame { width, height, .. }) = headers.frame else { return Err(OtherKind) };
@@ -222,85 +226,7 @@ fn channel(
 
 /// Reads all coefficients. `None` as with [`requantise`].
 pub(crate) fn read(bytes: &[u8], arena: &mut Arena) -> Result<Option<Coefficients>, Error> {
-    answer(read_all(bytes, arena))
-}
-
-fn read_all(bytes: &[u8], arena: &mut Arena) -> Result<Coefficients, Refusal> {
-    let mut headers = Headers::default();
-    let mut at = header::start_of_image(bytes).ok_or(OtherKind)?;
-    let mut picture: Option<Coefficients> = None;
-    while let Next::Scan(scan, data) = headers.read(bytes, at)? {
-        let frame = headers.frame.as_ref().ok_or(OtherKind)?;
-        let picture = picture.get_or_insert_with(|| Coefficients::new(frame));
-        for part in &scan.parts {
-            let plane = &mut picture.planes[part.component];
-            // What a component's first scan finds is what holds (T.81, B.2.4.1).
-            if plane.steps[0] == 0 {
-                plane.steps = *headers.steps(part.component).ok_or(OtherKind)?;
-                plane.finest = plane.steps;
-            } else if !frame.progressive {
-                return Err(OtherKind);
-            }
-        }
-        at = if frame.progressive {
-            read_stage(bytes, data, &headers, &scan, &mut picture.planes, &mut arena.window)?
-        } else {
-            read_sequential(bytes, data, &headers, &scan, &mut picture.planes, arena)?
-        };
-    }
-    let picture = picture.ok_or(OtherKind)?;
-    if picture.planes.iter().any(|plane| plane.steps[0] == 0) {
-        return Err(Corrupt("the JPEG ends before all of its components have come"));
-    }
-    Ok(picture)
-}
-
-fn read_sequential(
-    bytes: &[u8],
-    data: usize,
-    headers: &Headers,
-    scan: &Scan,
-    planes: &mut [planes::Plane],
-    arena: &mut Arena,
-) -> Result<usize, Refusal> {
-    let (units, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
-    let mut channels = Vec::new();
-    for (&part, units) in scan.parts.iter().zip(units) {
-        let dc = SymbolTable::new(headers.dc_codes(part).ok_or(OtherKind)?);
-        let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
-        channels.push(gather::Channel { plane: part.component, units, dc, ac, previous: 0 });
-    }
-    let mut gather = Gather { channels: &mut channels, planes, across: mcus.0, at: 0 };
-    read_scan(bytes, data, &mut arena.window, extent(headers, mcus), &mut gather)
-}
-
-fn read_stage(
-    bytes: &[u8],
-    data: usize,
-    headers: &Headers,
-    scan: &Scan,
-    planes: &mut [planes::Plane],
-    window: &mut Window,
-) -> Result<usize, Refusal> {
-    let (units, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
-    let extent = extent(headers, mcus);
-    if let (&[part], 1..) = (&scan.parts[..], *scan.band.start()) {
-        let codes = SymbolTable::new(headers.ac_codes(part).ok_or(OtherKind)?);
-        let plane = &mut planes[part.component];
-        let (band, refines) = (scan.band.clone(), scan.high > 0);
-        let mut stage = AcScan { plane, codes, band, refines, low: scan.low, ended: 0, at: 0 };
-        return read_scan(bytes, data, window, extent, &mut stage);
-    }
-    let mut channels = Vec::new();
-    for (&part, units) in scan.parts.iter().zip(units) {
-        let codes = match scan.high {
-            0 => Some(SymbolTable::new(headers.dc_codes(part).ok_or(OtherKind)?)),
-            _ => None,
-        };
-        channels.push(DcChannel { plane: part.component, units, codes, previous: 0 });
-    }
-    let mut stage = DcScan { channels: &mut channels, planes, across: mcus.0, at: 0, low: scan.low };
-    read_scan(bytes, data, window, extent, &mut stage)
+    answer(read_all(bytes, Demands::USUAL, arena))
 }
 
 impl Coefficients {

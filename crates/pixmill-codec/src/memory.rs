@@ -95,8 +95,10 @@ fn channels(header: &Header) -> u64 {
 fn decoder_bytes(header: &Header) -> u64 {
     match header.format {
         // Coefficients of all components, and what they are written in again.
-        SourceFormat::Jpeg if header.staged => 4 * channels(header),
-        SourceFormat::Jpeg | SourceFormat::Bmp => 0,
+        SourceFormat::Jpeg if header.staged => 5 * channels(header),
+        // Samples of each component, which fill MCUs.
+        SourceFormat::Jpeg => channels(header) + 1,
+        SourceFormat::Bmp => 0,
         // Interlaced 16-bit rows wait for one another.
         SourceFormat::Png => {
             if header.staged && header.deep {

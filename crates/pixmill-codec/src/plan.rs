@@ -53,10 +53,11 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Plan {
         && size == upright
         && header.orientation == Orientation::Upright
         && profile.is_none()
+        && header.light.is_none()
         && !ink
         && !rescanned
         && !(output == OutputFormat::Webp && header.staged)
-        && !header.truncated;
+        && header.jpeg.as_ref().map_or(!header.truncated, |jpeg| jpeg.brings_codes);
     let source_must_stay = source_will_do && output == OutputFormat::Png && header.deep;
     let way = match (output, &header.jpeg) {
         (OutputFormat::Jpeg, Some(jpeg)) if size == upright && profile.is_none() => {
@@ -74,12 +75,12 @@ pub(crate) fn plan(header: &Header, recipe: &Recipe) -> Plan {
 
 /// The rule for JPEG to JPEG of the same size and colours.
 ///
-/// Coefficients need grey or YCbCr of a usual sampling, whole, and a turn that is exact. They are streamed when they
+/// Coefficients need grey or YCbCr of a usual sampling, and a turn that is exact. They are streamed when they
 /// come in the order in which they go: in one sequential scan, upright, with colour at half the size both ways already,
 /// to be written the same way and at one quality.
 fn jpeg_way(jpeg: &Structure, header: &Header, recipe: &Recipe) -> Way {
     let sampling = sampling(jpeg);
-    if !gives_coefficients(jpeg, header) {
+    if !gives_coefficients(jpeg) {
         return Way::Pixels;
     }
     let grey = sampling.len() == 1;
@@ -94,16 +95,16 @@ fn jpeg_way(jpeg: &Structure, header: &Header, recipe: &Recipe) -> Way {
     if upright && quartered && once { Way::Stream } else { Way::Coefficients }
 }
 
-/// Grey or YCbCr of a usual sampling, whole: coefficients are read by our own reader.
-fn gives_coefficients(jpeg: &Structure, header: &Header) -> bool {
+/// Grey or YCbCr of a usual sampling: coefficients are read by our own reader.
+fn gives_coefficients(jpeg: &Structure) -> bool {
     let of_light = matches!(jpeg.encoding, Encoding::Grey | Encoding::Ycbcr);
-    of_light && is_known_sampling(&sampling(jpeg)) && !header.truncated
+    of_light && is_known_sampling(&sampling(jpeg))
 }
 
 /// The rule for JPEG to a smaller JPEG: nothing but the size and the quality changes, colour is halved both ways, and it
 /// is written once.
 fn gives_components(jpeg: &Structure, header: &Header, recipe: &Recipe) -> bool {
-    gives_coefficients(jpeg, header)
+    gives_coefficients(jpeg)
         && header.orientation == Orientation::Upright
         && recipe.quality < FULL_CHROMA_QUALITY
         && recipe.target_ssimulacra2.is_none()
@@ -116,7 +117,7 @@ fn sampling(jpeg: &Structure) -> Vec<(u8, u8)> {
 
 /// A JPEG that becomes at most half as large is decoded smaller, as far as that goes. `size`: of the output, upright.
 fn shrink(header: &Header, size: (u32, u32)) -> Option<Shrink> {
-    let jpeg = header.jpeg.as_ref().filter(|jpeg| gives_coefficients(jpeg, header))?;
+    let jpeg = header.jpeg.as_ref().filter(|jpeg| gives_coefficients(jpeg))?;
     let stored = if header.orientation.swaps_axes() { (size.1, size.0) } else { size };
     let shrink = Shrink::fitting((header.width, header.height), stored)?;
     shrink.reads(&sampling(jpeg)).then_some(shrink)

@@ -53,6 +53,12 @@ impl Raster {
         self.width as usize * self.layout.channels()
     }
 
+    /// Makes rows that are missing grey, or see-through where there is alpha.
+    pub(crate) fn blank_rows(&mut self, rows: std::ops::Range<usize>) {
+        let (stride, blank) = (self.stride(), if self.layout.has_alpha() { 0 } else { 128 });
+        self.data[rows.start * stride..rows.end * stride].fill(blank);
+    }
+
     /// The picture with grey spread to RGB.
     pub(crate) fn spread(self) -> Self {
         let (layout, data): (_, Vec<u8>) = match self.layout {

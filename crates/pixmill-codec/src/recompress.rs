@@ -11,7 +11,7 @@ use crate::orientation::upright;
 use crate::plan::{Plan, Way, plan};
 use crate::raster::Raster;
 use crate::target::{Judge, smallest};
-use crate::{Error, Limits, OutputFormat, Recipe, color, encode, resize};
+use crate::{Error, ErrorKind, Limits, OutputFormat, Recipe, color, encode, resize};
 
 /// Buffers that one worker uses again from picture to picture.
 #[derive(Debug, Default)]
@@ -50,7 +50,11 @@ pub fn recompress(
     let plan = plan(&header, recipe);
     let job = Job { bytes, header: &header, plan: &plan, recipe, limits };
     let encoded = job.encoded(workspace)?;
-    let source = plan.source_will_do.then(|| stripped(bytes, &header, &plan, encoded.len())).flatten();
+    // Rows that are missing would be missing in the source's data too.
+    let may_lack_rows = header.truncated && limits.lenient;
+    let source = (plan.source_will_do && !may_lack_rows)
+        .then(|| stripped(bytes, &header, &plan, encoded.len()))
+        .flatten();
     Ok(match source {
         Some(source) => plan.result(source, true),
         None => plan.result(encoded, false),
@@ -87,7 +91,7 @@ impl Job<'_> {
             Way::Stream => {
                 let segments = kept_segments(&self.plan.kept);
                 let asked = Asked { quality: self.recipe.quality, progressive: false, segments: &segments };
-                jpeg::stream(self.bytes, &asked, &mut workspace.arena)?
+                self.forgiven(jpeg::stream(self.bytes, &asked, &mut workspace.arena))?
             }
             _ => None,
         };
@@ -95,7 +99,7 @@ impl Job<'_> {
             return Ok(encoded);
         }
         if matches!(self.plan.way, Way::Stream | Way::Coefficients)
-            && let Some(picture) = jpeg::read(self.bytes, &mut workspace.arena)?
+            && let Some(picture) = self.forgiven(jpeg::read(self.bytes, &mut workspace.arena))?
         {
             let material = Material::Coefficients(picture.turned(self.header.orientation));
             if let Some(encoded) = self.made_of(&material, workspace)? {
@@ -103,8 +107,12 @@ impl Job<'_> {
             }
         }
         if self.plan.way == Way::Components
-            && let Some(picture) =
-                jpeg::resized(self.bytes, self.plan.size, &mut workspace.resizer, &mut workspace.arena)?
+            && let Some(picture) = self.forgiven(jpeg::resized(
+                self.bytes,
+                self.plan.size,
+                &mut workspace.resizer,
+                &mut workspace.arena,
+            ))?
         {
             return encode::jpeg::encode_picture(
                 &picture,
@@ -116,6 +124,14 @@ impl Job<'_> {
         let material = Material::Pixels(self.pixels(workspace)?);
         let encoded = self.made_of(&material, workspace)?;
         encoded.ok_or_else(|| unsupported("a JPEG of this size can't be written"))
+    }
+
+    /// What is broken is tried once more through pixels, where enough of its rows may be enough.
+    fn forgiven<T>(&self, made: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        made.or_else(|error| match error.kind {
+            ErrorKind::Corrupt if self.limits.lenient => Ok(None),
+            _ => Err(error),
+        })
     }
 
     /// Encodes at the quality, or the lowest that reaches the score, that is asked for. `None` when coefficients are of

@@ -294,9 +294,11 @@ fn a_jpeg_that_needs_nothing_else_never_grows() {
 #[test]
 fn png_to_png_keeps_every_bit_of_sixteen() {
     let source = include_bytes!("fixtures/basi6a16.png");
-    let made = run(source, &to(Format::Png)).unwrap();
+    let gamma = source.windows(4).position(|kind| kind == b"gAMA").unwrap() - 4;
+    let source = [&source[..gamma], &source[gamma + 16..]].concat();
+    let made = run(&source, &to(Format::Png)).unwrap();
     assert!(made.kept_source);
-    assert_eq!(png_pixels(&made.bytes), png_pixels(source));
+    assert_eq!(png_pixels(&made.bytes), png_pixels(&source));
 }
 
 #[test]

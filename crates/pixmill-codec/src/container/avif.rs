@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use super::{Colour, Header};
+use crate::color::Light;
 use crate::error::{corrupt, unsupported};
 use crate::orientation::Orientation;
+use crate::raster::Place;
 use crate::{Error, Limits, SourceFormat};
 
 /// Items and properties that are read; real files have a handful, grids some hundreds.
@@ -74,6 +76,9 @@ struct Item {
 /// How the planes' numbers become colours (ITU-T H.273).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cicp {
+    pub(crate) primaries: u16,
+    /// Transfer characteristics.
+    pub(crate) transfer: u16,
     /// Matrix coefficients.
     pub(crate) matrix: u16,
     /// Samples use all numbers that their bits can hold.
@@ -111,18 +116,18 @@ pub(crate) struct Streams<'a> {
     pub(crate) premultiplied: bool,
     /// From the container, which overrules the AV1 data.
     pub(crate) cicp: Option<Cicp>,
+    /// What of the picture is shown, where that is not all.
+    pub(crate) shown: Option<Place>,
 }
 
 /// Reads the meta box.
 pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, Error> {
     let meta = Meta::read(bytes)?;
     let item = meta.item(meta.primary).ok_or_else(|| corrupt("an AVIF without a primary picture"))?;
-    let size = meta.properties_of(item, b"ispe").find_map(|part| {
-        let mut reader = Reader(part.body.get(4..)?);
-        Some((reader.small(4)?, reader.small(4)?))
-    });
-    let (width, height) = size.ok_or_else(|| corrupt("an AVIF whose picture has no size"))?;
+    let (width, height) = meta.size(item)?;
     limits.check_size(width, height)?;
+    let (width, height) =
+        meta.shown(item, (width, height)).map_or((width, height), |place| (place.width, place.height));
     let mut header = Header::new(SourceFormat::Avif, width, height, Colour::Rgb);
     header.orientation = meta.orientation(item);
     header.icc = meta.properties_of(item, b"colr").find_map(|part| match part.body {
@@ -132,6 +137,9 @@ pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>,
     header.exif = meta.metadata(b"Exif").and_then(|item| meta.data(bytes, item)).and_then(exif_of);
     header.xmp = meta.metadata(b"mime").and_then(|item| meta.data(bytes, item));
     header.truncated = meta.data(bytes, item).is_none();
+    let cicp = meta.cicp(item).filter(|_| header.icc.is_none());
+    header.light = cicp.and_then(|cicp| Light::from_cicp(cicp.primaries, cicp.transfer));
+    header.frames = sequence_frames(bytes).unwrap_or(1).max(1);
     Ok(header)
 }
 
@@ -145,21 +153,35 @@ fn exif_of(data: Cow<'_, [u8]>) -> Option<Cow<'_, [u8]>> {
 }
 
 /// Finds what to decode.
-pub(crate) fn streams<'a>(bytes: &'a [u8], header: &Header) -> Result<Streams<'a>, Error> {
+pub(crate) fn streams(bytes: &[u8]) -> Result<Streams<'_>, Error> {
     let meta = Meta::read(bytes)?;
     let item = meta.item(meta.primary).ok_or_else(|| corrupt("an AVIF without a primary picture"))?;
     let alpha = meta.alpha(item.id);
-    let cicp = meta.properties_of(item, b"colr").find_map(|part| {
-        let mut reader = Reader(part.body.strip_prefix(b"nclx")?.get(4..)?);
-        Some(Cicp { matrix: reader.small(2)? as u16, full_range: reader.small(1)? & 0x80 != 0 })
-    });
     let premultiplied = alpha.is_some_and(|alpha| meta.references.contains(&(*b"prem", item.id, alpha.id)));
-    Ok(Streams {
-        colour: meta.sheet(bytes, item, header)?,
-        alpha: alpha.map(|alpha| meta.sheet(bytes, alpha, header)).transpose()?,
-        premultiplied,
-        cicp,
-    })
+    let size = meta.size(item)?;
+    let colour = meta.sheet(bytes, item, size)?;
+    let alpha = match alpha {
+        Some(alpha) => Some(meta.sheet(bytes, alpha, meta.size(alpha).unwrap_or(size))?),
+        None => meta.alpha_of_tiles(bytes, item, &colour)?,
+    };
+    Ok(Streams { colour, alpha, premultiplied, cicp: meta.cicp(item), shown: meta.shown(item, size) })
+}
+
+/// The first box of a kind within another.
+fn within<'a>(outer: Part<'a>, kind: &[u8; 4]) -> Option<Part<'a>> {
+    parts(outer.body, 0).find(|part| &part.kind == kind)
+}
+
+/// Frames of a sequence beside the picture: samples of its longest track.
+fn sequence_frames(bytes: &[u8]) -> Option<u32> {
+    let movie = parts(bytes, 0).find(|part| &part.kind == b"moov")?;
+    let tracks = parts(movie.body, 0).filter(|part| &part.kind == b"trak");
+    let frames = tracks.filter_map(|track| {
+        let table =
+            [b"mdia", b"minf", b"stbl", b"stsz"].iter().try_fold(track, |part, kind| within(part, kind))?;
+        Reader(table.body.get(8..)?).small(4)
+    });
+    frames.max()
 }
 
 /// The file with its EXIF, XMP and unknown boxes blanked, and nothing behind its last box. Offsets stay.
@@ -318,6 +340,68 @@ impl<'a> Meta<'a> {
             .copied()
     }
 
+    /// Pixels across and down.
+    fn size(&self, item: &Item) -> Result<(u32, u32), Error> {
+        let size = self.properties_of(item, b"ispe").find_map(|part| {
+            let mut reader = Reader(part.body.get(4..)?);
+            Some((reader.small(4)?, reader.small(4)?))
+        });
+        size.ok_or_else(|| corrupt("an AVIF whose picture has no size"))
+    }
+
+    fn cicp(&self, item: &Item) -> Option<Cicp> {
+        self.properties_of(item, b"colr").find_map(|part| {
+            let mut reader = Reader(part.body.strip_prefix(b"nclx")?);
+            let [primaries, transfer, matrix] = [reader.small(2)?, reader.small(2)?, reader.small(2)?];
+            let full_range = reader.small(1)? & 0x80 != 0;
+            Some(Cicp {
+                primaries: primaries as u16,
+                transfer: transfer as u16,
+                matrix: matrix as u16,
+                full_range,
+            })
+        })
+    }
+
+    /// The clean aperture (ISO/IEC 14496-12, 12.1.4): fractions for its size, and for how far its middle lies from the
+    /// picture's. One that is no whole number of pixels inside of the picture is left aside, as browsers do.
+    fn shown(&self, item: &Item, (width, height): (u32, u32)) -> Option<Place> {
+        let part = self.properties_of(item, b"clap").next()?;
+        let mut reader = Reader(part.body);
+        let mut fraction = || Some((i64::from(reader.small(4)? as i32), i64::from(reader.small(4)? as i32)));
+        let (across, down, right, lower) = (fraction()?, fraction()?, fraction()?, fraction()?);
+        let side = |whole: u32, (size, of): (i64, i64), (offset, by): (i64, i64)| {
+            if of <= 0 || by <= 0 || size % of != 0 {
+                return None;
+            }
+            let size = size / of;
+            // Twice the offset of the first pixel, as a fraction.
+            let first = (i64::from(whole) - size).checked_mul(by)? + 2 * offset;
+            let is_inside = first >= 0 && first % (2 * by) == 0 && size > 0;
+            let first = first / (2 * by);
+            (is_inside && first + size <= i64::from(whole)).then_some((first as u32, size as u32))
+        };
+        let ((left, w), (top, h)) = (side(width, across, right)?, side(height, down, lower)?);
+        ((w, h) != (width, height)).then_some(Place { width: w, height: h, left, top })
+    }
+
+    /// Alpha that each tile of a grid has for itself.
+    fn alpha_of_tiles(
+        &self,
+        bytes: &'a [u8],
+        item: &Item,
+        colour: &Sheet,
+    ) -> Result<Option<Sheet<'a>>, Error> {
+        let tiles = self.references.iter().filter(|(kind, from, _)| kind == b"dimg" && *from == item.id);
+        let alphas: Option<Vec<&Item>> = tiles.map(|(_, _, tile)| self.alpha(*tile)).collect();
+        let Some(alphas) = alphas.filter(|alphas| &item.kind == b"grid" && !alphas.is_empty()) else {
+            return Ok(None);
+        };
+        let data: Option<Vec<_>> = alphas.into_iter().map(|alpha| self.data(bytes, alpha)).collect();
+        let tiles = data.ok_or_else(|| corrupt("the picture is cut short"))?;
+        Ok(Some(Sheet { width: colour.width, height: colour.height, columns: colour.columns, tiles }))
+    }
+
     /// Turned anticlockwise first, then mirrored.
     fn orientation(&self, item: &Item) -> Orientation {
         let first = |kind| self.properties_of(item, kind).next().and_then(|part| part.body.first().copied());
@@ -360,9 +444,8 @@ impl<'a> Meta<'a> {
     }
 
     /// The frames of an item, which is a picture or a grid of pictures.
-    fn sheet(&self, bytes: &'a [u8], item: &Item, header: &Header) -> Result<Sheet<'a>, Error> {
+    fn sheet(&self, bytes: &'a [u8], item: &Item, (width, height): (u32, u32)) -> Result<Sheet<'a>, Error> {
         let cut_short = || corrupt("the picture is cut short");
-        let (width, height) = (header.width, header.height);
         let data = self.data(bytes, item).ok_or_else(cut_short)?;
         match &item.kind {
             b"av01" => Ok(Sheet { width, height, columns: 1, tiles: vec![data] }),
@@ -426,8 +509,8 @@ mod tests {
             file.extend((body.len() as u32 + 8).to_be_bytes());
             file.extend(b"meta");
             file.extend(&body);
-            if let Ok(header) = header(&file, &Limits::default()) {
-                let _ = streams(&file, &header);
+            if header(&file, &Limits::default()).is_ok() {
+                let _ = streams(&file);
             }
             let _ = stripped(&file);
         }

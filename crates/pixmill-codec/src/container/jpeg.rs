@@ -52,6 +52,8 @@ pub(crate) struct Structure<'a> {
     bytes: &'a [u8],
     pub(crate) frame: Frame,
     pub(crate) encoding: Encoding,
+    /// Tables of Huffman codes come before the first scan: what shows the picture need not know them by heart.
+    pub(crate) brings_codes: bool,
     /// Tables, frame, scans: all that makes the picture, in order.
     picture: Vec<Range<usize>>,
     /// The first 14 bytes of a JFIF segment's body, without a thumbnail.
@@ -61,7 +63,7 @@ pub(crate) struct Structure<'a> {
 }
 
 /// Reads all segments up to the end of the picture.
-pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, Error> {
+pub(crate) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, Error> {
     let parts = Parts::read(bytes, limits)?;
     let Some(frame) = parts.frame else { return Err(corrupt("a JPEG without a frame header")) };
     if parts.scans == 0 && !parts.truncated {
@@ -80,8 +82,8 @@ pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>,
     header.exif = parts.exif.map(Cow::Borrowed);
     header.xmp = parts.xmp.map(Cow::Borrowed);
     header.truncated = parts.truncated;
-    let Parts { picture, jfif, adobe, .. } = parts;
-    header.jpeg = Some(Structure { bytes, frame, encoding, picture, jfif, adobe });
+    let Parts { picture, jfif, adobe, brings_codes, .. } = parts;
+    header.jpeg = Some(Structure { bytes, frame, encoding, brings_codes, picture, jfif, adobe });
     Ok(header)
 }
 
@@ -105,6 +107,7 @@ fn encoding(frame: &Frame, jfif: bool, adobe: Option<u8>) -> Result<Encoding, Er
 struct Parts<'a> {
     frame: Option<Frame>,
     picture: Vec<Range<usize>>,
+    brings_codes: bool,
     scans: u32,
     truncated: bool,
     jfif: Option<[u8; 14]>,
@@ -126,6 +129,11 @@ impl<'a> Parts<'a> {
             };
             match marker {
                 EOI => return Ok(parts),
+                // Another picture behind this one, whose end is missing.
+                SOI if parts.scans > 0 => {
+                    parts.truncated = true;
+                    return Ok(parts);
+                }
                 // Standing alone, or a second start: nothing to read.
                 SOI | 0x01 | 0xD0..=0xD7 => {
                     at = body;
@@ -153,7 +161,8 @@ impl<'a> Parts<'a> {
             0xC0..=0xC2 if self.frame.is_none() => self.frame = Some(frame(marker, body)?),
             0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => return Err(refused_frame(marker)),
             SOS => self.scans += 1,
-            DQT | DHT | DRI => {}
+            DHT => self.brings_codes |= self.scans == 0,
+            DQT | DRI => {}
             0xE0 if self.jfif.is_none() && body.starts_with(b"JFIF\0") => {
                 self.jfif = jfif_without_thumbnail(body);
                 return Ok(());

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::{Colour, Header, Kept};
-use crate::error::corrupt;
+use crate::color::Light;
+use crate::error::{corrupt, unsupported};
 use crate::orientation::Orientation;
 use crate::{Error, Limits, SourceFormat, metadata};
 
@@ -35,6 +36,9 @@ fn chunks(bytes: &[u8]) -> impl Iterator<Item = Chunk<'_>> {
 /// Reads all chunks' heads; nothing but the profile is inflated.
 pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, Error> {
     let no_header = || corrupt("a PNG that doesn't begin with a whole header");
+    if chunks(bytes).next().is_some_and(|chunk| &chunk.kind == b"CgBI") {
+        return Err(unsupported("a PNG that was rewritten for Apple's devices (CgBI), which is not read"));
+    }
     let first = chunks(bytes).next().filter(|chunk| &chunk.kind == b"IHDR").ok_or_else(no_header)?;
     let [w3, w2, w1, w0, h3, h2, h1, h0, depth, colour_type, _, _, interlace] =
         *first.data.first_chunk().ok_or_else(no_header)?;
@@ -45,11 +49,13 @@ pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>,
     header.deep = depth == 16;
     header.staged = interlace != 0;
     header.truncated = true;
-    let mut has_data = false;
+    let (mut has_data, mut numbers) = (false, Numbers::default());
     for chunk in chunks(bytes) {
         match &chunk.kind {
             b"IDAT" => has_data = true,
             b"IEND" => header.truncated = false,
+            b"acTL" => header.frames = chunk.data.first_chunk().map_or(1, |count| u32::from_be_bytes(*count)),
+            kind if !has_data && numbers.take(kind, chunk.data) => {}
             b"iCCP" if header.icc.is_none() => header.icc = profile(chunk.data)?.map(Cow::Owned),
             b"eXIf" if header.exif.is_none() => header.exif = Some(Cow::Borrowed(chunk.data)),
             b"iTXt" if header.xmp.is_none() => header.xmp = xmp(chunk.data).map(Cow::Borrowed),
@@ -59,8 +65,49 @@ pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>,
     if !has_data && !header.truncated {
         return Err(corrupt("a PNG without picture data"));
     }
+    header.light = numbers.light(header.icc.is_some())?;
+    if numbers.cicp.is_some() {
+        header.icc = None;
+    }
     header.orientation = header.exif.as_deref().map_or(Orientation::Upright, metadata::orientation);
     Ok(header)
+}
+
+/// What chunks say of colours by numbers.
+#[derive(Default)]
+struct Numbers {
+    /// Primaries, transfer, matrix, range.
+    cicp: Option<[u8; 4]>,
+    srgb: bool,
+    gamma: Option<u32>,
+    chromaticities: Option<[u32; 8]>,
+}
+
+impl Numbers {
+    /// Whether it was one of these chunks.
+    fn take(&mut self, kind: &[u8; 4], data: &[u8]) -> bool {
+        let long = |at: usize| data.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        match kind {
+            b"cICP" => self.cicp = data.first_chunk().copied(),
+            b"sRGB" => self.srgb = true,
+            b"gAMA" => self.gamma = long(0),
+            b"cHRM" if data.len() >= 32 => {
+                self.chromaticities = Some(std::array::from_fn(|at| long(at * 4).unwrap_or(0)));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The first that is there of cICP, a profile, sRGB, and gAMA with cHRM holds (PNG, 4.3).
+    fn light(&self, has_profile: bool) -> Result<Option<Light>, Error> {
+        match self.cicp {
+            Some([primaries, transfer, 0, 1]) => Ok(Light::from_cicp(primaries.into(), transfer.into())),
+            Some(_) => Err(unsupported("a PNG of video levels, which is not read")),
+            None if has_profile || self.srgb => Ok(None),
+            None => Ok(Light::from_png(self.gamma, self.chromaticities)),
+        }
+    }
 }
 
 /// The profile of an iCCP chunk: a name, a zero, the method, then a zlib stream. One that doesn't inflate

@@ -69,6 +69,7 @@ pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>,
     }
     let mut header = Header::new(SourceFormat::Webp, width, height, Colour::Rgb);
     header.truncated = truncated;
+    header.frames = chunks(body).filter(|chunk| &chunk.kind == b"ANMF").count().max(1) as u32;
     if canvas.is_some() {
         let find = |kind: &[u8; 4]| chunks(body).find(|chunk| &chunk.kind == kind).map(|chunk| chunk.data);
         header.icc = find(b"ICCP").map(Cow::Borrowed);

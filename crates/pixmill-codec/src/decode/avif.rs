@@ -1,25 +1,55 @@
 //! AVIF through rav1d: one AV1 frame for colour, one for alpha.
 
-use re_rav1d::dav1d::pixel::{MatrixCoefficients, YUVRange};
+use re_rav1d::dav1d::pixel::YUVRange;
 use re_rav1d::dav1d::{Decoder, Picture, PixelLayout, PlanarImageComponent, Plane, Settings};
 
 use super::yuv::{self, Planes};
 use crate::container::Header;
 use crate::container::avif::{Cicp, Sheet, streams};
-use crate::error::corrupt;
-use crate::raster::{Layout, Raster};
+use crate::error::{corrupt, unsupported};
+use crate::raster::{Layout, Place, Raster};
 use crate::{Error, Limits};
 
 /// Decodes to RGB, or RGBA where there is alpha.
 pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<Raster, Error> {
-    let streams = streams(bytes, header)?;
+    let streams = streams(bytes)?;
+    let has_profile = header.icc.is_some();
     let rgb = sheet::<3>(&streams.colour, limits, |picture| {
-        with_planes(picture, streams.cicp.unwrap_or_else(|| own_cicp(picture)), yuv::rgb)
+        let mut cicp = streams.cicp.unwrap_or_else(|| own_cicp(picture));
+        if !yuv::is_known(cicp.matrix) && picture.pixel_layout() != PixelLayout::I400 {
+            return Err(unsupported(format!(
+                "an AVIF of colours by matrix {}, which are not read",
+                cicp.matrix
+            )));
+        }
+        if has_profile {
+            // What a profile says holds instead.
+            (cicp.primaries, cicp.transfer) = (2, 2);
+        }
+        with_planes(picture, cicp, yuv::rgb)
     })?;
-    let raster = Raster::new(header.width, header.height, Layout::Rgb, rgb);
-    let Some(alpha) = streams.alpha else { return Ok(raster) };
-    let levels = sheet::<1>(&alpha, limits, |picture| with_planes(picture, own_cicp(picture), yuv::luma))?;
-    Ok(with_alpha(&raster, &levels, streams.premultiplied))
+    let (width, height) = (streams.colour.width, streams.colour.height);
+    let raster = Raster::new(width, height, Layout::Rgb, rgb);
+    let raster = match streams.alpha {
+        Some(alpha) => {
+            let luma = |picture: &Picture| with_planes(picture, own_cicp(picture), yuv::luma);
+            with_alpha(&raster, &sheet::<1>(&alpha, limits, luma)?, streams.premultiplied)
+        }
+        None => raster,
+    };
+    Ok(match streams.shown {
+        Some(place) => cropped(&raster, place),
+        None => raster,
+    })
+}
+
+/// What lies inside of a place.
+fn cropped(raster: &Raster, place: Place) -> Raster {
+    let channels = raster.layout.channels();
+    let (left, width) = (place.left as usize * channels, place.width as usize * channels);
+    let rows = raster.data.chunks_exact(raster.stride()).skip(place.top as usize).take(place.height as usize);
+    let data = rows.flat_map(|row| &row[left..left + width]).copied().collect();
+    Raster::new(place.width, place.height, raster.layout, data)
 }
 
 /// Decodes tiles and puts them side by side; `N` bytes a pixel.
@@ -77,15 +107,12 @@ fn frame(data: &[u8], limits: &Limits) -> Result<Picture, Error> {
 
 /// What the AV1 data say of their colours.
 fn own_cicp(picture: &Picture) -> Cicp {
-    let matrix = match picture.matrix_coefficients() {
-        MatrixCoefficients::Identity => 0,
-        MatrixCoefficients::BT709 => 1,
-        MatrixCoefficients::BT2020NonConstantLuminance => 9,
-        MatrixCoefficients::YCgCo => 8,
-        MatrixCoefficients::Unspecified => 2,
-        _ => 6,
-    };
-    Cicp { matrix, full_range: picture.color_range() == YUVRange::Full }
+    Cicp {
+        primaries: picture.color_primaries() as u16,
+        transfer: picture.transfer_characteristic() as u16,
+        matrix: picture.matrix_coefficients() as u16,
+        full_range: picture.color_range() == YUVRange::Full,
+    }
 }
 
 /// Hands a frame's planes to a conversion.

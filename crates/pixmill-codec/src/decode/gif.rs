@@ -1,66 +1,85 @@
-//! GIF through the gif crate: the first frame on its canvas.
+//! GIF: the first frame on its canvas, the codes through weezl.
 
-use std::io::Cursor;
+use weezl::BitOrder;
+use weezl::decode::Configuration;
 
-use gif::{ColorOutput, DecodeOptions, Decoder, Frame, MemoryLimit};
-
-use super::{cut_short, enough_rows};
+use super::enough_rows;
 use crate::container::Header;
+use crate::container::gif::{Frame, blocks, first_frame};
 use crate::error::corrupt;
 use crate::raster::{Layout, Place, Raster, on_canvas};
 use crate::{Error, Limits};
 
-/// Decodes to RGB, or RGBA where the frame has a transparent colour or doesn't cover its canvas.
+/// Decodes to RGB, or RGBA where the frame has a transparent colour or doesn't cover its canvas: what it leaves
+/// uncovered is see-through, as browsers have it.
 pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<Raster, Error> {
-    let broken = |error: gif::DecodingError| corrupt(format!("the GIF can't be decoded: {error}"));
-    let mut options = DecodeOptions::new();
-    options.set_color_output(ColorOutput::Indexed);
-    options.set_memory_limit(MemoryLimit::Unlimited);
-    options.allow_unknown_blocks(true);
-    let mut decoder = options.read_info(Cursor::new(bytes)).map_err(broken)?;
-    let frame = decoder.next_frame_info().map_err(broken)?.ok_or_else(|| corrupt("a GIF without a frame"))?;
-    let frame = frame.clone();
-    let (width, height) = (u32::from(frame.width), u32::from(frame.height));
-    limits.check_size(width, height)?;
-    let palette = match &frame.palette {
-        Some(palette) => palette.clone(),
-        None => decoder.global_palette().unwrap_or_default().to_vec(),
-    };
-    let mut indices = vec![0; width as usize * height as usize];
-    if let Err(error) = decoder.read_into_buffer(&mut indices) {
-        let ended = matches!(&error, gif::DecodingError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof);
-        if !ended {
-            return Err(broken(error));
-        }
-        if !limits.lenient || frame.interlaced {
-            return Err(cut_short());
-        }
-        let missing = indices.iter().rev().take_while(|index| **index == 0).count();
-        enough_rows(height as usize - missing.div_ceil(width as usize), height)?;
+    let frame = first_frame(bytes)?;
+    limits.check_size(frame.width, frame.height)?;
+    if !(1..=8).contains(&frame.code_bits) {
+        return Err(corrupt(format!("a GIF whose indices are said to have {} bits", frame.code_bits)));
     }
-    let raster = coloured(&indices, &palette, frame.transparent, width, height);
-    let place = Place {
-        width: header.width,
-        height: header.height,
-        left: u32::from(frame.left),
-        top: u32::from(frame.top),
-    };
-    Ok(on_canvas(raster, place, background(&decoder, &frame)))
+    if frame.palette.is_empty() {
+        return Err(corrupt("a GIF without colours"));
+    }
+    let (width, height) = (frame.width as usize, frame.height as usize);
+    let mut indices = vec![0; width * height];
+    let there = unpack(&frame, &mut indices) / width;
+    enough_rows(there, frame.height, limits)?;
+    if frame.interlaced {
+        indices = in_order(&indices, width, there);
+    }
+    let mut raster = coloured(&indices, &frame);
+    if !frame.interlaced {
+        raster.blank_rows(there..height);
+    }
+    let place = Place { width: header.width, height: header.height, left: frame.left, top: frame.top };
+    Ok(on_canvas(raster, place, [0; 4]))
 }
 
-/// What lies around a frame: the screen's background, or nothing where the frame can be see-through itself.
-fn background(decoder: &Decoder<Cursor<&[u8]>>, frame: &Frame) -> [u8; 4] {
-    let entry = decoder.bg_color().filter(|_| frame.transparent.is_none());
-    let colour = entry.and_then(|index| decoder.global_palette()?.get(index * 3..index * 3 + 3));
-    colour.map_or([0; 4], |colour| [colour[0], colour[1], colour[2], 255])
+/// Undoes the compression; how many indices there are. What no code stands for ends them.
+fn unpack(frame: &Frame, indices: &mut [u8]) -> usize {
+    let mut decoder =
+        Configuration::new(BitOrder::Lsb, frame.code_bits).with_yield_on_full_buffer(true).build();
+    let mut there = 0;
+    for mut block in blocks(frame.data) {
+        while there < indices.len() {
+            let done = decoder.decode_bytes(block, &mut indices[there..]);
+            there += done.consumed_out;
+            block = &block[done.consumed_in..];
+            match done.status {
+                // What it has read may still be on its way out.
+                Ok(weezl::LzwStatus::Ok) if done.consumed_in + done.consumed_out > 0 => {}
+                Ok(weezl::LzwStatus::Ok | weezl::LzwStatus::NoProgress) => break,
+                Ok(weezl::LzwStatus::Done) | Err(_) => return there,
+            }
+        }
+    }
+    there
 }
 
-/// Indices outside the palette are black, as browsers have it.
-fn coloured(indices: &[u8], palette: &[u8], transparent: Option<u8>, width: u32, height: u32) -> Raster {
-    let (entries, _) = palette.as_chunks::<3>();
+/// Rows of four passes in the order in which they are shown. One that is missing shows the one above it.
+fn in_order(indices: &[u8], width: usize, there: usize) -> Vec<u8> {
+    let height = indices.len() / width;
+    let passes = [(0, 8), (4, 8), (2, 4), (1, 2)];
+    let order = passes.iter().flat_map(|&(first, step)| (first..height).step_by(step));
+    let mut out = vec![0; indices.len()];
+    let mut is_there = vec![false; height];
+    for (y, row) in order.zip(indices.chunks_exact(width)).take(there) {
+        out[y * width..][..width].copy_from_slice(row);
+        is_there[y] = true;
+    }
+    for y in (1..height).filter(|y| !is_there[*y]) {
+        out.copy_within((y - 1) * width..y * width, y * width);
+    }
+    out
+}
+
+/// Indices outside the palette are black.
+fn coloured(indices: &[u8], frame: &Frame) -> Raster {
+    let (width, height) = (frame.width, frame.height);
     let mut table = [[0, 0, 0, 255]; 256];
-    table.iter_mut().zip(entries).for_each(|(to, [r, g, b])| *to = [*r, *g, *b, 255]);
-    if let Some(index) = transparent {
+    table.iter_mut().zip(frame.palette).for_each(|(to, [r, g, b])| *to = [*r, *g, *b, 255]);
+    if let Some(index) = frame.transparent {
         table[usize::from(index)][3] = 0;
         let data = indices.iter().flat_map(|index| table[usize::from(*index)]).collect();
         return Raster::new(width, height, Layout::Rgba, data);

@@ -1,5 +1,6 @@
 //! Planes of 8 to 12 bits, chroma subsampled or not, to RGB (ITU-T H.273, 8.3).
 
+use crate::color::{Light, ToSrgb};
 use crate::container::avif::Cicp;
 
 /// Planes of a decoded frame.
@@ -76,20 +77,36 @@ fn byte(value: f32) -> u8 {
 
 /// Luma alone, 8 bits: what alpha is.
 pub(super) fn luma(planes: &Planes, cicp: Cicp) -> Vec<u8> {
-    let (zero, scale) = Range::new(planes.bits, cicp.full_range).luma;
-    let mut out = Vec::with_capacity(planes.width * planes.height);
-    let mut row = Vec::new();
-    for y in 0..planes.height {
-        planes.read_row(0, y, &mut row);
-        out.extend(row.iter().map(|sample| byte((sample - zero) * scale)));
-    }
-    out
+    luma_levels(planes, cicp).flatten().map(byte).collect()
 }
 
-/// RGB, 8 bits.
+/// Rows of luma, 0 to 255.
+fn luma_levels(planes: &Planes, cicp: Cicp) -> impl Iterator<Item = Vec<f32>> {
+    let (zero, scale) = Range::new(planes.bits, cicp.full_range).luma;
+    (0..planes.height).map(move |y| {
+        let mut row = Vec::new();
+        planes.read_row(0, y, &mut row);
+        row.iter_mut().for_each(|sample| *sample = (*sample - zero) * scale);
+        row
+    })
+}
+
+/// RGB, 8 bits, as sRGB has it.
 pub(super) fn rgb(planes: &Planes, cicp: Cicp) -> Vec<u8> {
+    match Light::from_cicp(cicp.primaries, cicp.transfer) {
+        Some(light) => {
+            let to_srgb = ToSrgb::new(&light);
+            shown(planes, cicp, |rgb| to_srgb.pixel(rgb.map(|value| value / 255.0)))
+        }
+        None => shown(planes, cicp, |rgb| rgb.map(byte)),
+    }
+}
+
+/// RGB, of which `show` makes 8 bits.
+fn shown(planes: &Planes, cicp: Cicp, show: impl Fn([f32; 3]) -> [u8; 3]) -> Vec<u8> {
     if planes.rows.len() < 3 {
-        return luma(planes, cicp).into_iter().flat_map(|grey| [grey; 3]).collect();
+        let levels = luma_levels(planes, cicp);
+        return levels.flatten().flat_map(|grey| show([grey; 3])).collect();
     }
     let range = Range::new(planes.bits, cicp.full_range);
     let mut out = Vec::with_capacity(planes.width * planes.height * 3);
@@ -101,11 +118,11 @@ pub(super) fn rgb(planes: &Planes, cicp: Cicp) -> Vec<u8> {
         let samples = row.iter().zip(&cb.full).zip(&cr.full);
         match cicp.matrix {
             0 => out.extend(samples.flat_map(|((g, b), r)| {
-                [r, g, b].map(|sample| byte((sample - range.luma.0) * range.luma.1))
+                show([r, g, b].map(|sample| (sample - range.luma.0) * range.luma.1))
             })),
             8 => out.extend(samples.flat_map(|((y, cg), co)| {
                 let (y, cg, co) = centred(*y, *cg, *co, range);
-                [y - cg + co, y + cg, y - cg - co].map(byte)
+                show([y - cg + co, y + cg, y - cg - co])
             })),
             matrix => {
                 let (red, blue) = weights(matrix);
@@ -113,7 +130,7 @@ pub(super) fn rgb(planes: &Planes, cicp: Cicp) -> Vec<u8> {
                 out.extend(samples.flat_map(|((y, cb), cr)| {
                     let (y, cb, cr) = centred(*y, *cb, *cr, range);
                     let (r, b) = (y + 2.0 * (1.0 - red) * cr, y + 2.0 * (1.0 - blue) * cb);
-                    [r, (y - red * r - blue * b) / green, b].map(byte)
+                    show([r, (y - red * r - blue * b) / green, b])
                 }));
             }
         }
@@ -124,6 +141,11 @@ pub(super) fn rgb(planes: &Planes, cicp: Cicp) -> Vec<u8> {
 fn centred(y: f32, cb: f32, cr: f32, range: Range) -> (f32, f32, f32) {
     let chroma = |sample: f32| (sample - range.chroma.0) * range.chroma.1;
     ((y - range.luma.0) * range.luma.1, chroma(cb), chroma(cr))
+}
+
+/// Whether colours by a matrix can be shown: H.273's others need light first, or are not defined yet.
+pub(super) fn is_known(matrix: u16) -> bool {
+    matches!(matrix, 0..=2 | 4..=9)
 }
 
 /// How much red and blue weigh in luma. What isn't said is taken for BT.601, as libavif does.
@@ -176,7 +198,7 @@ mod tests {
         let rows = samples.map(|sample| (sample, sample.len()));
         let planes = Planes { width: 1, height: 1, bits, shift_x: 1, shift_y: 1, rows: &rows };
         assert!(planes.is_whole());
-        rgb(&planes, Cicp { matrix, full_range })
+        rgb(&planes, Cicp { primaries: 1, transfer: 13, matrix, full_range })
     }
 
     #[test]

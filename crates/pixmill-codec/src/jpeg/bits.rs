@@ -102,6 +102,30 @@ impl<'a> BitReader<'a> {
         Some(if self.ended && unread < 8 { Ending::Clean(self.at) } else { Ending::Extra })
     }
 
+    /// Goes on to the next whole byte; `None` when the bits before it are not the ones that fill up a byte.
+    pub(super) fn skip_padding(&mut self) -> Option<()> {
+        let bits = (self.unread_bits()? % 8) as u32;
+        self.reservoir.refill(self.window);
+        let padding = self.reservoir.next.checked_shr(64 - bits).unwrap_or(0);
+        self.reservoir.consume(bits);
+        (padding == (1 << bits) - 1).then_some(())
+    }
+
+    /// Where the next marker is, or the end of the file, if nothing lies before it but a few bytes, or any number of
+    /// equal ones.
+    pub(super) fn behind_padding(&self) -> Option<usize> {
+        const FEW: usize = 3;
+        let left = &self.window.0[self.filled - self.unread_bits()? / 8..self.filled];
+        let mut at = self.at;
+        let fill = left.first().or(self.bytes.get(at));
+        while !self.ended && at < self.bytes.len() && Some(&self.bytes[at]) == fill && fill != Some(&0xFF) {
+            at += 1;
+        }
+        let ended = self.ended || at >= self.bytes.len() || self.bytes[at] == 0xFF;
+        let equal = left.iter().all(|byte| Some(byte) == fill);
+        (ended && (equal || self.ended && left.len() <= FEW)).then_some(at)
+    }
+
     #[inline(always)]
     fn unread_bits(&self) -> Option<usize> {
         (self.filled * 8 + self.reservoir.available as usize).checked_sub(self.reservoir.position * 8)

@@ -52,7 +52,16 @@ impl Coefficients {
 fn resampled(from: &Plane, width: u16, height: u16) -> Plane {
     let (across, down) = (usize::from(width).div_ceil(16), usize::from(height).div_ceil(16));
     let units = pixmill_cpu::run(Resample { from, across, down });
-    Plane { across, down, stride: across, units, steps: [1; 64], finest: from.finest, coarseness: (2, 2) }
+    Plane {
+        across,
+        down,
+        stride: across,
+        units,
+        steps: [1; 64],
+        finest: from.finest,
+        coarseness: (2, 2),
+        there: from.there,
+    }
 }
 
 /// A plane on its way to so many units across and down.
@@ -196,7 +205,16 @@ mod tests {
             })
         };
         let units = (0..across * down).map(|_| unit()).collect();
-        Plane { across, down, stride: across, units, steps: [7; 64], finest: [7; 64], coarseness }
+        Plane {
+            across,
+            down,
+            stride: across,
+            units,
+            steps: [7; 64],
+            finest: [7; 64],
+            coarseness,
+            there: [0; 64],
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::huffman::Definition;
 use super::refusal::Refusal::{self, OtherKind};
+use super::standard;
 
 /// One component of the picture (T.81, B.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,12 @@ impl Frame {
         all.fold((1, 1), |most, (h, v)| (most.0.max(h), most.1.max(v)))
     }
 
-    /// How many times fewer samples than pixels a component has, across and down.
+    /// The greatest sampling factors, and those of a component.
+    pub(super) fn factors(&self, component: usize) -> ((u8, u8), (u8, u8)) {
+        (self.finest(), self.sampling(component))
+    }
+
+    /// How many times fewer samples than pixels a component of a usual sampling has, across and down.
     pub(super) fn coarseness(&self, component: usize) -> (u8, u8) {
         let (finest, own) = (self.finest(), self.sampling(component));
         (finest.0 / own.0, finest.1 / own.1)
@@ -118,7 +124,10 @@ pub(super) enum Next {
     /// A scan, whose data begins at this offset.
     Scan(Scan, usize),
     /// The end of the picture.
-    End,
+    End {
+        /// By its own marker, not only by the end of the file.
+        is_marked: bool,
+    },
 }
 
 /// What the segments so far have defined.
@@ -153,11 +162,11 @@ impl Headers {
     pub(super) fn read(&mut self, bytes: &[u8], mut at: usize) -> Result<Next, Refusal> {
         loop {
             if at == bytes.len() {
-                return Ok(Next::End);
+                return Ok(Next::End { is_marked: false });
             }
             let (code, behind) = marker(bytes, at).ok_or(OtherKind)?;
             if code == 0xD9 {
-                return Ok(Next::End);
+                return Ok(Next::End { is_marked: true });
             }
             let (body, next) = segment(bytes, behind).ok_or(OtherKind)?;
             at = next;
@@ -191,13 +200,9 @@ impl Headers {
                 quantisation: part[2],
             })
             .collect();
-        let sampling: Vec<_> = components.iter().map(|component| component.sampling).collect();
-        let mut ids: Vec<u8> = components.iter().map(|component| component.id).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        let known = is_known_sampling(&sampling) && ids.len() == components.len();
+        let sound = components.iter().all(|part| matches!(part.sampling, (1..=4, 1..=4)));
         let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
-        if !known || width == 0 || height == 0 {
+        if !sound || !matches!(components.len(), 1..=4) || width == 0 || height == 0 {
             return None;
         }
         self.frame = Some(Frame { width, height, progressive, components });
@@ -246,28 +251,38 @@ impl Headers {
         let (&count, rest) = body.split_first()?;
         let (parts, rest) = rest.split_at_checked(usize::from(count) * 2)?;
         let &[first, last, approximation] = rest else { return None };
-        if !self.is_grey_or_ycbcr(frame) {
-            return None;
-        }
         let mut selections: Vec<Selection> = Vec::with_capacity(parts.len() / 2);
         for part in parts.chunks_exact(2) {
-            let component = frame.components.iter().position(|component| component.id == part[0])?;
-            // Components come in the order of the frame (T.81, B.2.3).
-            if selections.last().is_some_and(|last| last.component >= component) {
-                return None;
-            }
+            // Where several have the same name each is meant once, in their order, as libjpeg-turbo has it.
+            let is_new = |at: usize| selections.iter().all(|selection| selection.component != at);
+            let named = |&at: &usize| frame.components[at].id == part[0] && is_new(at);
+            let component = (0..frame.components.len()).find(named)?;
             selections.push(Selection { component, dc: part[1] >> 4, ac: part[1] & 15 });
         }
+        // Of a sequential scan all coefficients come at once, whatever stands here, as libjpeg has it.
+        let (first, last, approximation) =
+            if frame.progressive { (first, last, approximation) } else { (0, 63, 0) };
         let (high, low) = (approximation >> 4, approximation & 15);
         let sound = match (frame.progressive, first, last) {
-            (false, ..) => (first, last, approximation) == (0, 63, 0),
-            (true, 0, 0) => true,
+            (false, ..) | (true, 0, 0) => true,
             (true, 1..=63, 1..=63) => first <= last && selections.len() == 1,
             _ => false,
         };
         let in_turn = low <= 13 && (high == 0 || high == low + 1);
         let band = first.into()..=last.into();
         (!selections.is_empty() && sound && in_turn).then_some(Scan { parts: selections, band, high, low })
+    }
+
+    /// Whether the frame is grey or YCbCr of a usual sampling, each component with a name of its own.
+    pub(super) fn is_usual(&self) -> bool {
+        let usual = |frame: &Frame| {
+            let sampling: Vec<_> = frame.components.iter().map(|component| component.sampling).collect();
+            let mut ids: Vec<u8> = frame.components.iter().map(|component| component.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            is_known_sampling(&sampling) && ids.len() == sampling.len() && self.is_grey_or_ycbcr(frame)
+        };
+        self.frame.as_ref().is_some_and(usual)
     }
 
     /// Whether the three components are YCbCr, decided as libjpeg does.
@@ -288,13 +303,15 @@ impl Headers {
 
     /// The table of DC differences that a scan's component is read with.
     pub(super) fn dc_codes(&self, selection: Selection) -> Option<&Definition> {
-        let dc = self.dc.get(usize::from(selection.dc))?.as_ref()?;
+        let own = self.dc.get(usize::from(selection.dc))?.as_ref();
+        let dc = own.or_else(|| standard::dc(selection.dc))?;
         dc.symbols().iter().all(|&size| size <= 15).then_some(dc)
     }
 
     /// The table of AC coefficients that a scan's component is read with.
     pub(super) fn ac_codes(&self, selection: Selection) -> Option<&Definition> {
-        self.ac.get(usize::from(selection.ac))?.as_ref()
+        let own = self.ac.get(usize::from(selection.ac))?.as_ref();
+        own.or_else(|| standard::ac(selection.ac))
     }
 
     /// How many data units the MCUs of a scan hold of each component, across and down, and how many MCUs there are
@@ -341,32 +358,41 @@ mod tests {
         matches!(read(parts), Ok(Next::Scan(..)))
     }
 
+    fn is_usual(parts: &[Vec<u8>]) -> bool {
+        let mut headers = Headers::default();
+        assert!(matches!(headers.read(&parts.concat(), 0), Ok(Next::Scan(..))));
+        headers.is_usual()
+    }
+
     #[test]
     fn ycbcr_is_told_from_rgb_as_libjpeg_tells_it() {
         let jfif = || segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
         let adobe = |transform: u8| segment(0xEE, &[b"Adobe\0\x64\0\0\0\0", &[transform][..]].concat());
         let plain = || [frame([1, 2, 3], 0x22), scan(&[1, 2, 3])].concat();
         let rgb = || [frame(*b"RGB", 0x22), scan(b"RGB")].concat();
-        assert!(is_read(&[plain()]));
-        assert!(!is_read(&[rgb()]));
-        assert!(is_read(&[jfif(), rgb()]));
-        assert!(is_read(&[adobe(1), rgb()]));
-        assert!(!is_read(&[adobe(0), plain()]));
-        assert!(is_read(&[jfif(), adobe(0), plain()]));
+        assert!(is_usual(&[plain()]));
+        assert!(!is_usual(&[rgb()]));
+        assert!(is_usual(&[jfif(), rgb()]));
+        assert!(is_usual(&[adobe(1), rgb()]));
+        assert!(!is_usual(&[adobe(0), plain()]));
+        assert!(is_usual(&[jfif(), adobe(0), plain()]));
     }
 
     #[test]
-    fn samplings_that_halve_or_quarter_colour_are_read() {
+    fn samplings_that_halve_or_quarter_colour_are_usual() {
         for luma in [0x11, 0x21, 0x12, 0x22, 0x41, 0x42] {
-            assert!(is_read(&[frame([1, 2, 3], luma), scan(&[1, 2, 3])]), "{luma:x}");
+            assert!(is_usual(&[frame([1, 2, 3], luma), scan(&[1, 2, 3])]), "{luma:x}");
         }
-        for luma in [0x31, 0x14, 0x44, 0x01, 0x25] {
+        for luma in [0x31, 0x14, 0x44] {
+            assert!(!is_usual(&[frame([1, 2, 3], luma), scan(&[1, 2, 3])]), "{luma:x}");
+        }
+        for luma in [0x01, 0x25] {
             assert!(!is_read(&[frame([1, 2, 3], luma), scan(&[1, 2, 3])]), "{luma:x}");
         }
         assert!(is_known_sampling(&[(2, 2), (1, 2), (1, 2)]));
         assert!(!is_known_sampling(&[(2, 2), (1, 2), (2, 1)]));
         assert!(!is_known_sampling(&[(1, 1), (2, 2), (2, 2)]));
-        assert!(!is_read(&[frame([1, 2, 2], 0x22), scan(&[1, 2, 2])]));
+        assert!(!is_usual(&[frame([1, 2, 2], 0x22), scan(&[1, 2, 2])]));
         assert!(is_read(&[segment(0xC1, &[8, 0, 9, 0, 17, 1, 5, 0x22, 0]), scan(&[5])]));
     }
 
@@ -393,10 +419,20 @@ mod tests {
     }
 
     #[test]
-    fn scans_of_unknown_or_unordered_components_are_left_to_others() {
-        for ids in [&[1, 2, 4][..], &[2, 1, 3], &[1, 1, 2], &[]] {
+    fn scans_of_unknown_components_are_left_to_others() {
+        for ids in [&[1, 2, 4][..], &[1, 1, 2], &[]] {
             assert_eq!(read(&[frame([1, 2, 3], 0x22), scan(ids)]), Err(OtherKind));
         }
+    }
+
+    #[test]
+    fn components_come_in_any_order_and_those_of_one_name_in_theirs() {
+        let components = |ids: [u8; 3], order: &[u8]| match read(&[frame(ids, 0x22), scan(order)]) {
+            Ok(Next::Scan(scan, _)) => scan.parts.iter().map(|part| part.component).collect(),
+            _ => Vec::new(),
+        };
+        assert_eq!(components([1, 2, 3], &[2, 1, 3]), [1, 0, 2]);
+        assert_eq!(components([1, 1, 1], &[1, 1, 1]), [0, 1, 2]);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct Plane {
     pub(super) finest: [u16; 64],
     /// How many times fewer samples than pixels there are, across and down.
     pub(super) coarseness: (u8, u8),
+    /// Of how many units the last bit has come, by zigzag position.
+    pub(super) there: [u32; 64],
 }
 
 impl Plane {
@@ -65,6 +67,7 @@ impl Coefficients {
                 steps: [0; 64],
                 finest: [0; 64],
                 coarseness: frame.coarseness(component),
+                there: [0; 64],
             }
         });
         Coefficients { width: frame.width, height: frame.height, planes: planes.collect() }

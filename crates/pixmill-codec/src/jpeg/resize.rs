@@ -3,6 +3,7 @@
 
 use pixmill_resize::{Resizer, Samples, Source};
 
+use super::read::Demands;
 use super::sheets::{Edges, Sheet, Wanted, read_sheets};
 use super::{Arena, answer};
 use crate::{Error, ErrorKind};
@@ -40,7 +41,7 @@ pub(crate) fn resized(
         let (across, down) = reach(component, from, coarseness, edges, size);
         Some(Wanted { edges, room: (across.ceil() as usize, down.ceil() as usize) })
     };
-    let Some(picture) = answer(read_sheets(bytes, arena, wanted))? else { return Ok(None) };
+    let Some(picture) = answer(read_sheets(bytes, Demands::USUAL, arena, wanted))? else { return Ok(None) };
     let mut planes = Vec::new();
     for (component, mut sheet) in picture.sheets.into_iter().enumerate() {
         let (edges, coarseness) = (sheet.edges, sheet.coarseness);

@@ -6,11 +6,12 @@ use super::bits::{BitReader, Ending, Reservoir, Window};
 use super::header::marker;
 use super::huffman::{Step, StepTable, SymbolTable, magnitude, step};
 use super::quantise::AC_LIMIT;
-use super::refusal::Refusal::{self, Corrupt, OtherKind};
+use super::refusal::Refusal::{self, Corrupt};
 
 pub(super) const BAD_CODE: Refusal =
     Corrupt("the JPEG's compressed data holds a code that is not in its table");
 pub(super) const CUT_SHORT: Refusal = Corrupt("the JPEG's compressed data ends before the picture does");
+const EXTRA: Refusal = Corrupt("the JPEG's compressed data goes on where the picture has ended");
 const NO_RESTART: Refusal = Corrupt("a restart marker is not where the JPEG's header says");
 
 /// MCUs of a scan.
@@ -47,6 +48,10 @@ impl<M: Mcus> Kernel for Interval<'_, '_, M> {
 }
 
 /// Reads a scan whose data begins at an offset; the offset of what follows it.
+///
+/// A restart marker that is lost, or that has another number than its turn, does no harm as long as every block is
+/// accounted for: data units come one after the other, the byte is filled up where the marker was, and the scan ends
+/// with its last block.
 pub(super) fn read_scan(
     bytes: &[u8],
     at: usize,
@@ -56,25 +61,33 @@ pub(super) fn read_scan(
 ) -> Result<usize, Refusal> {
     let mut reader = BitReader::new(bytes, at, window);
     let interval = if extent.restart_interval == 0 { extent.mcus } else { extent.restart_interval };
-    let (mut left, mut restarts) = (extent.mcus, 0_u8);
+    let mut left = extent.mcus;
     loop {
         let now = left.min(interval);
         pixmill_cpu::run(Interval { mcus, reader: &mut reader, count: now })?;
         left -= now;
         let ending = reader.finish().ok_or(CUT_SHORT)?;
         if left == 0 {
-            return match ending {
-                Ending::Clean(at) => Ok(at),
-                Ending::Extra => Err(OtherKind),
+            let mut end = match ending {
+                Ending::Clean(at) => at,
+                Ending::Extra => reader.behind_padding().ok_or(EXTRA)?,
             };
+            // Some writers put a marker behind the last interval too.
+            while let Some((0xD0..=0xD7, behind)) = marker(bytes, end) {
+                end = behind;
+            }
+            // But no interval more.
+            let goes_on = marker(bytes, end).is_none() && bytes[end..].iter().any(|&byte| byte != 0xFF);
+            return if goes_on { Err(EXTRA) } else { Ok(end) };
         }
-        let Ending::Clean(at) = ending else { return Err(NO_RESTART) };
-        match marker(bytes, at) {
-            Some((code, behind)) if code == 0xD0 + restarts => reader.restart(behind),
-            None if at == bytes.len() => return Err(CUT_SHORT),
-            _ => return Err(NO_RESTART),
+        match ending {
+            Ending::Clean(at) => match marker(bytes, at) {
+                Some((0xD0..=0xD7, behind)) => reader.restart(behind),
+                None if at == bytes.len() => return Err(CUT_SHORT),
+                _ => return Err(NO_RESTART),
+            },
+            Ending::Extra => reader.skip_padding().ok_or(NO_RESTART)?,
         }
-        restarts = (restarts + 1) & 7;
         mcus.restart();
     }
 }

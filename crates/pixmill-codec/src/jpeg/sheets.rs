@@ -3,14 +3,15 @@
 
 use super::bits::BitReader;
 use super::gather::Channel;
-use super::header::{Headers, Next, start_of_image};
+use super::header::{Headers, Next, Scan, start_of_image};
 use super::huffman::SymbolTable;
 use super::idct::{Frequencies, Inverse};
 use super::planes::Plane;
+use super::read::{Demands, read_all};
 use super::refusal::Refusal::{self, OtherKind};
 use super::scan::{BAD_CODE, CUT_SHORT, Mcus, read_ac, read_dc, read_scan};
 use super::strip::repeat_last_row;
-use super::{Arena, extent, read_all};
+use super::{Arena, extent};
 
 /// Samples that a data unit becomes, across and down: 1, 2, 4 or 8 each.
 pub(super) type Edges = (usize, usize);
@@ -53,6 +54,13 @@ impl Sheet {
         self.inverse.samples(unit, self.edges, to, self.stride);
     }
 
+    /// Makes the samples of an MCU grey.
+    fn blank(&mut self, x: usize, y: usize, units: (usize, usize)) {
+        let (width, height) = (units.0 * self.edges.0, units.1 * self.edges.1);
+        let rows = self.samples[y * height * self.stride..].chunks_mut(self.stride).take(height);
+        rows.for_each(|row| row[x * width..][..width].fill(128));
+    }
+
     /// Repeats the last column and row of so many across and down to the end, in place of what fills up MCUs.
     pub(super) fn repeat_edges(&mut self, (width, height): (usize, usize)) {
         for row in self.samples.chunks_exact_mut(self.stride).take(height) {
@@ -68,12 +76,15 @@ impl Sheet {
 pub(super) struct Sheets {
     pub(super) size: (u32, u32),
     pub(super) sheets: Vec<Sheet>,
+    /// For each component, the greatest sampling factors and its own, across and down.
+    pub(super) factors: Vec<((u8, u8), (u8, u8))>,
 }
 
 /// Reads grey or YCbCr. `wanted` says what data units are to become, by a component's index, the picture's
 /// size in pixels and the component's coarseness, or that the picture is not to be read.
 pub(super) fn read_sheets(
     bytes: &[u8],
+    demands: Demands,
     arena: &mut Arena,
     wanted: impl Fn(usize, (u32, u32), (u8, u8)) -> Option<Wanted>,
 ) -> Result<Sheets, Refusal> {
@@ -81,15 +92,34 @@ pub(super) fn read_sheets(
     let at = start_of_image(bytes).ok_or(OtherKind)?;
     let Next::Scan(scan, data) = headers.read(bytes, at)? else { return Err(OtherKind) };
     let frame = headers.frame.as_ref().ok_or(OtherKind)?;
+    if demands.usual && !headers.is_usual() {
+        return Err(OtherKind);
+    }
     let size = (frame.width.into(), frame.height.into());
-    let wanted: Vec<Wanted> = (0..frame.component_count())
+    let components = 0..frame.component_count();
+    let wanted: Vec<Wanted> = components
+        .clone()
         .map(|component| wanted(component, size, frame.coarseness(component)))
         .collect::<Option<_>>()
         .ok_or(OtherKind)?;
+    let factors = components.map(|component| frame.factors(component)).collect();
     if frame.progressive || scan.parts.len() < frame.component_count() {
-        let sheets = from_planes(&read_all(bytes, arena)?.planes, &wanted);
-        return Ok(Sheets { size, sheets });
+        let sheets = from_planes(&read_all(bytes, demands, arena)?.planes, &wanted);
+        return Ok(Sheets { size, sheets, factors });
     }
+    let sheets = one_scan(bytes, data, &mut headers, &scan, (demands, &wanted), arena)?;
+    Ok(Sheets { size, sheets, factors })
+}
+
+/// Reads the only scan of a sequential picture.
+fn one_scan(
+    bytes: &[u8],
+    data: usize,
+    headers: &mut Headers,
+    scan: &Scan,
+    (demands, wanted): (Demands, &[Wanted]),
+    arena: &mut Arena,
+) -> Result<Vec<Sheet>, Refusal> {
     let (sampling, mcus) = headers.mcus(&scan.parts).ok_or(OtherKind)?;
     let (mut channels, mut sheets) = (Vec::new(), Vec::new());
     for (&part, (h, v)) in scan.parts.iter().zip(sampling) {
@@ -97,15 +127,30 @@ pub(super) fn read_sheets(
         let ac = arena.tables.get(headers.ac_codes(part).ok_or(OtherKind)?, 0);
         channels.push(Channel { plane: part.component, units: (h, v), dc, ac, previous: 0 });
         let steps = headers.steps(part.component).ok_or(OtherKind)?;
+        let frame = headers.frame.as_ref().ok_or(OtherKind)?;
         let (units, coarseness) = ((mcus.0 * h, mcus.1 * v), frame.coarseness(part.component));
         sheets.push(Sheet::new(units, coarseness, &wanted[part.component], steps));
     }
     let mut pass = Pass { channels: &mut channels, sheets: &mut sheets, across: mcus.0, at: 0 };
-    let after = read_scan(bytes, data, &mut arena.window, extent(&headers, mcus), &mut pass)?;
-    if !matches!(headers.read(bytes, after)?, Next::End) {
-        return Err(OtherKind);
+    let read = read_scan(bytes, data, &mut arena.window, extent(headers, mcus), &mut pass);
+    let there = pass.at;
+    match read {
+        // What follows the last row is no part of the picture, but a reason to look twice where that costs nothing.
+        Ok(after) if demands.usual && !matches!(headers.read(bytes, after)?, Next::End { .. }) => {
+            return Err(OtherKind);
+        }
+        Ok(_) => {}
+        Err(refusal) => {
+            let all = mcus.0 * mcus.1;
+            demands.accept(there as u64, all as u64).map_err(|_| refusal)?;
+            for (sheet, channel) in sheets.iter_mut().zip(&channels) {
+                (there..all).for_each(|at| sheet.blank(at % mcus.0, at / mcus.0, channel.units));
+            }
+        }
     }
-    Ok(Sheets { size, sheets })
+    let mut order: Vec<_> = channels.iter().map(|channel| channel.plane).zip(sheets).collect();
+    order.sort_by_key(|(component, _)| *component);
+    Ok(order.into_iter().map(|(_, sheet)| sheet).collect())
 }
 
 /// What comes in several scans is gathered first.

@@ -1,6 +1,7 @@
 //! JPEG to pixels at a half, a quarter or an eighth of its size: each data unit becomes fewer samples, by an inverse DCT
 //! of its lowest frequencies. A picture that is to become much smaller is so never decoded at its full size.
 
+use super::read::Demands;
 use super::sheets::{Sheet, Sheets, Wanted, read_sheets};
 use super::{Arena, answer};
 use crate::Error;
@@ -60,8 +61,8 @@ pub(crate) fn shrunk(bytes: &[u8], shrink: Shrink, arena: &mut Arena) -> Result<
         let edges = (edge(coarseness.0), edge(coarseness.1));
         (edges.0.max(edges.1) <= 8).then_some(Wanted { edges, room: (0, 0) })
     };
-    let sheets = answer(read_sheets(bytes, arena, wanted))?;
-    Ok(sheets.map(|Sheets { size, sheets }| joined(&sheets, size, shrink)))
+    let sheets = answer(read_sheets(bytes, Demands::USUAL, arena, wanted))?;
+    Ok(sheets.map(|Sheets { size, sheets, .. }| joined(&sheets, size, shrink)))
 }
 
 /// The samples of all components pixel by pixel, without what only filled up MCUs.

@@ -270,15 +270,32 @@ fn fill_bytes_before_markers_are_skipped() {
 }
 
 #[test]
-fn a_restart_marker_that_is_missing_or_wrong_is_corrupt() {
+fn a_restart_marker_that_is_missing_or_wrong_does_no_harm() {
     let source = jpeg(&Made { restart_interval: 2, ..photo() });
-    let marker = source.windows(2).position(|pair| pair == [0xFF, 0xD1]).unwrap();
-    let mut wrong = source.clone();
-    wrong[marker + 1] = 0xD5;
-    let missing = [&source[..marker], &source[marker + 2..]].concat();
-    for broken in [wrong, missing] {
-        let error = requantise(&broken, 50, &mut Arena::default()).unwrap_err();
-        assert_eq!(error.kind, ErrorKind::Corrupt);
+    let whole = requantised(&source, 50);
+    let markers: Vec<usize> = (data_at(&source)..source.len() - 2)
+        .filter(|&at| source[at] == 0xFF && source[at + 1] & 0xF8 == 0xD0)
+        .collect();
+    assert!(markers.len() > 4);
+    for at in markers {
+        let mut wrong = source.clone();
+        wrong[at + 1] ^= 5;
+        assert_eq!(requantised(&wrong, 50), whole);
+        let missing = [&source[..at], &source[at + 2..]].concat();
+        assert_eq!(requantised(&missing, 50), whole);
+    }
+}
+
+#[test]
+fn blocks_that_are_lost_between_restart_markers_are_missed() {
+    let source = jpeg(&Made { restart_interval: 2, ..photo() });
+    let is_marker = |at: &usize| source[*at] == 0xFF && source[*at + 1] & 0xF8 == 0xD0;
+    let markers: Vec<usize> = (data_at(&source)..source.len() - 2).filter(is_marker).collect();
+    let lost_interval = [&source[..markers[1]], &source[markers[2]..]].concat();
+    let lost_bytes = [&source[..markers[1] - 9], &source[markers[1]..]].concat();
+    let doubled = [&source[..markers[2]], &source[markers[1]..]].concat();
+    for broken in [lost_interval, lost_bytes, doubled] {
+        assert_eq!(requantise(&broken, 50, &mut Arena::default()).unwrap_err().kind, ErrorKind::Corrupt);
     }
 }
 

@@ -65,6 +65,7 @@ fn turned(from: &Plane, orientation: Orientation) -> Plane {
         steps: reordered(&from.steps),
         finest: reordered(&from.finest),
         coarseness: if swaps { (v, h) } else { (h, v) },
+        there: from.there,
     }
 }
 
