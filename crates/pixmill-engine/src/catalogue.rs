@@ -5,23 +5,35 @@
 //! Writing is exact: each row carries its original columns as one CSV record ([`Row::cells`]), to which
 //! [`ResultsWriter`] appends what became of the images.
 //!
-//! bytes → `encoding` (to UTF-8) → `records` (where rows begin and end) → `spill` (which cell is whose)
-//! → `urls` (one cell, many addresses) → [`Row`].
+//! bytes → `unpack` (what kind of file) → `encoding` (to UTF-8) → `layout` (delimiter, header, columns of pictures, from the
+//! first rows) → `records` (where rows begin and end) → `spill` (which cell is whose) → `urls` (one cell, many addresses)
+//! → [`Row`].
 //!
 //! Synchronous; knows no port, no file and no clock.
 
 mod cells;
-mod dialect;
+mod columns;
+mod cut;
 mod encoding;
 mod failed;
 mod fields;
+mod forms;
+mod guess;
 mod header;
+mod hints;
+mod layout;
+mod looks;
+mod naming;
 mod read;
 mod records;
 mod results;
+mod sample;
 mod scan;
 mod spill;
+mod understood;
+mod unpack;
 mod urls;
+mod words;
 
 #[cfg(test)]
 mod properties;
@@ -30,8 +42,10 @@ mod variants;
 
 pub use cells::record;
 pub use failed::{FailedWriter, Misread, NUMBERS, read_corrections};
-pub use header::Header;
+pub use header::{Header, PictureColumn};
+pub use hints::{HINTS, Hints, base_url, delimiter, encoding};
 pub use read::{BadRow, Catalogue, Counts, Kept, Next, OpenError, Refusal, Row};
 pub use records::MAX_RECORD_BYTES;
 pub use results::{ADDED_COLUMNS, ResultsWriter, Slot, SlotError};
+pub use understood::{Column, Understood};
 pub use urls::{Urls, UrlsIter};

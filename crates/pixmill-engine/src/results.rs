@@ -134,7 +134,7 @@ pub struct Failures {
 impl Failures {
     /// Those of a request.
     pub fn new(directory: Arc<dyn Directory>, request: &Request) -> Self {
-        let writer = FailedWriter::new(&request.header);
+        let writer = FailedWriter::new(&request.header, &request.understood);
         Failures { directory, request: request.id.clone(), writer, after: None, ended: false }
     }
 

@@ -2,20 +2,40 @@
 
 use std::io::{self, Chain, Cursor, Read};
 
-use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
-use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+
+use super::guess::legacy;
 
 /// How much is looked at before deciding, in bytes.
 const SAMPLE_BYTES: usize = 64 * 1024;
-/// With fewer bytes beyond ASCII than this, a guess among legacy encodings is worth less than the usual one.
-const ENOUGH_TO_GUESS: usize = 64;
 /// The least room that is asked to be filled, in bytes: a decoder needs space for a character.
 pub(super) const LEAST_ROOM: usize = 64;
 
-/// A reader's bytes as UTF-8. What was taken for UTF-8 is passed on as it is, broken sequences included.
+/// A reader's bytes as UTF-8, without NUL bytes. What was taken for UTF-8 is passed on as it is, broken sequences included.
 pub(super) struct Source<R> {
     raw: Chain<Cursor<Vec<u8>>, R>,
     decoding: Option<Decoding>,
+    /// What they are in.
+    pub(super) encoding: &'static Encoding,
+    /// They begin with a byte order mark.
+    pub(super) marked: bool,
+    /// NUL bytes that were dropped.
+    pub(super) nul_bytes: u64,
+}
+
+/// An encoding by one of its names: those of WHATWG, and what Macs and databases call them.
+pub(super) fn by_label(label: &str) -> Option<&'static Encoding> {
+    let plain: String = label.trim().to_lowercase().replace([' ', '_'], "-");
+    let known = Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
+    known.or_else(|| match plain.replace('-', "").as_str() {
+        "macroman" | "macosroman" | "macwestern" | "mac" => Some(encoding_rs::MACINTOSH),
+        "utf16" | "ucs2" | "unicode" => Some(UTF_16LE),
+        "utf8mb4" | "utf8bom" | "utf8sig" => Some(UTF_8),
+        "ansi" | "western" => Some(encoding_rs::WINDOWS_1252),
+        "gb2312" | "cp936" => Some(encoding_rs::GBK),
+        "cp932" => Some(encoding_rs::SHIFT_JIS),
+        _ => None,
+    })
 }
 
 struct Decoding {
@@ -27,38 +47,46 @@ struct Decoding {
     finished: bool,
 }
 
-/// What the first bytes of a catalogue show.
-enum Sniffed {
-    /// After so many bytes of byte order mark.
-    Utf8 {
-        mark: usize,
-    },
-    Other(&'static Encoding),
-    Binary(&'static str),
-}
-
 impl<R: Read> Source<R> {
-    /// Looks at the first bytes. The inner error says what the file is, if not text.
-    pub(super) fn open(mut reader: R) -> io::Result<Result<Self, &'static str>> {
+    /// Looks at the first bytes, unless the encoding is told.
+    pub(super) fn open(mut reader: R, told: Option<&'static Encoding>) -> io::Result<Self> {
         let mut sample = Vec::new();
         reader.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
-        let (mark, encoding) = match sniff(&sample) {
-            Sniffed::Binary(what) => return Ok(Err(what)),
-            Sniffed::Utf8 { mark } => (mark, None),
-            Sniffed::Other(encoding) => (0, Some(encoding)),
-        };
+        let mark = Encoding::for_bom(&sample);
+        // Whoever tells another encoding than a mark knows less than the file.
+        let (encoding, length) = mark.unwrap_or_else(|| (told.unwrap_or_else(|| sniff(&sample)), 0));
         let mut head = Cursor::new(sample);
-        head.set_position(mark as u64);
-        Ok(Ok(Source { raw: head.chain(reader), decoding: encoding.map(Decoding::new) }))
+        head.set_position(length as u64);
+        let decoding = (encoding != UTF_8).then(|| Decoding::new(encoding));
+        Ok(Source { raw: head.chain(reader), decoding, encoding, marked: mark.is_some(), nul_bytes: 0 })
     }
 
     /// Fills some of `room`, which has at least [`LEAST_ROOM`] bytes. Zero is the end.
     pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        match &mut self.decoding {
-            None => read_some(&mut self.raw, room),
-            Some(decoding) => decoding.read(&mut self.raw, room),
+        loop {
+            let read = match &mut self.decoding {
+                None => read_some(&mut self.raw, room)?,
+                Some(decoding) => decoding.read(&mut self.raw, room)?,
+            };
+            let left = without_nul(&mut room[..read]);
+            self.nul_bytes += (read - left) as u64;
+            if left > 0 || read == 0 {
+                return Ok(left);
+            }
         }
     }
+}
+
+/// Moves all but NUL bytes to the front, and says how many these are.
+fn without_nul(bytes: &mut [u8]) -> usize {
+    let Some(mut kept) = memchr::memchr(0, bytes) else { return bytes.len() };
+    for at in kept..bytes.len() {
+        if bytes[at] != 0 {
+            bytes[kept] = bytes[at];
+            kept += 1;
+        }
+    }
+    kept
 }
 
 fn read_some(reader: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
@@ -99,39 +127,24 @@ impl Decoding {
     }
 }
 
-const SIGNATURES: [(&[u8], &str); 10] = [
-    (b"\x1f\x8b", "a gzip file"),
-    (b"PK\x03\x04", "a ZIP file or a spreadsheet"),
-    (b"PK\x05\x06", "an empty ZIP file"),
-    (b"\x28\xb5\x2f\xfd", "a Zstandard file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z file"),
-    (b"\xd0\xcf\x11\xe0", "an old spreadsheet or document"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"GIF8", "a GIF picture"),
-    (b"%PDF-", "a PDF document"),
-];
-
-fn sniff(sample: &[u8]) -> Sniffed {
-    if let Some((_, what)) = SIGNATURES.iter().find(|(bytes, _)| sample.starts_with(bytes)) {
-        return Sniffed::Binary(what);
+fn sniff(sample: &[u8]) -> &'static Encoding {
+    match utf16_without_mark(sample) {
+        Some(encoding) => encoding,
+        None if is_mostly_utf8(sample) => UTF_8,
+        None => legacy(sample, sample.len() < SAMPLE_BYTES),
     }
-    if let Some((encoding, mark)) = Encoding::for_bom(sample) {
-        return if encoding == UTF_8 { Sniffed::Utf8 { mark } } else { Sniffed::Other(encoding) };
-    }
-    if let Some(encoding) = utf16_without_mark(sample) {
-        return Sniffed::Other(encoding);
-    }
-    let controls = sample.iter().filter(|byte| **byte < 0x20 && !is_white_space(**byte)).count();
-    if controls >= 4 && controls * 20 > sample.len() {
-        return Sniffed::Binary("not text");
-    }
-    if is_mostly_utf8(sample) { Sniffed::Utf8 { mark: 0 } } else { Sniffed::Other(legacy(sample)) }
 }
 
-/// White space as C's `isspace` has it: databases export line breaks inside a field as vertical tabs.
-fn is_white_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == 0x0b
+/// Whether bytes can be text at all. White space is as C's `isspace` has it: databases export line breaks inside a field as
+/// vertical tabs.
+pub(super) fn is_text(sample: &[u8]) -> bool {
+    if Encoding::for_bom(sample).is_some() || utf16_without_mark(sample).is_some() {
+        return true;
+    }
+    let is_control = |byte: u8| byte < 0x20 && byte != 0 && !byte.is_ascii_whitespace() && !matches!(byte, 0x0b | 0x01 | 0x1f);
+    let controls = sample.iter().filter(|byte| is_control(**byte)).count();
+    let zeros = memchr::memchr_iter(0, sample).count();
+    !(controls >= 4 && controls * 20 > sample.len()) && !(zeros >= 4 && zeros * 3 > sample.len())
 }
 
 /// A header in UTF-16 is mostly ASCII, so every other byte of it is zero.
@@ -158,21 +171,14 @@ fn is_mostly_utf8(sample: &[u8]) -> bool {
     broken == 0 || good > broken
 }
 
-fn legacy(sample: &[u8]) -> &'static Encoding {
-    if sample.iter().filter(|byte| !byte.is_ascii()).count() < ENOUGH_TO_GUESS {
-        return WINDOWS_1252;
-    }
-    let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    detector.feed(sample, sample.len() < SAMPLE_BYTES);
-    detector.guess(None, Utf8Detection::Deny)
-}
-
 #[cfg(test)]
 mod tests {
+    use encoding_rs::WINDOWS_1252;
+
     use super::*;
 
     fn decoded(bytes: &[u8]) -> Result<Vec<u8>, &'static str> {
-        let mut source = Source::open(bytes).expect("slices can be read")?;
+        let mut source = Source::open(bytes, None).expect("slices can be read");
         let (mut text, mut room) = (Vec::new(), [0; LEAST_ROOM]);
         loop {
             match source.read(&mut room).expect("slices can be read") {
@@ -274,12 +280,31 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_named() {
-        assert_eq!(decoded(b"PK\x03\x04rest"), Err("a ZIP file or a spreadsheet"));
-        assert_eq!(decoded(b"\x1f\x8b\x08\0"), Err("a gzip file"));
-        assert_eq!(decoded(&(0..=255).collect::<Vec<u8>>()), Err("not text"));
-        assert_eq!(decoded(&[0; 4096]), Err("not text"));
-        assert_eq!(decoded(b""), Ok(Vec::new()));
-        assert_eq!(decoded(b"name,url\nMu\0g,x\n"), Ok(b"name,url\nMu\0g,x\n".to_vec()));
+    fn nul_bytes_are_dropped_and_counted() {
+        let mut source = Source::open(&b"name,url\nMu\0g,x\0\0\n"[..], None).unwrap();
+        let mut room = [0; LEAST_ROOM];
+        let read = source.read(&mut room).unwrap();
+        assert_eq!((&room[..read], source.nul_bytes), (&b"name,url\nMug,x\n"[..], 3));
+        assert_eq!(source.read(&mut room).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_not_text_is_known() {
+        assert!(!is_text(&(0..=255).collect::<Vec<u8>>()));
+        assert!(!is_text(&[0; 4096]));
+        assert!(is_text(b"") && is_text(b"name,url\nMu\0g,x\n"));
+        assert!(is_text(&utf16("name,url", false)));
+    }
+
+    #[test]
+    fn what_is_told_of_the_encoding_counts_unless_a_mark_says_otherwise() {
+        let told = by_label("Mac Roman");
+        assert_eq!(told, Some(encoding_rs::MACINTOSH));
+        assert_eq!(Source::open(&b"caf\x8e"[..], told).unwrap().encoding, encoding_rs::MACINTOSH);
+        let marked = Source::open(&b"\xef\xbb\xbfx"[..], told).unwrap();
+        assert_eq!((marked.encoding, marked.marked), (UTF_8, true));
+        for label in ["UTF-8", "latin1", "cp1253", "windows 1251", "Shift_JIS", "utf16"] {
+            assert!(by_label(label).is_some(), "{label}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan::{Scan, Span, unescape};
+use super::scan::{Escapes, Scan, Span};
 
 /// Fields, borrowed from the record they are in.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +27,11 @@ impl<'a> Fields<'a> {
     /// A field's value, quotes undone; empty where the record has no such field.
     pub(super) fn value(&self, index: usize) -> Cow<'a, str> {
         let Some(span) = self.spans.get(index) else { return Cow::Borrowed("") };
-        let text = &self.text[span.start..span.end];
-        if !span.escaped {
-            return Cow::Borrowed(text);
+        if span.escapes == Escapes::Nothing {
+            return Cow::Borrowed(&self.text[span.start..span.end]);
         }
-        let mut value = String::with_capacity(text.len());
-        unescape(text, &mut value);
+        let mut value = String::with_capacity(span.end - span.start);
+        span.push_value(self.text, &mut value);
         Cow::Owned(value)
     }
 

@@ -4,13 +4,16 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::cells::{is_suspect, push_field};
-use super::dialect;
-use super::encoding::Source;
+use super::encoding::{Source, by_label};
 use super::fields::{Fields, Spare};
 use super::header::Header;
+use super::hints::Hints;
+use super::layout::{self, Layout, NO_DELIMITER};
 use super::records::{Found, MAX_RECORD_BYTES, Records, Rest};
 use super::spill;
-use super::urls::Urls;
+use super::understood::{Column, Understood};
+use super::unpack::{Packing, Unpacked, unpack};
+use super::urls::{Reading, Urls};
 use crate::code::Code;
 use crate::fault::Fault;
 
@@ -48,7 +51,7 @@ pub struct BadRow {
 pub struct Kept {
     /// See [`Row::number`].
     pub number: u64,
-    /// See [`Row::cells`]; padded or cut to the header. NUL bytes, which CSV readers refuse, become U+FFFD.
+    /// See [`Row::cells`]; padded or cut to the header.
     pub cells: String,
 }
 
@@ -103,39 +106,107 @@ pub enum OpenError {
 
 /// Streams rows out of a catalogue, in memory bounded by [`MAX_RECORD_BYTES`].
 pub struct Catalogue<R> {
-    records: Records<R>,
-    delimiter: u8,
-    header: Header,
+    records: Records<Unpacked<R>>,
+    layout: Layout,
+    packing: Packing,
+    base: Option<url::Url>,
     /// [`Header::named`], once.
     named: usize,
     counts: Counts,
+    /// Pictures by column of pictures.
+    images: Vec<u64>,
+    placeholders: u64,
+    repeated_headers: u64,
+    out_of_step: u64,
     kept: u64,
     spare: Spare,
     cell: String,
 }
 
 impl<R: Read> Catalogue<R> {
-    /// Sniffs encoding and delimiter and reads the header.
+    /// Finds out what kind of file it is, its encoding, its delimiter and its header.
     ///
     /// # Errors
-    /// `catalogue.encoding` for what is not text, `catalogue.header` for what has no header with a column of image
-    /// addresses; the reader's errors.
+    /// `catalogue.encoding` for what is not text, `catalogue.header` for what has no header with a column of pictures; the
+    /// reader's errors.
     pub fn open(reader: R) -> Result<Self, OpenError> {
-        let source = Source::open(reader)?.map_err(|what| Refusal {
-            code: Code::CatalogueEncoding,
-            line: 1,
-            reason: format!("The catalogue can't be read as text, it is {what}: export it as CSV."),
-        })?;
-        let mut records = Records::new(source);
-        let (delimiter, header) = dialect::detect(&mut records)??;
-        let named = header.named();
-        let (counts, spare) = (Counts::default(), Spare::default());
-        Ok(Catalogue { records, delimiter, header, named, counts, kept: 0, spare, cell: String::new() })
+        Self::open_as(reader, &Hints::default())
+    }
+
+    /// Opens a catalogue of which something is said.
+    ///
+    /// # Errors
+    /// Those of [`Catalogue::open`].
+    pub fn open_as(reader: R, hints: &Hints) -> Result<Self, OpenError> {
+        let (unpacked, packing) = unpack(reader, hints)?;
+        let told = hints.encoding.as_deref().filter(|_| !packing.made).and_then(by_label);
+        let mut records = Records::new(Source::open(unpacked, told)?);
+        let (sample, ended) = records.sample()?;
+        let layout = match packing.made {
+            true => layout::find(sample, ended, &Hints { delimiter: Some(b','), ..hints.clone() })?,
+            false => layout::find(sample, ended, hints)?,
+        };
+        records.read_as(layout.dialect);
+        for _ in 0..layout.skip {
+            records.next()?;
+        }
+        Ok(Catalogue {
+            records,
+            packing,
+            base: hints.base_url.clone(),
+            named: layout.header.named(),
+            counts: Counts::default(),
+            images: vec![0; layout.header.pictures.len()],
+            placeholders: 0,
+            repeated_headers: 0,
+            out_of_step: 0,
+            kept: 0,
+            spare: Spare::default(),
+            cell: String::new(),
+            layout,
+        })
+    }
+
+    /// What it is understood as, with what was counted so far.
+    pub fn understood(&self) -> Understood {
+        let (source, header) = (self.records.source(), &self.layout.header);
+        let columns = header.pictures.iter().zip(&self.images).map(|(picture, images)| Column {
+            name: header.title(picture.index),
+            number: picture.index as u64 + 1,
+            images: *images,
+            strict: picture.strict,
+        });
+        let encoding = if source.marked { format!("{} with a byte order mark", source.encoding.name()) } else { source.encoding.name().to_owned() };
+        Understood {
+            format: self.format(),
+            encoding,
+            delimiter: Some(char::from(self.layout.dialect.delimiter)).filter(|_| header.columns.len() > 1 && !self.packing.made),
+            header_line: self.layout.header_line,
+            rows_above: self.layout.above,
+            columns: columns.collect(),
+            name_column: header.name.map(|name| header.title(name)),
+            unread: self.layout.alike.clone(),
+            rows: self.counts.usable,
+            placeholders: self.placeholders,
+            nul_bytes: source.nul_bytes,
+            repeated_headers: self.repeated_headers,
+            out_of_step: self.out_of_step,
+        }
+    }
+
+    fn format(&self) -> String {
+        let kind = match self.layout.dialect.delimiter {
+            _ if self.packing.made => self.packing.name,
+            NO_DELIMITER => "a list of addresses",
+            b'\t' => "TSV",
+            _ => self.packing.name,
+        };
+        if self.packing.gzip { format!("{kind} in gzip") } else { kind.to_owned() }
     }
 
     /// The header.
     pub fn header(&self) -> &Header {
-        &self.header
+        &self.layout.header
     }
 
     /// The rows so far.
@@ -149,7 +220,7 @@ impl<R: Read> Catalogue<R> {
     /// The reader's.
     pub fn next_row(&mut self, row: &mut Row) -> io::Result<Next> {
         loop {
-            match self.records.next(self.delimiter)? {
+            match self.records.next()? {
                 Found::Record { line, content, fused } => {
                     if let Some(next) = self.take_record(line, content, fused, row) {
                         return Ok(next);
@@ -162,47 +233,69 @@ impl<R: Read> Catalogue<R> {
         }
     }
 
-    /// None for a blank line.
+    /// None for a blank line, and for the header where it is repeated.
     fn take_record(&mut self, line: u64, content: Range<usize>, fused: bool, row: &mut Row) -> Option<Next> {
-        let fields = self.records.fields(content, self.delimiter, &mut self.spare);
-        if fields.is_blank(self.delimiter) {
+        let (header, delimiter) = (&self.layout.header, self.layout.dialect.delimiter);
+        let fields = self.records.fields(content, &mut self.spare);
+        if fields.is_blank(delimiter) {
+            return None;
+        }
+        if self.layout.header_line.is_some() && repeats(&fields, header) {
+            self.repeated_headers += 1;
             return None;
         }
         if fused {
             return Some(self.bad(line, FUSED, None));
         }
-        let fault = match fill(row, &fields, &self.header, self.named, self.delimiter, &mut self.cell) {
+        let base = self.base.as_ref();
+        let fault = match fill(row, &fields, header, self.named, delimiter, base, &mut self.cell) {
             Ok(()) => {
                 row.line = line;
                 row.number = self.kept;
                 self.kept += 1;
                 self.counts.usable += 1;
+                self.count(row);
                 return Some(Next::Row);
             }
             Err(fault) => fault,
         };
-        let cells = kept_cells(&fields, &self.header);
+        self.out_of_step += 1;
+        let cells = kept_cells(&fields, header);
+        let (count, columns) = (counted(fields.len()), header.columns.len());
         let reason = match fault {
-            Misfit::Nul => NUL.to_owned(),
-            Misfit::Short => format!(
-                "The row has {} and the header {}: its '{}' is missing.",
-                counted(fields.len()),
-                self.header.columns.len(),
-                self.header.columns[self.header.url].trim()
-            ),
+            Misfit::Short => {
+                format!("The row has {count} and the header {columns}: its '{}' is missing.", header.title(header.first()))
+            }
             Misfit::OutOfStep => format!(
-                "The row has {} and the header {}: put quotes around a field that holds a delimiter.",
-                counted(fields.len()),
-                self.header.columns.len()
+                "The row has {count} and the header {columns}: put quotes around a field that holds a delimiter and double the quotes in it."
             ),
         };
         Some(self.bad(line, reason, Some(cells)))
     }
 
+    fn count(&mut self, row: &Row) {
+        self.placeholders += u64::from(row.urls.placeholders());
+        if let [images] = self.images.as_mut_slice() {
+            *images += row.urls.len() as u64;
+            return;
+        }
+        let pictures = &self.layout.header.pictures;
+        let mut at = 0;
+        for position in 0..row.urls.len() {
+            let column = row.urls.column(position);
+            while pictures.get(at).is_some_and(|picture| Some(picture.index) != column) {
+                at += 1;
+            }
+            if let Some(images) = self.images.get_mut(at) {
+                *images += 1;
+            }
+        }
+    }
+
     fn pass_over(&mut self, line: u64, content: Range<usize>, rest: Rest) -> io::Result<Next> {
-        let fields = self.records.fields(content, self.delimiter, &mut self.spare);
-        let cells = kept_cells(&fields, &self.header);
-        let closed = self.records.skip(rest, self.delimiter)?;
+        let fields = self.records.fields(content, &mut self.spare);
+        let cells = kept_cells(&fields, &self.layout.header);
+        let closed = self.records.skip(rest)?;
         Ok(match closed {
             true => self.bad(line, TOO_LONG, Some(cells)),
             false => self.bad(line, UNCLOSED, None),
@@ -222,7 +315,6 @@ impl<R: Read> Catalogue<R> {
     }
 }
 
-const NUL: &str = "The row holds a NUL byte: remove it.";
 const TOO_LONG: &str = "The row is longer than 1 MiB: shorten it.";
 const UNCLOSED: &str = "A quote opened in this row is never closed: nothing after it could be read.";
 const FUSED: &str = "A quote opened in this row is not closed before a later row: add or remove it.";
@@ -230,13 +322,18 @@ const FUSED: &str = "A quote opened in this row is not closed before a later row
 const _: () = assert!(MAX_RECORD_BYTES == 1 << 20, "TOO_LONG names the limit");
 
 enum Misfit {
-    Nul,
     Short,
     OutOfStep,
 }
 
 fn counted(fields: usize) -> String {
     if fields == 1 { "1 field".to_owned() } else { format!("{fields} fields") }
+}
+
+/// Whether a record is the header once more.
+fn repeats(fields: &Fields<'_>, header: &Header) -> bool {
+    let same = |column: usize| fields.value(column).trim() == header.columns[column].trim();
+    fields.len() == header.columns.len() && same(header.first()) && (0..header.columns.len()).all(same)
 }
 
 /// Fills all of a row but its number and line.
@@ -246,27 +343,30 @@ fn fill(
     header: &Header,
     named: usize,
     delimiter: u8,
+    base: Option<&url::Url>,
     cell: &mut String,
 ) -> Result<(), Misfit> {
     let suspect = fields.text.bytes().fold(false, |found, byte| found | is_suspect(byte));
-    if suspect && memchr::memchr(0, fields.text.as_bytes()).is_some() {
-        return Err(Misfit::Nul);
-    }
-    if fields.len() <= header.url {
+    if fields.len() <= header.first() {
         return Err(Misfit::Short);
     }
     let placing = spill::place(fields, header, named).ok_or(Misfit::OutOfStep)?;
-    let field_of = |column: usize| if column > header.url { column + placing.shift } else { column };
+    let last = header.last();
+    let field_of = |column: usize| if column > last { column + placing.shift } else { column };
     row.name.clear();
     if let Some(name) = header.name {
         row.name.push_str(fields.value(field_of(name)).trim());
     }
     row.cells.clear();
-    if placing.spilled.is_empty() {
-        row.urls.read_cell(&fields.value(header.url));
-    } else {
-        spill::fold(fields, header.url, placing.spilled.clone(), delimiter, cell);
-        row.urls.read_cell(cell);
+    row.urls.clear();
+    for picture in &header.pictures {
+        let reading = Reading { column: picture.index, strict: picture.strict, base };
+        if picture.index == last && !placing.spilled.is_empty() {
+            spill::fold(fields, last, placing.spilled.clone(), delimiter, cell);
+            row.urls.read_cell(cell, reading);
+        } else {
+            row.urls.read_cell(&fields.value(picture.index), reading);
+        }
     }
     let verbatim = !suspect && delimiter == b',' && fields.len() == header.columns.len();
     if verbatim && placing.spilled.is_empty() {
@@ -274,7 +374,7 @@ fn fill(
         return Ok(());
     }
     for column in 0..header.columns.len() {
-        let folded = column == header.url && !placing.spilled.is_empty();
+        let folded = column == last && !placing.spilled.is_empty();
         let value = if folded { cell.as_str().into() } else { fields.value(field_of(column)) };
         push_field(&mut row.cells, column == 0, &value);
     }
@@ -285,7 +385,7 @@ fn fill(
 fn kept_cells(fields: &Fields<'_>, header: &Header) -> String {
     let mut cells = String::new();
     for column in 0..header.columns.len() {
-        push_field(&mut cells, column == 0, &fields.value(column).replace('\0', "\u{fffd}"));
+        push_field(&mut cells, column == 0, &fields.value(column));
     }
     cells
 }

@@ -7,12 +7,15 @@ use encoding_rs::WINDOWS_1252;
 
 use super::encoding::{LEAST_ROOM, Source};
 use super::fields::{Fields, Spare};
+use super::sample::Dialect;
 use super::scan::{Outcome, Place, Scan, count_breaks};
 
 /// The longest record that is read, in bytes of UTF-8, its line end not counted. A longer one costs only itself.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
 
 const FIRST_BUFFER_BYTES: usize = 256 * 1024;
+/// How much is looked at before deciding how records are read, at least.
+const SAMPLE_BYTES: usize = 64 * 1024;
 /// Above the longest record by what a scan may look ahead, so that a full buffer without an end means too long.
 const MAX_BUFFER_BYTES: usize = MAX_RECORD_BYTES + 64 * 1024;
 
@@ -49,12 +52,36 @@ pub(super) struct Records<R> {
     /// The line at `start`, from 1.
     line: u64,
     scan: Scan,
+    delimiter: u8,
 }
 
 impl<R: Read> Records<R> {
     pub(super) fn new(source: Source<R>) -> Self {
         let buffer = vec![0; FIRST_BUFFER_BYTES];
-        Records { source, buffer, start: 0, end: 0, ended: false, line: 1, scan: Scan::default() }
+        Records { source, buffer, start: 0, end: 0, ended: false, line: 1, scan: Scan::default(), delimiter: b',' }
+    }
+
+    /// What the bytes are read from.
+    pub(super) fn source(&self) -> &Source<R> {
+        &self.source
+    }
+
+    /// The first bytes, before any record is taken, and whether they are all there are: enough for a first record.
+    pub(super) fn sample(&mut self) -> io::Result<(&[u8], bool)> {
+        while !self.ended && self.end < SAMPLE_BYTES {
+            self.fill()?;
+        }
+        let holds_line = |bytes: &[u8]| memchr::memchr2(b'\n', b'\r', bytes).is_some();
+        while !self.ended && !holds_line(&self.buffer[..self.end]) && self.end + LEAST_ROOM <= MAX_BUFFER_BYTES {
+            self.fill()?;
+        }
+        Ok((&self.buffer[self.start..self.end], self.ended))
+    }
+
+    /// How records are read from now on.
+    pub(super) fn read_as(&mut self, dialect: Dialect) {
+        self.delimiter = dialect.delimiter;
+        self.scan.backslash = dialect.backslash;
     }
 
     /// The fields of the record that was found last, as far as they are in `content`. Bytes that are not UTF-8 in
@@ -62,7 +89,6 @@ impl<R: Read> Records<R> {
     pub(super) fn fields<'a>(
         &'a self,
         content: Range<usize>,
-        delimiter: u8,
         spare: &'a mut Spare,
     ) -> Fields<'a> {
         let bytes = &self.buffer[content];
@@ -72,18 +98,14 @@ impl<R: Read> Records<R> {
         }
         spare.text.clear();
         spare.text.push_str(&WINDOWS_1252.decode_without_bom_handling(bytes).0);
-        spare.scan.record(spare.text.as_bytes(), delimiter, true);
+        spare.scan.backslash = self.scan.backslash;
+        spare.scan.record(spare.text.as_bytes(), self.delimiter, true);
         Fields { text: &spare.text, spans: &spare.scan.fields }
     }
 
-    /// Finds the next record and leaves it where it is, so that it can be found again with another delimiter.
-    pub(super) fn peek(&mut self, delimiter: u8) -> io::Result<Found> {
-        Ok(self.find(delimiter)?.0)
-    }
-
     /// Finds the next record and moves on to the one after it.
-    pub(super) fn next(&mut self, delimiter: u8) -> io::Result<Found> {
-        let (found, next) = self.find(delimiter)?;
+    pub(super) fn next(&mut self) -> io::Result<Found> {
+        let (found, next) = self.find()?;
         match &found {
             Found::Record { .. } => self.line += 1 + self.scan.breaks,
             Found::TooLong { rest: Rest::Nothing, .. } => self.line += 1 + self.scan.breaks,
@@ -94,14 +116,14 @@ impl<R: Read> Records<R> {
         Ok(found)
     }
 
-    fn find(&mut self, delimiter: u8) -> io::Result<(Found, usize)> {
+    fn find(&mut self) -> io::Result<(Found, usize)> {
         let line = self.line;
         loop {
             let (start, end) = (self.start, self.end);
             if start == end && self.ended {
                 return Ok((Found::End, end));
             }
-            let place = match self.scan.record(&self.buffer[start..end], delimiter, self.ended) {
+            let place = match self.scan.record(&self.buffer[start..end], self.delimiter, self.ended) {
                 Outcome::Whole { content, next } => {
                     let found = match content > MAX_RECORD_BYTES {
                         true => Found::TooLong { line, content: self.kept(), rest: Rest::Nothing },
@@ -145,9 +167,9 @@ impl<R: Read> Records<R> {
     }
 
     /// Passes over the rest of a record that is too long. False when it has no end: the file ended within quotes.
-    pub(super) fn skip(&mut self, rest: Rest, delimiter: u8) -> io::Result<bool> {
+    pub(super) fn skip(&mut self, rest: Rest) -> io::Result<bool> {
         let Rest::From(place) = rest else { return Ok(true) };
-        let mut skipping = Skipping::new(&self.buffer[self.start..self.end], place, delimiter);
+        let mut skipping = Skipping::new(&self.buffer[self.start..self.end], place, self.delimiter);
         loop {
             self.start = 0;
             self.end = 0;

@@ -15,8 +15,46 @@ const SPACED_QUOTE_BYTES: usize = 4096;
 pub(super) struct Span {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// The span begins at an opening quote, and quotes are to be undone by [`unescape`].
-    pub(super) escaped: bool,
+    /// What is to be undone.
+    pub(super) escapes: Escapes,
+}
+
+/// What a span holds beside its field's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Escapes {
+    /// Nothing.
+    Nothing,
+    /// It begins at an opening quote; quotes within are doubled.
+    Quotes,
+    /// It begins at an opening quote; quotes within are doubled, or written `\"`.
+    Backslashes,
+}
+
+impl Span {
+    /// Appends the value of a span of this text.
+    pub(super) fn push_value(&self, text: &str, value: &mut String) {
+        let span = &text[self.start..self.end];
+        match self.escapes {
+            Escapes::Nothing => value.push_str(span),
+            _ => parts(span, self.escapes == Escapes::Backslashes).for_each(|part| value.push_str(&span[part])),
+        }
+    }
+
+    /// Where in the text a place of the value is written.
+    pub(super) fn locate(&self, text: &str, place: usize) -> usize {
+        if self.escapes == Escapes::Nothing {
+            return self.start + place;
+        }
+        let mut passed = 0;
+        let span = &text[self.start..self.end];
+        for part in parts(span, self.escapes == Escapes::Backslashes) {
+            if place <= passed + part.len() {
+                return self.start + part.start + (place - passed);
+            }
+            passed += part.len();
+        }
+        self.end
+    }
 }
 
 /// How a scan ended.
@@ -49,6 +87,8 @@ pub(super) struct Scan {
     /// A quoted field over several lines goes on after its closing quote: most likely two rows that a missing quote
     /// has fused.
     pub(super) fused: bool,
+    /// Quotes within quotes are written `\"`, as some databases do.
+    pub(super) backslash: bool,
 }
 
 impl Scan {
@@ -99,17 +139,18 @@ impl Scan {
         };
         let Some(opening) = opening else {
             let stop = stop_from(bytes, at, delimiter);
-            return Ok((Span { start: at, end: stop, escaped: false }, stop));
+            return Ok((Span { start: at, end: stop, escapes: Escapes::Nothing }, stop));
         };
-        let (close, doubled) = closing_quote(bytes, opening + 1, ended)?;
+        let (close, doubled) = closing_quote(bytes, opening + 1, ended, self.backslash)?;
         let stop = stop_from(bytes, close + 1, delimiter);
         let breaks = count_breaks(&bytes[opening..close]);
         self.breaks += breaks;
         self.fused |= breaks > 0 && bytes[close + 1..stop].iter().any(|byte| !is_space(*byte, delimiter));
         if doubled || stop > close + 1 {
-            Ok((Span { start: opening, end: stop, escaped: true }, stop))
+            let escapes = if self.backslash { Escapes::Backslashes } else { Escapes::Quotes };
+            Ok((Span { start: opening, end: stop, escapes }, stop))
         } else {
-            Ok((Span { start: opening + 1, end: close, escaped: false }, stop))
+            Ok((Span { start: opening + 1, end: close, escapes: Escapes::Nothing }, stop))
         }
     }
 }
@@ -123,19 +164,28 @@ fn stop_from(bytes: &[u8], at: usize, delimiter: u8) -> usize {
 }
 
 /// The quote that closes a field whose text starts at `from`, and whether doubled quotes come before it.
-fn closing_quote(bytes: &[u8], from: usize, ended: bool) -> Result<(usize, bool), Outcome> {
+fn closing_quote(bytes: &[u8], from: usize, ended: bool, backslash: bool) -> Result<(usize, bool), Outcome> {
     let mut at = from;
     loop {
         let Some(offset) = memchr(b'"', &bytes[at..]) else {
             return Err(if ended { Outcome::Unclosed } else { Outcome::More(Place::Quoted) });
         };
         let quote = at + offset;
+        if backslash && is_escaped(&bytes[from..quote]) {
+            at = quote + 1;
+            continue;
+        }
         match bytes.get(quote + 1) {
             Some(b'"') => at = quote + 2,
             None if !ended => return Err(Outcome::More(Place::AfterQuote)),
             _ => return Ok((quote, at > from)),
         }
     }
+}
+
+/// Whether what follows these bytes is escaped: by an odd number of backslashes.
+fn is_escaped(before: &[u8]) -> bool {
+    before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
 
 /// The opening quote of a field that begins with white space, as in `1, "Mug, large"`, if its text is closed nearby
@@ -152,7 +202,7 @@ fn spaced_quote(bytes: &[u8], at: usize, delimiter: u8, ended: bool) -> Result<O
     }
     let near = bytes.len().min(opening + SPACED_QUOTE_BYTES);
     let in_sight = near < bytes.len() || ended;
-    let close = match closing_quote(&bytes[..near], opening + 1, in_sight) {
+    let close = match closing_quote(&bytes[..near], opening + 1, in_sight, false) {
         Ok((close, _)) => close,
         Err(Outcome::Unclosed) => return Ok(None),
         Err(_) => return more,
@@ -171,21 +221,33 @@ pub(super) fn count_breaks(bytes: &[u8]) -> u64 {
     ends.filter(|at| bytes[*at] == b'\r' || *at == 0 || bytes[*at - 1] != b'\r').count() as u64
 }
 
-/// Appends the value of an escaped span: quotes undone, what follows the closing quote as it is.
-pub(super) fn unescape(span: &str, value: &mut String) {
-    let mut rest = &span[1..];
-    while let Some(quote) = memchr(b'"', rest.as_bytes()) {
-        value.push_str(&rest[..quote]);
-        rest = &rest[quote + 1..];
-        match rest.strip_prefix('"') {
-            Some(after) => {
-                value.push('"');
-                rest = after;
-            }
-            None => break,
+/// The parts of a span that begins at an opening quote which make up its value: quotes undone, what follows the closing
+/// quote as it is.
+fn parts(span: &str, backslash: bool) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let bytes = span.as_bytes();
+    let (mut at, mut look, mut closed, mut ended) = (1, 1, false, false);
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
         }
-    }
-    value.push_str(rest);
+        let quote = if closed { None } else { memchr(b'"', &bytes[look..]).map(|offset| look + offset) };
+        let Some(quote) = quote else {
+            ended = true;
+            return Some(at..bytes.len());
+        };
+        let from = at;
+        if backslash && is_escaped(&bytes[1..quote]) {
+            (at, look) = (quote, quote + 1);
+            return Some(from..quote - 1);
+        }
+        if bytes.get(quote + 1) == Some(&b'"') {
+            (at, look) = (quote + 2, quote + 2);
+            return Some(from..quote + 1);
+        }
+        closed = true;
+        at = quote + 1;
+        Some(from..quote)
+    })
 }
 
 #[cfg(test)]
@@ -196,15 +258,32 @@ mod tests {
         let mut scan = Scan::default();
         let outcome = scan.record(text.as_bytes(), b',', true);
         assert!(matches!(outcome, Outcome::Whole { .. }), "{outcome:?}");
+        values(&scan, text)
+    }
+
+    /// Each value, of which every place is found in the text again.
+    fn values(scan: &Scan, text: &str) -> Vec<String> {
         let value = |span: &Span| {
             let mut value = String::new();
-            match span.escaped {
-                true => unescape(&text[span.start..span.end], &mut value),
-                false => value.push_str(&text[span.start..span.end]),
+            span.push_value(text, &mut value);
+            for (place, letter) in value.char_indices() {
+                assert!(text[span.locate(text, place)..].starts_with(letter), "{text:?} {value:?} {place}");
             }
             value
         };
         scan.fields.iter().map(value).collect()
+    }
+
+    #[test]
+    fn quotes_behind_backslashes_are_undone_where_a_file_writes_them() {
+        let text = r#""See <a href=\"x\">ours, all</a>","a ""b""","\"c\"",C:\x,"end\\""#;
+        let mut scan = Scan { backslash: true, ..Scan::default() };
+        let outcome = scan.record(text.as_bytes(), b',', true);
+        assert!(matches!(outcome, Outcome::Whole { .. }), "{outcome:?}");
+        assert_eq!(
+            values(&scan, text),
+            [r#"See <a href="x">ours, all</a>"#, "a \"b\"", "\"c\"", "C:\\x", "end\\\\"]
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::fields::Fields;
 use super::header::Header;
-use super::urls::begins_with_scheme;
+use super::cut::begins_address;
 
 /// Which field belongs to which column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,15 +23,20 @@ const STRAIGHT: Placing = Placing { spilled: 0..0, shift: 0 };
 
 /// Places a row's fields, at least up to the address cell. None when they can't be matched to the columns.
 pub(super) fn place(fields: &Fields<'_>, header: &Header, named: usize) -> Option<Placing> {
-    let (columns, url) = (header.columns.len(), header.url);
+    let (columns, url) = (header.columns.len(), header.last());
     if fields.len() == columns && named == columns {
         return Some(STRAIGHT);
     }
     let blank = |index: usize| fields.value(index).trim().is_empty();
-    let address = |index: usize| begins_with_scheme(&fields.value(index));
+    let address = |index: usize| begins_address(&fields.value(index));
     let mut count = fields.len();
     while count > named && blank(count - 1) {
         count -= 1;
+    }
+    if header.pictures.len() > 1 {
+        let spills = url + 1 == columns && count > columns && address(url) && (columns..count).all(address);
+        let spilled = if spills { columns..count } else { 0..0 };
+        return (count <= columns || spills).then_some(Placing { spilled, shift: 0 });
     }
     if named == url + 1 {
         let spills = count > columns || (named..count).any(address);
@@ -60,10 +65,10 @@ pub(super) fn place(fields: &Fields<'_>, header: &Header, named: usize) -> Optio
 pub(super) fn fold(fields: &Fields<'_>, url: usize, spilled: Range<usize>, delimiter: u8, cell: &mut String) {
     cell.clear();
     cell.push_str(&fields.value(url));
-    let schemeless = !(spilled.clone().chain([url])).any(|index| begins_with_scheme(&fields.value(index)));
+    let schemeless = !(spilled.clone().chain([url])).any(|index| begins_address(&fields.value(index)));
     for index in spilled {
         let value = fields.value(index);
-        let parts = schemeless || value.starts_with(char::is_whitespace) || begins_with_scheme(&value);
+        let parts = schemeless || value.starts_with(char::is_whitespace) || begins_address(&value);
         // A comma or pipe is read by the rules of a cell; a semicolon, which means nothing in a cell, by the same
         // ones here; a tab always parts.
         cell.push_str(match delimiter {

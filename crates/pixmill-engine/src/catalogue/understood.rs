@@ -1,0 +1,194 @@
+//! What a catalogue was understood as: told before a run, after it, and to whoever asks.
+
+use serde_json::{Value, json};
+
+use super::header::shown;
+
+/// What was understood.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Understood {
+    /// What kind of file it is, such as `CSV`.
+    pub format: String,
+    /// What its text is in, such as `UTF-8`.
+    pub encoding: String,
+    /// What parts its fields, where anything does.
+    pub delimiter: Option<char>,
+    /// The header's line, from 1, where there is one.
+    pub header_line: Option<u64>,
+    /// Rows above the header, which are kept out.
+    pub rows_above: u64,
+    /// The columns of pictures, left to right.
+    pub columns: Vec<Column>,
+    /// The column of products' names.
+    pub name_column: Option<String>,
+    /// Columns that look like pictures and are not read, and why.
+    pub unread: Vec<(String, String)>,
+    /// Rows that can be used, so far.
+    pub rows: u64,
+    /// Cells, or parts of them, that say that there is no picture, such as `N/A`.
+    pub placeholders: u64,
+    /// NUL bytes that were dropped.
+    pub nul_bytes: u64,
+    /// Rows that repeat the header, which are passed over.
+    pub repeated_headers: u64,
+    /// Rows whose fields don't fit the header.
+    pub out_of_step: u64,
+}
+
+/// A column of pictures.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Column {
+    /// Its name, or its number where it has none.
+    pub name: String,
+    /// Its place, from 1.
+    pub number: u64,
+    /// Pictures found in it, so far.
+    pub images: u64,
+    /// See [`PictureColumn::strict`](super::PictureColumn::strict).
+    pub strict: bool,
+}
+
+impl Understood {
+    /// Pictures in all columns.
+    pub fn images(&self) -> u64 {
+        self.columns.iter().map(|column| column.images).sum()
+    }
+
+    /// Whether it has rows, and yet no picture.
+    pub fn is_without_pictures(&self) -> bool {
+        self.rows > 0 && self.images() == 0
+    }
+
+    /// As people read it, before anything is counted: how the file is read, and where pictures are looked for.
+    pub fn summary(&self) -> Vec<String> {
+        let delimiter = match self.delimiter {
+            Some('\t') => ", parted by tabs".to_owned(),
+            Some(c) if c.is_control() => format!(", parted by U+{:04X}", u32::from(c)),
+            Some(c) => format!(", parted by '{c}'"),
+            None => String::new(),
+        };
+        let header = match self.header_line {
+            Some(line) => format!("header in line {line}"),
+            None => "without a header".to_owned(),
+        };
+        let mut lines = vec![format!("read as {}, {}{delimiter}, {header}", self.format, self.encoding)];
+        if self.rows_above > 0 {
+            lines.push(format!("{} above the header left out", counted(self.rows_above, "row")));
+        }
+        let names = self.columns.iter().map(|column| format!("'{}'", shown(&column.name))).collect::<Vec<_>>();
+        lines.push(format!("pictures in {}", names.join(", ")));
+        for (name, why) in &self.unread {
+            lines.push(format!("'{}' is not read: {why}; --column reads it", shown(name)));
+        }
+        lines
+    }
+
+    /// As people read it, once all is counted: what was found in each column, and what was passed over.
+    pub fn counted(&self) -> Vec<String> {
+        let of = |column: &Column| format!("'{}': {}", shown(&column.name), counted(column.images, "picture"));
+        let mut lines: Vec<String> = self.columns.iter().map(of).collect();
+        let told = [
+            (self.placeholders, "cell", "taken as empty (N/A, null, - and the like)"),
+            (self.repeated_headers, "row", "that repeats the header passed over"),
+            (self.out_of_step, "row", "out of step with the header: its fields are more or fewer"),
+            (self.nul_bytes, "NUL byte", "dropped"),
+        ];
+        let told = told.iter().filter(|(count, ..)| *count > 0);
+        lines.extend(told.map(|(count, what, why)| format!("{} {why}", counted(*count, what))));
+        lines
+    }
+
+    /// As programs read it.
+    pub fn to_json(&self) -> Value {
+        let columns = self.columns.iter();
+        let columns = columns.map(|column| json!({
+            "name": column.name,
+            "number": column.number,
+            "images": column.images,
+            "strict": column.strict,
+        }));
+        json!({
+            "format": self.format,
+            "encoding": self.encoding,
+            "delimiter": self.delimiter.map(|c| c.to_string()),
+            "header_line": self.header_line,
+            "rows_above": self.rows_above,
+            "columns": columns.collect::<Vec<_>>(),
+            "name_column": self.name_column,
+            "unread": self.unread.iter().map(|(name, why)| json!({"name": name, "why": why})).collect::<Vec<_>>(),
+            "rows": self.rows,
+            "images": self.images(),
+            "placeholders": self.placeholders,
+            "nul_bytes": self.nul_bytes,
+            "repeated_headers": self.repeated_headers,
+            "out_of_step": self.out_of_step,
+        })
+    }
+
+    /// Back from what [`Understood::to_json`] made; what is not there is empty.
+    pub fn from_json(value: &Value) -> Understood {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| value[name].as_u64().unwrap_or(0);
+        let list = |name: &str| value[name].as_array().cloned().unwrap_or_default();
+        let column = |column: &Value| Column {
+            name: text(&column["name"]),
+            number: column["number"].as_u64().unwrap_or(0),
+            images: column["images"].as_u64().unwrap_or(0),
+            strict: column["strict"].as_bool().unwrap_or(false),
+        };
+        Understood {
+            format: text(&value["format"]),
+            encoding: text(&value["encoding"]),
+            delimiter: value["delimiter"].as_str().and_then(|text| text.chars().next()),
+            header_line: value["header_line"].as_u64(),
+            rows_above: number("rows_above"),
+            columns: list("columns").iter().map(column).collect(),
+            name_column: value["name_column"].as_str().map(str::to_owned),
+            unread: list("unread").iter().map(|unread| (text(&unread["name"]), text(&unread["why"]))).collect(),
+            rows: number("rows"),
+            placeholders: number("placeholders"),
+            nul_bytes: number("nul_bytes"),
+            repeated_headers: number("repeated_headers"),
+            out_of_step: number("out_of_step"),
+        }
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_understood_is_told_and_comes_back() {
+        let understood = Understood {
+            format: "CSV".into(),
+            encoding: "UTF-8".into(),
+            delimiter: Some('\t'),
+            header_line: Some(3),
+            rows_above: 2,
+            columns: vec![Column { name: "Image\u{1b}[31m".into(), number: 4, images: 1, strict: true }],
+            unread: vec![("url".into(), "other columns say picture".into())],
+            rows: 9,
+            placeholders: 2,
+            ..Understood::default()
+        };
+        assert_eq!(Understood::from_json(&understood.to_json()), understood);
+        let lines = [understood.summary(), understood.counted()].concat();
+        assert_eq!(
+            lines,
+            [
+                "read as CSV, UTF-8, parted by tabs, header in line 3",
+                "2 rows above the header left out",
+                "pictures in 'Image [31m'",
+                "'url' is not read: other columns say picture; --column reads it",
+                "'Image [31m': 1 picture",
+                "2 cells taken as empty (N/A, null, - and the like)",
+            ]
+        );
+        assert!(!understood.is_without_pictures());
+    }
+}
