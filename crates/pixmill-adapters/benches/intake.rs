@@ -54,6 +54,7 @@ async fn take_in(records: &Sqlite, rows: u64, fingerprint: impl Fn(u64, &str) ->
     let end = IntakeEnd {
         options: Default::default(),
         digest: "0".repeat(64),
+        reading: String::new(),
         rows,
         row_errors: Vec::new(),
         row_errors_total: 0,

@@ -51,6 +51,7 @@ async fn take_in(records: &Sqlite, images: u64) -> RequestId {
     let end = IntakeEnd {
         options: Default::default(),
         digest: String::new(),
+        reading: String::new(),
         rows: images,
         row_errors: vec![],
         row_errors_total: 0,

@@ -129,6 +129,7 @@ impl World {
         let end = IntakeEnd {
             options: Default::default(),
             digest: String::new(),
+            reading: String::new(),
             rows: images,
             row_errors: Vec::new(),
             row_errors_total: 0,

@@ -47,5 +47,5 @@ pub use hints::{HINTS, Hints, base_url, delimiter, encoding};
 pub use read::{BadRow, Catalogue, Counts, Kept, Next, OpenError, Refusal, Row};
 pub use records::MAX_RECORD_BYTES;
 pub use results::{ADDED_COLUMNS, ResultsWriter, Slot, SlotError};
-pub use understood::{Column, Understood};
+pub use understood::{Account, Column, Understood};
 pub use urls::{Urls, UrlsIter};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::catalogue::{self, FailedWriter, ResultsWriter, SlotError};
+use crate::catalogue::{self, Account, FailedWriter, ResultsWriter, SlotError};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
@@ -134,7 +134,7 @@ pub struct Failures {
 impl Failures {
     /// Those of a request.
     pub fn new(directory: Arc<dyn Directory>, request: &Request) -> Self {
-        let writer = FailedWriter::new(&request.header, &request.understood);
+        let writer = FailedWriter::new(&request.header, &Account::parse(&request.reading).understood);
         Failures { directory, request: request.id.clone(), writer, after: None, ended: false }
     }
 

@@ -10,6 +10,7 @@ use pixmill_codec::Recipe;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::catalogue::{Account, Hints, Understood};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
@@ -34,6 +35,8 @@ pub struct Run {
     pub settings: Settings,
     /// The catalogue.
     pub catalogue: PathBuf,
+    /// What is said of it.
+    pub hints: Hints,
     /// What to do to each image.
     pub recipe: Recipe,
     /// Re-open what failed in an earlier run.
@@ -48,6 +51,9 @@ pub struct Run {
 
 /// Watches a run.
 pub trait Observer: Watcher {
+    /// What the catalogue is understood as.
+    fn understood(&self, understood: &Understood);
+
     /// Rows have been read, and so many bytes of the catalogue's.
     fn reading(&self, rows: u64, bytes: u64);
 
@@ -143,7 +149,10 @@ impl Run {
     async fn take_in(&self) -> Result<RequestId, Stopped> {
         let began = self.ports.clock.instant();
         let request = match self.earlier().await? {
-            Some(earlier) if earlier.digest == digest(&self.catalogue)? => earlier.id,
+            Some(earlier) if earlier.digest == digest(&self.catalogue, &self.hints)? => {
+                self.observer.understood(&Account::parse(&earlier.reading).understood);
+                earlier.id
+            }
             earlier => {
                 let new = self.accept().await?;
                 if let Some(earlier) = earlier {
@@ -189,13 +198,13 @@ impl Run {
             request: RequestId::new(),
             tenant: DEFAULT_TENANT.to_owned(),
             catalogue: name(&self.catalogue)?,
+            hints: self.hints.clone(),
             traceparent: None,
         };
         let options = std::future::ready(Ok(Options { recipe: self.recipe, webhook: None }));
-        let observer = self.observer.clone();
-        let reading = move |rows, bytes| observer.reading(rows, bytes);
+        let watch = Reading(self.observer.clone());
         let (records, clock) = (&self.ports.records, &*self.ports.clock);
-        Ok(accept::accept(records, clock, catalogue, intake, options, reading).await?)
+        Ok(accept::accept(records, clock, catalogue, intake, options, watch).await?)
     }
 
     /// Removes outputs of rows that were changed or taken out since the last run.
@@ -275,13 +284,26 @@ impl Watcher for Watching {
     }
 }
 
+/// Passes what is read on to the observer.
+struct Reading(Arc<dyn Observer>);
+
+impl accept::Watch for Reading {
+    fn understood(&self, understood: &Understood) {
+        self.0.understood(understood);
+    }
+
+    fn reading(&self, rows: u64, bytes: u64) {
+        self.0.reading(rows, bytes);
+    }
+}
+
 /// How a catalogue is known: by its absolute path.
 fn name(catalogue: &Path) -> Result<String, Fault> {
     let path = fs::canonicalize(catalogue).map_err(|error| unreadable(catalogue, &error))?;
     Ok(path.to_string_lossy().into_owned())
 }
 
-fn digest(catalogue: &Path) -> Result<String, Fault> {
+fn digest(catalogue: &Path, hints: &Hints) -> Result<String, Fault> {
     let unreadable = |error: io::Error| unreadable(catalogue, &error);
     let mut file = File::open(catalogue).map_err(unreadable)?;
     let mut hasher = Sha256::new();
@@ -289,7 +311,7 @@ fn digest(catalogue: &Path) -> Result<String, Fault> {
     loop {
         let read = file.read(&mut buffer).map_err(unreadable)?;
         if read == 0 {
-            return Ok(accept::hexadecimal(&hasher.finalize()));
+            return Ok(accept::digest_of(hasher, hints));
         }
         hasher.update(&buffer[..read]);
     }

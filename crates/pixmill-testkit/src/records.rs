@@ -122,6 +122,7 @@ fn intake_end(rows: u64) -> IntakeEnd {
     IntakeEnd {
         options: Options { recipe, webhook: None },
         digest: "d1".into(),
+        reading: String::new(),
         rows,
         row_errors: Vec::new(),
         row_errors_total: 0,

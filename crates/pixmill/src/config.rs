@@ -4,6 +4,7 @@
 //! environment and `a_b` in the file, with the same meaning, bounds and complaint. No other module reads the environment.
 
 pub(crate) mod bounds;
+pub(crate) mod catalogue;
 pub(crate) mod client;
 pub(crate) mod environment;
 mod file;

@@ -10,6 +10,7 @@ pub(crate) mod units;
 
 use std::io::{IsTerminal, LineWriter, Write};
 
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::request::Progress;
 use pixmill_engine::model::row::RowError;
@@ -66,6 +67,13 @@ impl Display {
 }
 
 impl Observer for Display {
+    fn understood(&self, understood: &Understood) {
+        self.faces.iter().for_each(|face| face.understood(understood));
+        if let Some(bar) = &self.bar {
+            bar.suspend(|| understood.summary().iter().for_each(|line| say(line)));
+        }
+    }
+
     fn intake(&self, rows: u64, bytes_read: u64, bytes_total: u64) {
         self.faces.iter().for_each(|face| face.intake(rows, bytes_read, bytes_total));
     }

@@ -1,11 +1,15 @@
 //! What a run tells while it is under way.
 
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::Progress;
 
 /// Watches a run. Calls come from any thread, in order of time, and must be brief.
 pub(crate) trait Observer: Send + Sync {
+    /// What the catalogue is understood as, before its first row.
+    fn understood(&self, _understood: &Understood) {}
+
     /// The catalogue is being read: rows and bytes so far, bytes in all.
     fn intake(&self, rows: u64, bytes_read: u64, bytes_total: u64);
 

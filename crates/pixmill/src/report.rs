@@ -1,5 +1,6 @@
 //! What a run has to report once it has ended.
 
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::request::Progress;
 use pixmill_engine::model::row::RowError;
@@ -16,6 +17,8 @@ pub(crate) struct RunReport {
     pub(crate) row_errors_total: u64,
     /// Why the catalogue was refused as a whole.
     pub(crate) refused: Option<Fault>,
+    /// What the catalogue was understood as.
+    pub(crate) understood: Understood,
     /// Where its images stand.
     pub(crate) progress: Progress,
     /// Failures by code, most frequent first.

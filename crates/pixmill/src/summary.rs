@@ -87,6 +87,7 @@ impl Summary {
             "fetched_now": report.fetched_now,
             "resumed": report.resumed,
             "interrupted": report.interrupted,
+            "understood": report.understood.to_json(),
             "results": self.results(),
             "failures": failures.collect::<Vec<_>>(),
             "slowest_origins": origins.collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::source::is_drive;
 use pixmill_engine::port::origin::{Answer, Body, Files};
 
 /// Bytes read at once. Files up to this size are opened and read in one go.
@@ -51,6 +52,22 @@ impl LocalFiles {
     }
 }
 
+/// How a path may be meant: as it is written, as Windows writes it, escaped as exports to the web write it.
+fn spellings(path: &str) -> Vec<String> {
+    let mut spellings = vec![path.to_owned()];
+    if path.contains('\\') {
+        spellings.push(path.replace('\\', "/"));
+    }
+    for spelling in spellings.clone() {
+        if let Ok(decoded) = percent_encoding::percent_decode_str(&spelling).decode_utf8()
+            && decoded != spelling
+        {
+            spellings.push(decoded.into_owned());
+        }
+    }
+    spellings
+}
+
 /// Without `.` and `..`.
 fn lexical(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
@@ -67,8 +84,24 @@ fn lexical(path: &Path) -> PathBuf {
 #[async_trait]
 impl Files for LocalFiles {
     async fn open(&self, path: &str) -> Result<Answer, Fault> {
-        let (written, real, name) = (self.written(path)?, self.real.clone(), path.to_owned());
-        let body = blocking(path, move || FileBody::open(&written, &real, name)).await?;
+        let mut tries = Vec::new();
+        for spelling in spellings(path) {
+            tries.push(self.written(&spelling)?);
+        }
+        let (real, name) = (self.real.clone(), path.to_owned());
+        let body = blocking(path, move || {
+            let mut missing = None;
+            for written in tries {
+                match FileBody::open(&written, &real, name.clone()) {
+                    Err(fault) if fault.code == Code::FileMissing && !fault.transient => {
+                        missing = missing.or(Some(fault))
+                    }
+                    opened => return opened,
+                }
+            }
+            Err(missing.unwrap_or_else(|| outside(&name)))
+        })
+        .await?;
         Ok(Answer {
             status: 200,
             location: None,
@@ -169,6 +202,11 @@ fn cut(name: &str, reason: &str) -> Fault {
 fn unusable(name: &str, error: &io::Error) -> Fault {
     use io::ErrorKind::*;
     match error.kind() {
+        NotFound | NotADirectory if is_drive(name) => {
+            let message =
+                format!("'{name}' is a path of another machine: put the pictures beside the catalogue.");
+            Fault::permanent(Code::FileMissing, message)
+        }
         NotFound | NotADirectory => {
             Fault::permanent(Code::FileMissing, format!("There is no file '{name}' in the base folder."))
         }
@@ -222,6 +260,20 @@ mod tests {
             assert_eq!(read(&files, path).await.unwrap(), b"picture", "{path}");
         }
         assert_eq!(read(&files, "sub/100%41 b.jpg").await.unwrap(), b"percent");
+    }
+
+    #[tokio::test]
+    async fn paths_are_also_read_as_windows_and_the_web_write_them() {
+        let (folder, files) = folder();
+        fs::write(folder.path().join("base/sub/cap 1.jpg"), b"cap").unwrap();
+        for path in ["sub/cap 1.jpg", "sub\\cap 1.jpg", "sub/cap%201.jpg", "sub\\cap%201.jpg"] {
+            assert_eq!(read(&files, path).await.unwrap(), b"cap", "{path}");
+        }
+        assert_eq!(read(&files, "sub/100%41 b.jpg").await.unwrap(), b"percent", "what is written wins");
+        for path in ["..\\secret.jpg", "%2e%2e/secret.jpg", "sub/%2e%2e%2f%2e%2e%2fsecret.jpg"] {
+            assert_eq!(code(&files, path).await, Code::FileOutside, "{path}");
+        }
+        assert!(read(&files, "C:\\Users\\a.jpg").await.unwrap_err().message.contains("another machine"));
     }
 
     #[tokio::test]

@@ -108,7 +108,17 @@ fn look(cell: &str, contents: &mut Contents, urls: &mut Urls) {
 
 /// Names that a catalogue of pictures has had from the first, without marks.
 const SPELLINGS: [&str; 12] = [
-    "inputimageurls", "inputimageurl", "imageurls", "imageurl", "inputurls", "inputurl", "images", "imagesrc", "image", "urls", "url",
+    "inputimageurls",
+    "inputimageurl",
+    "imageurls",
+    "imageurl",
+    "inputurls",
+    "inputurl",
+    "images",
+    "imagesrc",
+    "image",
+    "urls",
+    "url",
     "imagelinks",
 ];
 
@@ -126,12 +136,19 @@ pub(super) fn judge(names: &[String], contents: &[Contents]) -> Option<Judged> {
     Some(Judged { pictures, surety, alike })
 }
 
-fn choose(names: &[String], meanings: &[Meaning], of: &impl Fn(usize) -> Contents) -> Option<(Vec<usize>, Surety)> {
-    let those = |wanted: &dyn Fn(usize) -> bool| (0..names.len()).filter(|index| wanted(*index)).collect::<Vec<usize>>();
+fn choose(
+    names: &[String],
+    meanings: &[Meaning],
+    of: &impl Fn(usize) -> Contents,
+) -> Option<(Vec<usize>, Surety)> {
+    let those = |wanted: &dyn Fn(usize) -> bool| {
+        (0..names.len()).filter(|index| wanted(*index)).collect::<Vec<usize>>()
+    };
     let holds = |index: usize| match meanings[index] {
         Meaning::Picture => {
             let found = of(index);
-            found.pictures + found.perhaps + found.pages > 0 && found.others <= found.pictures + found.perhaps + found.pages
+            found.pictures + found.perhaps + found.pages > 0
+                && found.others <= found.pictures + found.perhaps + found.pages
         }
         Meaning::Weak => of(index).look_like_pictures(),
         _ => false,
@@ -141,24 +158,34 @@ fn choose(names: &[String], meanings: &[Meaning], of: &impl Fn(usize) -> Content
     if !named.is_empty() {
         let mut all = those(&|index| holds(index) || is_empty(index));
         let nameless: Vec<usize> = those(&|index| {
-            meanings[index] == Meaning::Nameless && of(index).look_like_pictures() && follows(index, meanings, &all)
+            meanings[index] == Meaning::Nameless
+                && of(index).look_like_pictures()
+                && follows(index, meanings, &all)
         });
         all.extend(nameless);
         return Some((all, Surety::Both));
     }
-    let by_cells = those(&|index| matches!(meanings[index], Meaning::Other | Meaning::Nameless) && of(index).look_like_pictures());
+    let by_cells = those(&|index| {
+        matches!(meanings[index], Meaning::Other | Meaning::Nameless) && of(index).look_like_pictures()
+    });
     let empty = those(&is_empty);
     if !empty.is_empty() && by_cells.is_empty() {
         return Some((empty, Surety::Name));
     }
-    let addresses = those(&|index| meanings[index] == Meaning::Address && of(index).pictures > 0 && of(index).pictures >= of(index).pages);
+    let addresses = those(&|index| {
+        meanings[index] == Meaning::Address && of(index).pictures > 0 && of(index).pictures >= of(index).pages
+    });
     if !addresses.is_empty() {
         return Some((addresses, Surety::Address));
     }
     if !by_cells.is_empty() {
         return Some((by_cells, Surety::Cells));
     }
-    let perhaps = those(&|index| meanings[index] == Meaning::Address && of(index).perhaps > 0 && of(index).pages + of(index).others == 0);
+    let perhaps = those(&|index| {
+        meanings[index] == Meaning::Address
+            && of(index).perhaps > 0
+            && of(index).pages + of(index).others == 0
+    });
     if let Some(first) = perhaps.first() {
         return Some((vec![*first], Surety::Address));
     }
@@ -196,19 +223,32 @@ mod tests {
         let names = split(names);
         let rows: Vec<Vec<String>> = rows.iter().map(|row| split(row)).collect();
         let judged = judge(&names, &contents(names.len(), &rows))?;
-        Some((judged.pictures.iter().map(|picture| picture.index).collect(), judged.surety, judged.alike.len()))
+        Some((
+            judged.pictures.iter().map(|picture| picture.index).collect(),
+            judged.surety,
+            judged.alike.len(),
+        ))
     }
 
     #[test]
     fn all_columns_that_say_picture_and_hold_addresses_are_read() {
         let row = ["x\thttp://a/1.png\tfront\thttp://a/2.png\thttp://a/p/1"];
-        assert_eq!(read("name\tImage Src\tImage Alt Text\tVariant Image\turl", &row), Some((vec![1, 3], Surety::Both, 0)));
-        assert_eq!(read("image\timage_2\timage_3", &["http://a/1.png\t\thttp://a/2.png"]), Some((vec![0, 1, 2], Surety::Both, 0)));
+        assert_eq!(
+            read("name\tImage Src\tImage Alt Text\tVariant Image\turl", &row),
+            Some((vec![1, 3], Surety::Both, 0))
+        );
+        assert_eq!(
+            read("image\timage_2\timage_3", &["http://a/1.png\t\thttp://a/2.png"]),
+            Some((vec![0, 1, 2], Surety::Both, 0))
+        );
     }
 
     #[test]
     fn a_name_alone_does_not_make_pictures_of_words() {
-        assert_eq!(read("image\tImage is Thumbnail\tPhoto shoot", &["http://a/1.png\tTRUE\tMay"]), Some((vec![0], Surety::Both, 1)));
+        assert_eq!(
+            read("image\tImage is Thumbnail\tPhoto shoot", &["http://a/1.png\tTRUE\tMay"]),
+            Some((vec![0], Surety::Both, 1))
+        );
         assert_eq!(read("media\timage", &["CD\thttp://a/1.png"]), Some((vec![1], Surety::Both, 0)));
     }
 
@@ -224,8 +264,14 @@ mod tests {
 
     #[test]
     fn cells_tell_in_languages_that_are_not_known() {
-        assert_eq!(read("a\tqwertz", &["x\thttp://a/1.png", "y\thttp://a/2.png"]), Some((vec![1], Surety::Cells, 0)));
-        assert_eq!(read("a\tnotes", &["x\tsee <img src=\"http://a/1.png\"> for a picture of the cap, which is red"]), None);
+        assert_eq!(
+            read("a\tqwertz", &["x\thttp://a/1.png", "y\thttp://a/2.png"]),
+            Some((vec![1], Surety::Cells, 0))
+        );
+        assert_eq!(
+            read("a\tnotes", &["x\tsee <img src=\"http://a/1.png\"> for a picture of the cap, which is red"]),
+            None
+        );
         assert_eq!(read("a\tb\tc", &["1\t2\t3"]), None);
     }
 

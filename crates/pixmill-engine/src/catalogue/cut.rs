@@ -93,17 +93,24 @@ fn after_colon(bytes: &[u8], from: usize, colon: usize) -> Option<Start> {
     let length = word.iter().position(u8::is_ascii_alphabetic).map(|skipped| word.len() - skipped)?;
     let word = &bytes[colon - length..colon];
     if word.eq_ignore_ascii_case(b"data") {
-        let kind = after.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b';' | b','));
+        let kind =
+            after.first().is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b';' | b','));
         return kind.then_some(Start { at: colon - length, rest: colon + 1, data: true });
     }
     // A letter alone is a Windows drive.
-    (length > 1 && after.starts_with(b"//")).then_some(Start { at: colon - length, rest: colon + 3, data: false })
+    (length > 1 && after.starts_with(b"//")).then_some(Start {
+        at: colon - length,
+        rest: colon + 3,
+        data: false,
+    })
 }
 
 /// `http%3A//` and `http%3A%2F%2F`.
 fn after_escape(bytes: &[u8], from: usize, mark: usize) -> Option<Start> {
     let after = &bytes[mark..];
-    let is = |text: &[u8], at: usize| after.get(at..at + text.len()).is_some_and(|part| part.eq_ignore_ascii_case(text));
+    let is = |text: &[u8], at: usize| {
+        after.get(at..at + text.len()).is_some_and(|part| part.eq_ignore_ascii_case(text))
+    };
     let rest = match () {
         () if is(b"%3a//", 0) => 5,
         () if is(b"%3a%2f%2f", 0) => 9,
@@ -117,8 +124,12 @@ fn after_escape(bytes: &[u8], from: usize, mark: usize) -> Option<Start> {
 /// `//host/`, where a piece begins.
 fn host_alone(bytes: &[u8], mark: usize) -> Option<Start> {
     let before = mark.checked_sub(1).map(|at| bytes[at]);
-    let begins = before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b':' | b'/' | b'\\' | b'.' | b'_' | b'-'));
-    let host = bytes.get(mark + 2).is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'[');
+    let begins = before.is_none_or(|byte| {
+        !byte.is_ascii_alphanumeric() && !matches!(byte, b':' | b'/' | b'\\' | b'.' | b'_' | b'-')
+    });
+    let host = bytes
+        .get(mark + 2)
+        .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80 || *byte == b'[');
     (begins && host && bytes[mark + 1] == b'/').then_some(Start { at: mark, rest: mark + 2, data: false })
 }
 
@@ -128,9 +139,12 @@ fn www(text: &str, from: usize, before: usize) -> Option<Start> {
     let mut at = from;
     while let Some(offset) = memchr::memchr2(b'w', b'W', bytes.get(at..)?) {
         let found = at + offset;
-        let begins = found == 0 || !(bytes[found - 1].is_ascii_alphanumeric() || matches!(bytes[found - 1], b'/' | b'.' | b'-' | b'_' | b'@'));
+        let begins = found == 0
+            || !(bytes[found - 1].is_ascii_alphanumeric()
+                || matches!(bytes[found - 1], b'/' | b'.' | b'-' | b'_' | b'@'));
         let is_www = bytes.get(found..found + 4).is_some_and(|part| part.eq_ignore_ascii_case(b"www."));
-        if begins && is_www && begins_with_host(text[found..].split(char::is_whitespace).next().unwrap_or("")) {
+        if begins && is_www && begins_with_host(text[found..].split(char::is_whitespace).next().unwrap_or(""))
+        {
             return Some(Start { at: found, rest: found + 4, data: false });
         }
         at = found + 1;
@@ -169,7 +183,8 @@ fn end_of_data(text: &str, from: usize) -> usize {
     let comma = text[from..].find(',').map_or(from, |at| from + at + 1);
     let head_is_whole = !text[from..comma].contains(|c: char| c.is_whitespace() || is_quote(c));
     let from = if head_is_whole { comma } else { from };
-    let ends = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '%' | '-' | '_' | '.' | '~'));
+    let ends =
+        |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '%' | '-' | '_' | '.' | '~'));
     text[from..].find(ends).map_or(text.len(), |at| from + at)
 }
 
@@ -185,7 +200,7 @@ fn end_of(text: &str, start: Start, opened: Option<char>, keyed: bool) -> usize 
                 0 if !inside => return at,
                 _ => depth = depth.saturating_sub(usize::from(!is_quote(c))),
             }
-        } else if Some(c) == opened && !is_quote(c) {
+        } else if closes.is_some() && Some(c) == opened && !is_quote(c) {
             depth += 1;
         } else if ends_line(c) || matches!(c, '"' | '<' | '>' | '`' | '“' | '”' | '„' | '«' | '»') {
             return at;
@@ -193,7 +208,9 @@ fn end_of(text: &str, start: Start, opened: Option<char>, keyed: bool) -> usize 
             return at;
         } else if c == '-' && text[at..].starts_with("-|-") && begins_next(&text[at + 3..], keyed) {
             return at;
-        } else if c == ':' && let Some(end) = glued(text, start.at, at) {
+        } else if c == ':'
+            && let Some(end) = glued(text, start.at, at)
+        {
             return end;
         } else if separates(c) {
             let rest = text[at..].trim_start_matches(separates);
@@ -245,7 +262,8 @@ fn parts(before: &str, run: &str, rest: &str, opened: Option<char>, keyed: bool)
 fn is_caption(before: &str, rest: &str) -> bool {
     let upto = rest.find(|c| matches!(c, ',' | ';' | '|') || ends_line(c)).unwrap_or(rest.len());
     let next = next_start(rest, 0).map_or(upto, |start| start.at.min(upto));
-    let words = rest[..next].trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '.' | ')' | ']' | '"' | '\''));
+    let words = rest[..next]
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, '.' | ')' | ']' | '"' | '\''));
     if has_picture_ending(words.split(['?', '#']).next().unwrap_or(words)) {
         return false;
     }
@@ -258,7 +276,8 @@ fn is_caption(before: &str, rest: &str) -> bool {
 /// Whether the next address begins here, behind quotes, brackets and the like.
 fn begins_next(rest: &str, keyed: bool) -> bool {
     let Some(start) = next_start(rest, 0) else { return false };
-    let mut before = rest[..start.at].trim_end_matches(|c: char| !c.is_alphanumeric() && c != '=' && c != ':');
+    let mut before =
+        rest[..start.at].trim_end_matches(|c: char| !c.is_alphanumeric() && c != '=' && c != ':');
     if keyed && let Some(key) = before.strip_suffix('=') {
         before = key.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'));
     }
@@ -276,7 +295,7 @@ fn begins_next(rest: &str, keyed: bool) -> bool {
 fn glued(text: &str, start: usize, colon: usize) -> Option<usize> {
     let next = after_colon(text.as_bytes(), start, colon).filter(|next| !next.data && next.at > start)?;
     let before = &text[start..next.at];
-    let address = before.trim_end_matches(|c: char| c.is_ascii_punctuation() && !matches!(c, '=' | '/' | ')'));
+    let address = before.trim_end_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '=' | '/'));
     (has_picture_ending(address) && !address.contains('?')).then_some(start + address.len())
 }
 
@@ -304,7 +323,8 @@ fn tidied(text: &str, place: Range<usize>) -> Range<usize> {
 /// An address as it is meant: without what its cell's form adds to it.
 pub(super) fn meant(written: &str) -> (Cow<'_, str>, Form) {
     let bytes = written.as_bytes();
-    let host_alone = written.starts_with("//") || bytes.first().is_some_and(|byte| matches!(byte, b'w' | b'W'));
+    let host_alone =
+        written.starts_with("//") || bytes.first().is_some_and(|byte| matches!(byte, b'w' | b'W'));
     let special = bytes.iter().any(|byte| matches!(byte, b'\\' | b'&' | 0xC2 | 0xE2 | 0xEF));
     let scheme = bytes.iter().take(6).any(|byte| *byte == b'%');
     if !host_alone && !special && !scheme {
@@ -365,8 +385,9 @@ mod tests {
     fn each_separator_parts_before_an_address() {
         let both = ["http://a/1.png", "https://a/2.png"];
         for between in [
-            ",", ", ", ",  ", ";", "; ", "|", " | ", " ", "  ", "\n", "\r\n", "\t", ",\n", " ,", ",,", ", ,", "\u{a0}", "-|-", "+", " + ",
-            "\\n", "||", ";;", " - ", "<br>", "<br/>\n", "&", "##", "\",\"", "','", "')('", "\u{200b}",
+            ",", ", ", ",  ", ";", "; ", "|", " | ", " ", "  ", "\n", "\r\n", "\t", ",\n", " ,", ",,", ", ,",
+            "\u{a0}", "-|-", "+", " + ", "\\n", "||", ";;", " - ", "<br>", "<br/>\n", "&", "##", "\",\"",
+            "','", "')('", "\u{200b}",
         ] {
             assert_eq!(all(&both.join(between)), both, "{between:?}");
         }
@@ -375,10 +396,23 @@ mod tests {
     #[test]
     fn marks_within_an_address_stay() {
         for address in [
-            "http://a/w_200,h_300/x.jpg", "http://a/x?t=a|b", "http://a/my red cap 1.jpg", "http://a/Шапка [красная] (2).jpg",
-            "http://a/cup;front;2.jpg", "http://a/cup|front|1.jpg", "http://a/123_High_Street,_London.jpg", "http://a/x?next=http://b/y",
-            "http://a/CR36211,CR36212,CR36213.jpg", "http://a/x.jpg?a=1&b=2;c=3#top", "ftp://two.example/x.jpg", "http://a/(1).jpg",
-            "http://a/O'Brien's.jpg", "data:image/png;base64,AAAA", "http://a/x.jpg;v=2", "http://[::1]/a.jpg", "HTTP://A/x.JPG",
+            "http://a/w_200,h_300/x.jpg",
+            "http://a/x?t=a|b",
+            "http://a/my red cap 1.jpg",
+            "http://a/Шапка [красная] (2).jpg",
+            "http://a/cup;front;2.jpg",
+            "http://a/cup|front|1.jpg",
+            "http://a/123_High_Street,_London.jpg",
+            "http://a/x?next=http://b/y",
+            "http://a/CR36211,CR36212,CR36213.jpg",
+            "http://a/x.jpg?a=1&b=2;c=3#top",
+            "ftp://two.example/x.jpg",
+            "http://a/(1).jpg",
+            "http://a/O'Brien's.jpg",
+            "data:image/png;base64,AAAA",
+            "http://a/x.jpg;v=2",
+            "http://[::1]/a.jpg",
+            "HTTP://A/x.JPG",
         ] {
             assert_eq!(all(address), [address]);
             assert_eq!(all(&format!("{address}, http://b/c.jpg")), [address, "http://b/c.jpg"], "{address}");
@@ -390,20 +424,50 @@ mod tests {
     #[test]
     fn what_stands_around_an_address_is_not_part_of_it() {
         for cell in [
-            "cap.jpg (http://a/1.png)", "=HYPERLINK(\"http://a/1.png\",\"Cap\")", "=IMAGE(\"http://a/1.png\")", "=IMAGE(\"http://a/1.png\";1)",
-            "![Cap](http://a/1.png)", "![Cap](http://a/1.png \"a cap\")", "[Cap](http://a/1.png)", "<http://a/1.png>", "URL:http://a/1.png",
-            "URL: http://a/1.png", "ITEMIMAGEURL1=http://a/1.png", "+http://a/1.png", "!http://a/1.png!", "http://a/1.png Front view",
-            "http://a/1.png (front)", "http://a/1.png ! alt : cap ! title : red", "http://a/1.png.", "http://a/1.png,", "['http://a/1.png']",
-            "{\"url\":\"http://a/1.png\",\"alt\":\"Cap\"}", "[\"http:\\/\\/a\\/1.png\"]", "http%3A//a/1.png", "http%3A%2F%2Fa%2F1.png",
-            "\u{200b}http://a/1.png\u{200b}", "\u{feff}http://a/1.png", "“http://a/1.png”", "'http://a/1.png'", "\"http://a/1.png", "http://a/1.png\"",
-            "Main: http://a/1.png; Front", "http://a/1.png 2x", "(http://a/1.png)", "http://a/1.png, pics/y.jpg", "front|http://a/1.png",
+            "cap.jpg (http://a/1.png)",
+            "=HYPERLINK(\"http://a/1.png\",\"Cap\")",
+            "=IMAGE(\"http://a/1.png\")",
+            "=IMAGE(\"http://a/1.png\";1)",
+            "![Cap](http://a/1.png)",
+            "![Cap](http://a/1.png \"a cap\")",
+            "[Cap](http://a/1.png)",
+            "<http://a/1.png>",
+            "URL:http://a/1.png",
+            "URL: http://a/1.png",
+            "ITEMIMAGEURL1=http://a/1.png",
+            "+http://a/1.png",
+            "!http://a/1.png!",
+            "http://a/1.png Front view",
+            "http://a/1.png (front)",
+            "http://a/1.png ! alt : cap ! title : red",
+            "http://a/1.png.",
+            "http://a/1.png,",
+            "['http://a/1.png']",
+            "{\"url\":\"http://a/1.png\",\"alt\":\"Cap\"}",
+            "[\"http:\\/\\/a\\/1.png\"]",
+            "http%3A//a/1.png",
+            "http%3A%2F%2Fa%2F1.png",
+            "\u{200b}http://a/1.png\u{200b}",
+            "\u{feff}http://a/1.png",
+            "“http://a/1.png”",
+            "'http://a/1.png'",
+            "\"http://a/1.png",
+            "http://a/1.png\"",
+            "Main: http://a/1.png; Front",
+            "http://a/1.png 2x",
+            "(http://a/1.png)",
+            "http://a/1.png, pics/y.jpg",
+            "front|http://a/1.png",
         ] {
             assert_eq!(all(cell), ["http://a/1.png"], "{cell}");
         }
         assert_eq!(all("http://a/x?w=1&amp;s=2"), ["http://a/x?w=1&s=2"]);
         assert_eq!(all("http://a/1.png 1x, http://a/2.png 2x"), ["http://a/1.png", "http://a/2.png"]);
         assert_eq!(all("A=http://a/1.png,B=http://a/2.png"), ["http://a/1.png", "http://a/2.png"]);
-        assert_eq!(all("a.jpg (http://a/1.png),b.jpg (http://a/2.png)"), ["http://a/1.png", "http://a/2.png"]);
+        assert_eq!(
+            all("a.jpg (http://a/1.png),b.jpg (http://a/2.png)"),
+            ["http://a/1.png", "http://a/2.png"]
+        );
         assert_eq!(all("http%3A//127.0.0.1%3A80/a%20b.jpg"), ["http://127.0.0.1:80/a%20b.jpg"]);
     }
 
@@ -411,8 +475,23 @@ mod tests {
     fn hosts_without_a_scheme_are_https() {
         assert_eq!(all("//cdn.shop.example/a.jpg"), ["https://cdn.shop.example/a.jpg"]);
         assert_eq!(all("//h/a.jpg, //h/b.jpg"), ["https://h/a.jpg", "https://h/b.jpg"]);
-        assert_eq!(all("www.shop.example/a.jpg;www.shop.example/b.jpg"), ["https://www.shop.example/a.jpg", "https://www.shop.example/b.jpg"]);
-        for none in ["a//b.jpg", "C:\\a.jpg", "12:30", "a/b:c", "://a", "mailto:x", "pics/a.jpg", "// red", "", "é://x", "newww.jpg"] {
+        assert_eq!(
+            all("www.shop.example/a.jpg;www.shop.example/b.jpg"),
+            ["https://www.shop.example/a.jpg", "https://www.shop.example/b.jpg"]
+        );
+        for none in [
+            "a//b.jpg",
+            "C:\\a.jpg",
+            "12:30",
+            "a/b:c",
+            "://a",
+            "mailto:x",
+            "pics/a.jpg",
+            "// red",
+            "",
+            "é://x",
+            "newww.jpg",
+        ] {
             assert!(!holds_address(none), "{none}");
         }
     }

@@ -26,7 +26,8 @@ pub(super) struct Source<R> {
 /// An encoding by one of its names: those of WHATWG, and what Macs and databases call them.
 pub(super) fn by_label(label: &str) -> Option<&'static Encoding> {
     let plain: String = label.trim().to_lowercase().replace([' ', '_'], "-");
-    let known = Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
+    let known = Encoding::for_label(plain.as_bytes())
+        .or_else(|| Encoding::for_label(plain.replace('-', "").as_bytes()));
     known.or_else(|| match plain.replace('-', "").as_str() {
         "macroman" | "macosroman" | "macwestern" | "mac" => Some(encoding_rs::MACINTOSH),
         "utf16" | "ucs2" | "unicode" => Some(UTF_16LE),
@@ -141,7 +142,9 @@ pub(super) fn is_text(sample: &[u8]) -> bool {
     if Encoding::for_bom(sample).is_some() || utf16_without_mark(sample).is_some() {
         return true;
     }
-    let is_control = |byte: u8| byte < 0x20 && byte != 0 && !byte.is_ascii_whitespace() && !matches!(byte, 0x0b | 0x01 | 0x1f);
+    let is_control = |byte: u8| {
+        byte < 0x20 && byte != 0 && !byte.is_ascii_whitespace() && !matches!(byte, 0x0b | 0x01 | 0x1f)
+    };
     let controls = sample.iter().filter(|byte| is_control(**byte)).count();
     let zeros = memchr::memchr_iter(0, sample).count();
     !(controls >= 4 && controls * 20 > sample.len()) && !(zeros >= 4 && zeros * 3 > sample.len())

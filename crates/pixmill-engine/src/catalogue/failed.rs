@@ -119,8 +119,10 @@ pub fn read_corrections(mut reader: impl Read, most: usize) -> Result<Vec<(u64, 
     };
     let columns = catalogue.header().columns.clone();
     let numbers = numbers(&columns).ok_or_else(|| {
-        let message =
-            format!("The header lacks '{}' and '{}': send the file of failed images back.", NUMBERS[0], NUMBERS[1]);
+        let message = format!(
+            "The header lacks '{}' and '{}': send the file of failed images back.",
+            NUMBERS[0], NUMBERS[1]
+        );
         Misread::Lines(vec![RowError { line: 1, code: Code::CatalogueHeader, message }])
     })?;
     let (mut corrections, mut errors) = (Vec::new(), Vec::new());
@@ -161,7 +163,12 @@ fn numbers(columns: &[String]) -> Option<[usize; 2]> {
     Some([column(columns, NUMBERS[0])?, column(columns, NUMBERS[1])?])
 }
 
-fn correction(row: &Row, columns: &[String], numbers: [usize; 2], scan: &mut Scan) -> Result<Correction, String> {
+fn correction(
+    row: &Row,
+    columns: &[String],
+    numbers: [usize; 2],
+    scan: &mut Scan,
+) -> Result<Correction, String> {
     scan.record(row.cells.as_bytes(), b',', true);
     let fields = Fields { text: &row.cells, spans: &scan.fields };
     let number = |at: usize, name: &str| {
@@ -175,7 +182,10 @@ fn correction(row: &Row, columns: &[String], numbers: [usize; 2], scan: &mut Sca
         Some(named) => {
             let name = fields.value(named);
             let cells = (0..columns.len()).filter(|index| *index != named && columns[*index] == *name);
-            let cell = cells.map(|index| fields.value(index)).find(|cell| !cell.trim().is_empty()).unwrap_or_default();
+            let cell = cells
+                .map(|index| fields.value(index))
+                .find(|cell| !cell.trim().is_empty())
+                .unwrap_or_default();
             urls.read_cell(&cell, Reading { column: 0, strict: false, base: None });
         }
         None => urls = row.urls.clone(),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::naming::{Meaning, meaning};
+use super::words::ABOUT_WORDS;
 
 /// A text within a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(super) fn json(cell: &str) -> Option<Vec<Quoted<'_>>> {
         at = end + 1;
         let text = unescaped(&cell[place.clone()]);
         if cell[at..].trim_start().starts_with(':') {
-            is_other = matches!(meaning(&text), Meaning::About | Meaning::Page) || is_page(&text);
+            is_other = matches!(meaning(&text), Meaning::About | Meaning::Page) || is_about(&text);
         } else {
             strings.push(Quoted { text, place, is_other });
         }
@@ -43,9 +44,9 @@ pub(super) fn json(cell: &str) -> Option<Vec<Quoted<'_>>> {
     Some(strings)
 }
 
-/// Names that pages have in objects beside pictures.
-fn is_page(key: &str) -> bool {
-    ["permalink", "product_url", "producturl", "html_url", "page", "web_url", "href_page"].iter().any(|page| key.eq_ignore_ascii_case(page))
+/// Names that texts have in objects beside pictures.
+fn is_about(key: &str) -> bool {
+    ABOUT_WORDS.iter().any(|word| key.eq_ignore_ascii_case(word))
 }
 
 /// Whether the innermost bracket that is open is a list's.
@@ -115,7 +116,8 @@ fn source(cell: &str, tag: Range<usize>) -> Option<Range<usize>> {
     while let Some(offset) = cell.get(at..tag.end)?.find('=') {
         let equals = at + offset;
         let name = cell[at..equals].trim().rsplit(char::is_whitespace).next().unwrap_or("");
-        let value = equals + 1 + (cell[equals + 1..tag.end].len() - cell[equals + 1..tag.end].trim_start().len());
+        let value =
+            equals + 1 + (cell[equals + 1..tag.end].len() - cell[equals + 1..tag.end].trim_start().len());
         let place = match cell[value..tag.end].chars().next() {
             Some(quote @ ('"' | '\'')) => {
                 let end = cell[value + 1..tag.end].find(quote).map_or(tag.end, |end| value + 1 + end);
@@ -128,7 +130,11 @@ fn source(cell: &str, tag: Range<usize>) -> Option<Range<usize>> {
         if name.eq_ignore_ascii_case("src") && !text.is_empty() && !text.starts_with("data:") {
             return Some(place);
         }
-        if ["src", "data-src", "data-original", "data-lazy-src"].iter().any(|known| name.eq_ignore_ascii_case(known)) && !text.is_empty() {
+        if ["src", "data-src", "data-original", "data-lazy-src"]
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+            && !text.is_empty()
+        {
             found = found.or(Some(place));
         }
     }
@@ -176,7 +182,10 @@ mod tests {
 
     #[test]
     fn sources_of_tags_are_found() {
-        assert_eq!(texts(html("<a href=\"x\"><IMG alt='a=b' src='a.jpg?x=1&amp;y=2'></a>")), ["a.jpg?x=1&y=2"]);
+        assert_eq!(
+            texts(html("<a href=\"x\"><IMG alt='a=b' src='a.jpg?x=1&amp;y=2'></a>")),
+            ["a.jpg?x=1&y=2"]
+        );
         assert_eq!(texts(html("<img src=a.jpg><img data-src=\"b.jpg\" src=\"data:,\">")), ["a.jpg", "b.jpg"]);
         assert_eq!(html("<a href=x>"), None);
         assert_eq!(html("<img"), None);

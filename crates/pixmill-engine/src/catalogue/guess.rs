@@ -17,9 +17,10 @@ pub(super) fn legacy(sample: &[u8], ended: bool) -> &'static Encoding {
         () if beyond_ascii >= ENOUGH_TO_GUESS || is_foreign(sample) => guessed,
         () => WINDOWS_1252,
     };
-    let order = match old_mac {
-        true => [MACINTOSH, usual, guessed, WINDOWS_1250],
-        false => [usual, guessed, MACINTOSH, WINDOWS_1250],
+    let order: &[&'static Encoding] = match (old_mac, beyond_ascii >= ENOUGH_TO_GUESS) {
+        (true, _) => &[MACINTOSH, usual, guessed, WINDOWS_1250],
+        (false, true) => &[guessed, MACINTOSH],
+        (false, false) => &[usual, guessed, MACINTOSH, WINDOWS_1250],
     };
     let mut best = (order[0], oddity(sample, order[0]));
     for encoding in &order[1..] {
@@ -52,11 +53,18 @@ fn oddity(sample: &[u8], encoding: &'static Encoding) -> usize {
     let (mut before, mut current) = (' ', ' ');
     for next in text.chars().chain([' ']) {
         if !current.is_ascii() {
-            let within = before.is_alphabetic() || next.is_alphabetic();
+            let within = before.is_alphabetic() && next.is_alphabetic();
             odd += match current {
                 '\u{fffd}' | '\u{80}'..='\u{9f}' => 4,
-                '–' | '—' | '’' | '‘' | '“' | '”' | '„' | '«' | '»' | '€' | '£' | '°' | '²' | '³' | '®' | '™' | '©' | '½' | '¼' | '…' | '•' | '\u{a0}' => {
-                    usize::from(before.is_lowercase() && next.is_lowercase() && !matches!(current, '’' | '‘' | '–' | '—' | '\u{a0}')) * 3
+                '\u{2b0}'..='\u{2ff}' => 3,
+                '¹' | 'º' | 'ª' if before.is_alphabetic() => 2,
+                '–' | '—' | '’' | '‘' | '“' | '”' | '„' | '«' | '»' | '€' | '£' | '°' | '²' | '³' | '®'
+                | '™' | '©' | '½' | '¼' | '…' | '•' | '\u{a0}' => {
+                    usize::from(
+                        before.is_lowercase()
+                            && next.is_lowercase()
+                            && !matches!(current, '’' | '‘' | '–' | '—' | '\u{a0}'),
+                    ) * 3
                 }
                 c if !c.is_alphabetic() && within => 3,
                 c if c.is_uppercase() && before.is_lowercase() => 2,
@@ -97,7 +105,9 @@ mod tests {
     #[test]
     fn texts_of_old_macs_are_read() {
         let mut text = "name;image url;note\r".to_owned();
-        text.extend((1..9).map(|number| format!("Pão de açúcar {number};http://a/{number};Sítio São José\r")));
+        text.extend(
+            (1..9).map(|number| format!("Pão de açúcar {number};http://a/{number};Sítio São José\r")),
+        );
         is_read(MACINTOSH, &text);
         is_read(MACINTOSH, "name;image url\nPão de açúcar;x\n");
     }

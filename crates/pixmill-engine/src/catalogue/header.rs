@@ -65,7 +65,9 @@ const SHOWN: usize = 60;
 
 /// A text out of a catalogue as it may be shown: one short line without control characters.
 pub(super) fn shown(text: &str) -> String {
-    let plain = text.trim().chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') { ' ' } else { c });
+    let plain = text.trim().chars().map(|c| {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') { ' ' } else { c }
+    });
     plain.take(SHOWN).collect()
 }
 

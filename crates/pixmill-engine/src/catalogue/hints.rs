@@ -26,7 +26,8 @@ pub struct Hints {
 }
 
 /// The names of hints, as options have them.
-pub const HINTS: [&str; 7] = ["column", "name_column", "header_row", "base_url", "encoding", "delimiter", "sheet"];
+pub const HINTS: [&str; 7] =
+    ["column", "name_column", "header_row", "base_url", "encoding", "delimiter", "sheet"];
 
 impl Hints {
     /// Takes one over, by its name in [`HINTS`].
@@ -38,7 +39,10 @@ impl Hints {
         match name {
             "column" => self.columns.push(text.to_owned()),
             "name_column" => self.name_column = Some(text.to_owned()),
-            "header_row" => self.header_row = Some(text.parse().map_err(|_| "allowed are whole numbers from 0".to_owned())?),
+            "header_row" => {
+                self.header_row =
+                    Some(text.parse().map_err(|_| "allowed are whole numbers from 0".to_owned())?)
+            }
             "base_url" => self.base_url = Some(base_url(text)?),
             "encoding" => self.encoding = Some(encoding(text)?),
             "delimiter" => self.delimiter = Some(delimiter(value)?),
@@ -95,7 +99,8 @@ fn text(value: &Value) -> String {
 /// What is allowed.
 pub fn base_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    url.filter(|url| url.query().is_none()).ok_or_else(|| "allowed are addresses such as https://shop.example/media/".to_owned())
+    url.filter(|url| url.query().is_none())
+        .ok_or_else(|| "allowed are addresses such as https://shop.example/media/".to_owned())
 }
 
 /// An encoding's label.
@@ -126,8 +131,10 @@ pub fn delimiter(text: &str) -> Result<u8, String> {
         [sign] => Some(*sign),
         _ => None,
     };
-    sign.filter(|sign| sign.is_ascii() && !matches!(sign, b'"' | b'\n' | b'\r' | 0) && !sign.is_ascii_alphanumeric())
-        .ok_or_else(|| "allowed are one sign of ASCII that is no letter, digit or quote, and 'tab'".to_owned())
+    sign.filter(|sign| {
+        sign.is_ascii() && !matches!(sign, b'"' | b'\n' | b'\r' | 0) && !sign.is_ascii_alphanumeric()
+    })
+    .ok_or_else(|| "allowed are one sign of ASCII that is no letter, digit or quote, and 'tab'".to_owned())
 }
 
 #[cfg(test)]
@@ -138,8 +145,14 @@ mod tests {
     fn hints_come_back_out_of_records() {
         let mut hints = Hints::default();
         for (name, value) in [
-            ("column", "Bild"), ("column", "3"), ("name_column", "Name"), ("header_row", "0"), ("base_url", "https://shop.example/m/"),
-            ("encoding", "latin1"), ("delimiter", "tab"), ("sheet", "Prices"),
+            ("column", "Bild"),
+            ("column", "3"),
+            ("name_column", "Name"),
+            ("header_row", "0"),
+            ("base_url", "https://shop.example/m/"),
+            ("encoding", "latin1"),
+            ("delimiter", "tab"),
+            ("sheet", "Prices"),
         ] {
             hints.set(name, value).unwrap();
         }
@@ -150,7 +163,15 @@ mod tests {
 
     #[test]
     fn wrong_hints_say_what_is_allowed() {
-        for (name, value) in [("header_row", "x"), ("base_url", "shop"), ("base_url", "https://h/?a"), ("encoding", "klingon"), ("delimiter", "a"), ("delimiter", "ab"), ("x", "y")] {
+        for (name, value) in [
+            ("header_row", "x"),
+            ("base_url", "shop"),
+            ("base_url", "https://h/?a"),
+            ("encoding", "klingon"),
+            ("delimiter", "a"),
+            ("delimiter", "ab"),
+            ("x", "y"),
+        ] {
             assert!(Hints::default().set(name, value).unwrap_err().starts_with("allowed are"), "{name}");
         }
     }

@@ -1,7 +1,7 @@
 //! Where a catalogue's header is, and how its fields are parted: the reading under which most makes sense.
 
 use super::columns::{Contents, Judged, Surety, contents, judge};
-use super::cut::begins_address;
+use super::cut::{begins_address, holds_address};
 use super::header::{Header, PictureColumn, shown};
 use super::hints::Hints;
 use super::looks::{has_picture_ending, is_placeholder};
@@ -69,7 +69,8 @@ pub(super) fn find(sample: &[u8], ended: bool, hints: &Hints) -> Result<Layout, 
 
 /// `sep=;`, by which Excel is told.
 fn announced(sample: &[u8]) -> Option<u8> {
-    let line = sample.split(|byte| matches!(byte, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty())?;
+    let line =
+        sample.split(|byte| matches!(byte, b'\n' | b'\r')).find(|line| !line.trim_ascii().is_empty())?;
     announcement(std::str::from_utf8(line).ok()?)
 }
 
@@ -78,14 +79,17 @@ fn announcement(line: &str) -> Option<u8> {
     match rest.trim_end_matches([',', '"']).as_bytes() {
         [] => rest.starts_with(',').then_some(b','),
         [delimiter] => DELIMITERS.contains(delimiter).then_some(*delimiter),
-        _ => rest.bytes().next().filter(|first| DELIMITERS.contains(first) && rest.bytes().all(|byte| byte == *first)),
+        _ => rest
+            .bytes()
+            .next()
+            .filter(|first| DELIMITERS.contains(first) && rest.bytes().all(|byte| byte == *first)),
     }
 }
 
 struct Found {
     layout: Layout,
     /// How much sense it makes.
-    worth: (Surety, bool, bool, usize, usize),
+    worth: (bool, Surety, bool, usize, usize),
 }
 
 fn best(sample: &[u8], ended: bool, delimiters: &[u8], hints: &Hints) -> Option<Found> {
@@ -103,21 +107,28 @@ fn best(sample: &[u8], ended: bool, delimiters: &[u8], hints: &Hints) -> Option<
     best
 }
 
-/// Whether quotes behind backslashes are tried, and which is tried first.
+/// Whether quotes behind backslashes are tried, and before those that are doubled: only where something follows one that can't
+/// follow the end of a field.
 fn backslashes(sample: &[u8]) -> &'static [bool] {
-    if memchr::memmem::find(sample, b"\\\"").is_none() {
-        return &[false];
-    }
-    let bare = |byte: Option<&u8>| byte.is_some_and(|byte| !DELIMITERS.contains(byte) && !matches!(byte, b'\n' | b'\r' | b'\\' | b'"'));
-    let doubled = |at: usize| at > 0 && bare(sample.get(at - 1)) && bare(sample.get(at + 2));
-    if memchr::memmem::find_iter(sample, b"\"\"").any(doubled) { &[false, true] } else { &[true, false] }
+    let ends_field = |byte: &u8| {
+        DELIMITERS.contains(byte)
+            || RARE_DELIMITERS.contains(byte)
+            || matches!(byte, b'\n' | b'\r' | b'"' | b' ')
+    };
+    let escapes = |at: usize| sample.get(at + 2).is_some_and(|after| !ends_field(after));
+    if memchr::memmem::find_iter(sample, b"\\\"").any(escapes) { &[true, false] } else { &[false] }
 }
 
 /// The best header under one dialect.
 fn under(sample: &[u8], ended: bool, dialect: Dialect, hints: &Hints) -> Option<Found> {
-    let (records, _) = records(sample, ended, dialect);
+    let (records, open) = records(sample, ended, dialect);
+    if open && dialect.backslash {
+        return None;
+    }
     let records = match records.first() {
-        Some(first) if first.fields.first().is_some_and(|field| announcement(field).is_some()) => &records[1..],
+        Some(first) if first.fields.first().is_some_and(|field| announcement(field).is_some()) => {
+            &records[1..]
+        }
         _ => &records[..],
     };
     if hints.header_row == Some(0) {
@@ -127,7 +138,7 @@ fn under(sample: &[u8], ended: bool, dialect: Dialect, hints: &Hints) -> Option<
     for at in candidates(records, hints) {
         let names = &records[at].fields;
         let known = hints.columns.is_empty() && hints.header_row.is_none();
-        if known && names.iter().any(|name| begins_address(name)) {
+        if known && names.iter().any(|name| holds_address(name)) {
             continue;
         }
         let rows = rows_after(records, at);
@@ -141,7 +152,8 @@ fn under(sample: &[u8], ended: bool, dialect: Dialect, hints: &Hints) -> Option<
         }
     }
     let (at, judged) = best?;
-    let (at, judged) = if hints.header_row.is_none() { lowest(records, at, judged, hints) } else { (at, judged) };
+    let (at, judged) =
+        if hints.header_row.is_none() { lowest(records, at, judged, hints) } else { (at, judged) };
     let names = records[at].fields.clone();
     Some(weighed(records, Some(at), names, judged, dialect, hints))
 }
@@ -155,7 +167,11 @@ fn candidates(records: &[Sampled], hints: &Hints) -> Vec<usize> {
 
 fn rows_after(records: &[Sampled], at: usize) -> Vec<Vec<String>> {
     let header = &records[at].fields;
-    records[at + 1..].iter().filter(|record| record.fields != *header).map(|record| record.fields.clone()).collect()
+    records[at + 1..]
+        .iter()
+        .filter(|record| record.fields != *header)
+        .map(|record| record.fields.clone())
+        .collect()
 }
 
 /// The columns of pictures under these names: those that were asked for, or those that are found.
@@ -199,8 +215,14 @@ fn lowest(records: &[Sampled], mut at: usize, mut judged: Judged, hints: &Hints)
 
 /// Whether the cells of the columns of pictures are themselves names of such columns.
 fn is_header_too(record: &Sampled, judged: &Judged) -> bool {
-    let names = || judged.pictures.iter().map(|picture| record.fields.get(picture.index).map_or("", |cell| cell.trim()));
-    let says = |name: &str| matches!(meaning(name), Meaning::Picture | Meaning::Weak) && !is_placeholder(name) && !has_picture_ending(name);
+    let names = || {
+        judged.pictures.iter().map(|picture| record.fields.get(picture.index).map_or("", |cell| cell.trim()))
+    };
+    let says = |name: &str| {
+        matches!(meaning(name), Meaning::Picture | Meaning::Weak)
+            && !is_placeholder(name)
+            && !has_picture_ending(name)
+    };
     let told = names().filter(|name| says(name)).count();
     told * 2 > judged.pictures.len() && !record.fields.iter().any(|field| begins_address(field))
 }
@@ -213,17 +235,28 @@ fn headless(records: &[Sampled], dialect: Dialect, hints: &Hints) -> Option<Foun
     let names: Vec<String> = (1..=width).map(|number| format!("Column {number}")).collect();
     let judged = judged(&names, &contents, hints).or_else(|| {
         let addresses: Vec<usize> = (0..width).filter(|index| contents[*index].addresses() > 0).collect();
-        let pictures: Vec<_> = addresses.into_iter().map(|index| PictureColumn { index, strict: false }).collect();
+        let pictures: Vec<_> =
+            addresses.into_iter().map(|index| PictureColumn { index, strict: false }).collect();
         (!pictures.is_empty()).then_some(Judged { pictures, surety: Surety::Cells, alike: Vec::new() })
     })?;
     Some(weighed(records, None, names, judged, dialect, hints))
 }
 
-fn weighed(records: &[Sampled], at: Option<usize>, names: Vec<String>, judged: Judged, dialect: Dialect, hints: &Hints) -> Found {
+fn weighed(
+    records: &[Sampled],
+    at: Option<usize>,
+    names: Vec<String>,
+    judged: Judged,
+    dialect: Dialect,
+    hints: &Hints,
+) -> Found {
     let (columns, first) = (names.len(), judged.pictures.first().map_or(0, |picture| picture.index));
     let name = match &hints.name_column {
         Some(column) => named(&names, column).and_then(|found| found.first().copied()),
-        None => (0..columns).filter_map(|index| Some((name_rank(&names[index])?, index))).min().map(|found| found.1),
+        None => (0..columns)
+            .filter_map(|index| Some((name_rank(&names[index])?, index)))
+            .min()
+            .map(|found| found.1),
     };
     let header = Header::new(names, judged.pictures, name);
     let alike = judged.alike.iter().map(|(index, why)| (header.title(*index), (*why).to_owned())).collect();
@@ -231,7 +264,7 @@ fn weighed(records: &[Sampled], at: Option<usize>, names: Vec<String>, judged: J
     let reaching = rows.iter().filter(|row| row.fields.len() > first).count();
     let exact = rows.iter().filter(|row| row.fields.len() == columns).count();
     let tenths = if rows.is_empty() { 10 } else { exact * 10 / rows.len() };
-    let worth = (judged.surety, columns > 1, reaching * 2 >= rows.len(), tenths, columns);
+    let worth = (columns > 1, judged.surety, reaching * 2 >= rows.len(), tenths, columns);
     let layout = Layout {
         dialect,
         skip: at.map_or(0, |at| records[at].index + 1),
@@ -283,32 +316,59 @@ fn is_address_alone(line: &str, urls: &mut Urls) -> bool {
 
 /// Says which columns there are, but never an address: it may be signed.
 fn refusal(sample: &[u8], ended: bool, delimiters: &[u8], hints: &Hints) -> Refusal {
-    let tables = delimiters.iter().map(|delimiter| records(sample, ended, Dialect { delimiter: *delimiter, backslash: false }));
+    let tables = delimiters
+        .iter()
+        .map(|delimiter| records(sample, ended, Dialect { delimiter: *delimiter, backslash: false }));
     let mut tables: Vec<_> = tables.collect();
-    tables.sort_by_key(|(records, _)| std::cmp::Reverse(records.first().map_or(0, |record| record.fields.len())));
-    let Some((records, open)) = tables.into_iter().next() else { return refused(1, "The catalogue is empty.".to_owned()) };
-    let Some(first) = records.first() else {
-        return refused(1, match open {
-            true => "A quote opened in the first row is never closed.".to_owned(),
-            false if !ended => "The first row is too long for a header.".to_owned(),
-            false => "The catalogue is empty.".to_owned(),
-        });
+    tables.sort_by_key(|(records, _)| {
+        std::cmp::Reverse(records.first().map_or(0, |record| record.fields.len()))
+    });
+    let Some((records, open)) = tables.into_iter().next() else {
+        return refused(1, "The catalogue is empty.".to_owned());
     };
-    let names: Vec<String> = first.fields.iter().filter(|name| !name.trim().is_empty() && !name.contains("://")).map(|name| shown(name)).collect();
+    let Some(first) = records.first() else {
+        return refused(
+            1,
+            match open {
+                true => "A quote opened in the first row is never closed.".to_owned(),
+                false if !ended => "The first row is too long for a header.".to_owned(),
+                false => "The catalogue is empty.".to_owned(),
+            },
+        );
+    };
+    let names: Vec<String> = first
+        .fields
+        .iter()
+        .filter(|name| !name.trim().is_empty() && !name.contains("://"))
+        .map(|name| shown(name))
+        .collect();
     let among = names.iter().take(12).map(|name| format!("'{name}'")).collect::<Vec<_>>().join(" ");
-    if let Some(row) = hints.header_row.filter(|row| *row > 0 && !records.iter().any(|record| record.line == *row)) {
+    if let Some(row) =
+        hints.header_row.filter(|row| *row > 0 && !records.iter().any(|record| record.line == *row))
+    {
         return refused(row, format!("There is no row {row} for a header: give another --header-row."));
     }
     if let Some(column) = hints.columns.iter().find(|column| named(&first.fields, column).is_none()) {
-        return refused(first.line, format!("There is no column '{}' among {among}: give --column another name or a number from 1.", shown(column)));
+        return refused(
+            first.line,
+            format!(
+                "There is no column '{}' among {among}: give --column another name or a number from 1.",
+                shown(column)
+            ),
+        );
     }
     if first.fields.iter().any(|name| begins_address(name)) {
-        let advice = "Put a row such as 'Product Name' and 'Input Image Urls' above it or give --header-row 0.";
-        return refused(first.line, format!("The first row holds an image address: the header is missing. {advice}"));
+        let advice =
+            "Put a row such as 'Product Name' and 'Input Image Urls' above it or give --header-row 0.";
+        return refused(
+            first.line,
+            format!("The first row holds an image address: the header is missing. {advice}"),
+        );
     }
     let contents = contents(first.fields.len(), &rows_after(&records, 0));
     let holding = (0..first.fields.len()).filter(|index| contents[*index].addresses() > 0);
-    let holding: Vec<String> = holding.map(|index| shown(&first.fields[index])).filter(|name| !name.is_empty()).take(6).collect();
+    let holding: Vec<String> =
+        holding.map(|index| shown(&first.fields[index])).filter(|name| !name.is_empty()).take(6).collect();
     let advice = match holding.first() {
         Some(column) => format!(
             "Addresses stand in {}: --column \"{column}\" reads them as pictures.",

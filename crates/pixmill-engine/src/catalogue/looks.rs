@@ -22,7 +22,11 @@ pub(super) enum Looks {
 pub(super) fn looks(address: &str) -> Looks {
     let Some((scheme, rest)) = address.split_once(':') else { return Looks::Unknown };
     if scheme.eq_ignore_ascii_case("data") {
-        return if rest.get(..6).is_some_and(|kind| kind.eq_ignore_ascii_case("image/")) { Looks::Picture } else { Looks::Other };
+        return if rest.get(..6).is_some_and(|kind| kind.eq_ignore_ascii_case("image/")) {
+            Looks::Picture
+        } else {
+            Looks::Other
+        };
     }
     let rest = rest.trim_start_matches('/').to_lowercase();
     let (place, query) = rest.split_once(['?', '#']).unwrap_or((&rest, ""));
@@ -40,7 +44,10 @@ pub(super) fn looks(address: &str) -> Looks {
     if path.trim_matches('/').is_empty() && query.is_empty() {
         return Looks::Other;
     }
-    if path.split('/').rev().skip(1).any(|part| PAGE_PLACES.contains(&part)) && !says_picture(host) && !says_picture(path) {
+    if path.split('/').rev().skip(1).any(|part| PAGE_PLACES.contains(&part))
+        && !says_picture(host)
+        && !says_picture(path)
+    {
         return Looks::Page;
     }
     if says_picture(host) || says_picture(path) { Looks::Picture } else { Looks::Unknown }
@@ -67,7 +74,8 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     if text.len() > LONGEST_PLACEHOLDER {
         return false;
     }
-    let spreadsheet_error = text.len() > 2 && text.starts_with('#') && text.ends_with(['!', '?']) && !text.contains(['.', ' ']);
+    let spreadsheet_error =
+        text.len() > 2 && text.starts_with('#') && text.ends_with(['!', '?']) && !text.contains(['.', ' ']);
     if spreadsheet_error || text.chars().all(|c| !c.is_alphanumeric() && c != '~') {
         return true;
     }
@@ -113,15 +121,22 @@ mod tests {
     #[test]
     fn pictures_pages_and_others_are_told_apart() {
         for picture in [
-            "http://a/b.JPG", "https://cdn.shop.example/123", "https://h/render.php?file=a.png", "https://h/x.jpg/w_200",
-            "https://h/images/123", "data:image/png;base64,AA", "https://lh3.googleusercontent.com/d/1abc", "http://h/p/1/a.webp?v=2",
+            "http://a/b.JPG",
+            "https://cdn.shop.example/123",
+            "https://h/render.php?file=a.png",
+            "https://h/x.jpg/w_200",
+            "https://h/images/123",
+            "data:image/png;base64,AA",
+            "https://lh3.googleusercontent.com/d/1abc",
+            "http://h/p/1/a.webp?v=2",
         ] {
             assert_eq!(looks(picture), Looks::Picture, "{picture}");
         }
         for page in ["http://h/p/1", "https://h/products/red-cap", "https://www.amazon.com/dp/B00"] {
             assert_eq!(looks(page), Looks::Page, "{page}");
         }
-        for other in ["http://h/", "http://h", "https://h/a.html", "https://h/m.pdf?x=1", "data:text/plain,x"] {
+        for other in ["http://h/", "http://h", "https://h/a.html", "https://h/m.pdf?x=1", "data:text/plain,x"]
+        {
             assert_eq!(looks(other), Looks::Other, "{other}");
         }
         assert_eq!(looks("http://h/abc"), Looks::Unknown);
@@ -129,7 +144,23 @@ mod tests {
 
     #[test]
     fn placeholders_are_no_pictures() {
-        for nothing in ["N/A", "n/a", "#REF!", "#NAME?", "#DIV/0!", "null", "NULL", "-", "—", "[]", "{}", "\"\"", "no_selection", "None", "нет"] {
+        for nothing in [
+            "N/A",
+            "n/a",
+            "#REF!",
+            "#NAME?",
+            "#DIV/0!",
+            "null",
+            "NULL",
+            "-",
+            "—",
+            "[]",
+            "{}",
+            "\"\"",
+            "no_selection",
+            "None",
+            "нет",
+        ] {
             assert!(is_placeholder(nothing), "{nothing}");
         }
         for something in ["a", "a.jpg", "-.jpg", "/a", "#1.jpg", "nan.png", "cap"] {
@@ -139,10 +170,26 @@ mod tests {
 
     #[test]
     fn hosts_are_told_from_folders() {
-        for host in ["www.shop.example/a.jpg", "cdn.shop.de/x", "shop.com:8080/a", "bücher.example/a", "127-0-0-1.nip.io/a.jpg"] {
+        for host in [
+            "www.shop.example/a.jpg",
+            "cdn.shop.de/x",
+            "shop.com:8080/a",
+            "bücher.example/a",
+            "127-0-0-1.nip.io/a.jpg",
+        ] {
             assert!(begins_with_host(host), "{host}");
         }
-        for folder in ["a.jpg", "pics/a.jpg", "v1.2/a.jpg", "my.pics/a.jpg", "shop.com", "../a.jpg", "./a.jpg", ".hidden/a.jpg", "a b.com/x"] {
+        for folder in [
+            "a.jpg",
+            "pics/a.jpg",
+            "v1.2/a.jpg",
+            "my.pics/a.jpg",
+            "shop.com",
+            "../a.jpg",
+            "./a.jpg",
+            ".hidden/a.jpg",
+            "a b.com/x",
+        ] {
             assert!(!begins_with_host(folder), "{folder}");
         }
     }

@@ -43,10 +43,12 @@ pub(super) fn meaning(name: &str) -> Meaning {
     let lower = name.to_lowercase();
     let is_about = |word: &String| ABOUT_WORDS.contains(&word.as_str());
     let picture = words.iter().position(|word| says_picture(word));
-    let somewhere = picture.is_some() || says_picture(&joined) || PICTURE_STEMS.iter().any(|stem| lower.contains(stem));
+    let somewhere =
+        picture.is_some() || says_picture(&joined) || PICTURE_STEMS.iter().any(|stem| lower.contains(stem));
     if somewhere {
         let after = &words[picture.map_or(words.len(), |at| at + 1)..];
-        let about = after.iter().any(is_about) || ABOUT_STEMS.iter().any(|stem| joined.contains(stem) || lower.contains(stem));
+        let about = after.iter().any(is_about)
+            || ABOUT_STEMS.iter().any(|stem| joined.contains(stem) || lower.contains(stem));
         return if about { Meaning::About } else { Meaning::Picture };
     }
     let page = words.iter().any(|word| PAGE_WORDS.contains(&word.as_str()));
@@ -59,7 +61,11 @@ pub(super) fn meaning(name: &str) -> Meaning {
     }
     let address = words.iter().any(|word| ADDRESS_WORDS.contains(&word.as_str()));
     match (address, page) {
-        (true, false) if words.iter().all(|word| ADDRESS_WORDS.contains(&word.as_str()) || is_number(word)) => Meaning::Address,
+        (true, false)
+            if words.iter().all(|word| ADDRESS_WORDS.contains(&word.as_str()) || is_number(word)) =>
+        {
+            Meaning::Address
+        }
         (true, _) | (_, true) => Meaning::Page,
         _ => Meaning::Other,
     }
@@ -129,15 +135,85 @@ mod tests {
         all(
             Meaning::Picture,
             &[
-                "Input Image Urls", "input_image_url", "InputImageUrl", "images", "Image Src", "image", "IMAGE1", "Image 3", "img",
-                "imgurl", "g:image_link", "images/0", "images[0].src", "productImageUrl", "main_image_url", "Variant Image",
-                "Image URL (Import)", "Gallery Image URLs (comma separated)", "Picture1", "picUrl", "Photos", "Item photo URL",
-                "thumbnail", "small_image", "media_gallery", "swatch_image_url", "aw_image_url", "Bild", "Bilder", "Produktbild 2",
-                "Bild-URL", "Imágenes", "imagen_principal", "Imagem", "Immagini", "Afbeelding", "Afbeeldingen", "Zdjęcie", "zdjęcia",
-                "Obrázek", "Obrázky", "Изображение", "Изображения", "Фото", "Картинки", "Зображення", "תמונות", "תמונה", "画像",
-                "商品画像URL", "图片", "主图", "이미지", "Φωτογραφία", "Εικόνες", "Görsel", "Resim 1", "الصورة", "صور", "Kép", "Kuvat", "Billeder",
-                "Bilde", "Imagini", "Slika", "Gambar", "Hình ảnh", "รูปภาพ", "چند تصویر", "चित्र", "Title Image", "picture", "image_1-en_US-ecommerce",
-                "Images", "Product Image", "additional_image_link", "Photo 1 URL", "ImageURL2", "PictureURL",
+                "Input Image Urls",
+                "input_image_url",
+                "InputImageUrl",
+                "images",
+                "Image Src",
+                "image",
+                "IMAGE1",
+                "Image 3",
+                "img",
+                "imgurl",
+                "g:image_link",
+                "images/0",
+                "images[0].src",
+                "productImageUrl",
+                "main_image_url",
+                "Variant Image",
+                "Image URL (Import)",
+                "Gallery Image URLs (comma separated)",
+                "Picture1",
+                "picUrl",
+                "Photos",
+                "Item photo URL",
+                "thumbnail",
+                "small_image",
+                "media_gallery",
+                "swatch_image_url",
+                "aw_image_url",
+                "Bild",
+                "Bilder",
+                "Produktbild 2",
+                "Bild-URL",
+                "Imágenes",
+                "imagen_principal",
+                "Imagem",
+                "Immagini",
+                "Afbeelding",
+                "Afbeeldingen",
+                "Zdjęcie",
+                "zdjęcia",
+                "Obrázek",
+                "Obrázky",
+                "Изображение",
+                "Изображения",
+                "Фото",
+                "Картинки",
+                "Зображення",
+                "תמונות",
+                "תמונה",
+                "画像",
+                "商品画像URL",
+                "图片",
+                "主图",
+                "이미지",
+                "Φωτογραφία",
+                "Εικόνες",
+                "Görsel",
+                "Resim 1",
+                "الصورة",
+                "صور",
+                "Kép",
+                "Kuvat",
+                "Billeder",
+                "Bilde",
+                "Imagini",
+                "Slika",
+                "Gambar",
+                "Hình ảnh",
+                "รูปภาพ",
+                "چند تصویر",
+                "चित्र",
+                "Title Image",
+                "picture",
+                "image_1-en_US-ecommerce",
+                "Images",
+                "Product Image",
+                "additional_image_link",
+                "Photo 1 URL",
+                "ImageURL2",
+                "PictureURL",
             ],
         );
     }
@@ -147,9 +223,23 @@ mod tests {
         all(
             Meaning::About,
             &[
-                "Image Alt Text", "image_id", "Image Position", "image_label", "Image Sort Order", "imageCount",
-                "image alt", "Photo Caption", "Image Title", "Image Description", "image width", "Image is Thumbnail",
-                "small_image_label", "thumbnail_label", "Image 1 Alt", "Texto alternativo de la imagen", "media_id",
+                "Image Alt Text",
+                "image_id",
+                "Image Position",
+                "image_label",
+                "Image Sort Order",
+                "imageCount",
+                "image alt",
+                "Photo Caption",
+                "Image Title",
+                "Image Description",
+                "image width",
+                "Image is Thumbnail",
+                "small_image_label",
+                "thumbnail_label",
+                "Image 1 Alt",
+                "Texto alternativo de la imagen",
+                "media_id",
             ],
         );
     }
@@ -159,7 +249,16 @@ mod tests {
         all(Meaning::Address, &["url", "URLs", "link", "Input Urls", "href", "Links"]);
         all(
             Meaning::Page,
-            &["product_url", "Product Link", "aw_deep_link", "merchant_deep_link", "Video URL", "website", "canonical url", "URL externa"],
+            &[
+                "product_url",
+                "Product Link",
+                "aw_deep_link",
+                "merchant_deep_link",
+                "Video URL",
+                "website",
+                "canonical url",
+                "URL externa",
+            ],
         );
         all(Meaning::Weak, &["media", "Attachments", "cover.media.url", "Files & media", "logo"]);
         all(Meaning::Other, &["Product Name", "SKU", "curl", "Price", "topic", "Bildung", "1", "#", "Tags"]);

@@ -176,11 +176,16 @@ impl<R: Read> Catalogue<R> {
             images: *images,
             strict: picture.strict,
         });
-        let encoding = if source.marked { format!("{} with a byte order mark", source.encoding.name()) } else { source.encoding.name().to_owned() };
+        let encoding = if source.marked {
+            format!("{} with a byte order mark", source.encoding.name())
+        } else {
+            source.encoding.name().to_owned()
+        };
         Understood {
             format: self.format(),
             encoding,
-            delimiter: Some(char::from(self.layout.dialect.delimiter)).filter(|_| header.columns.len() > 1 && !self.packing.made),
+            delimiter: Some(char::from(self.layout.dialect.delimiter))
+                .filter(|_| header.columns.len() > 1 && !self.packing.made),
             header_line: self.layout.header_line,
             rows_above: self.layout.above,
             columns: columns.collect(),
@@ -264,7 +269,10 @@ impl<R: Read> Catalogue<R> {
         let (count, columns) = (counted(fields.len()), header.columns.len());
         let reason = match fault {
             Misfit::Short => {
-                format!("The row has {count} and the header {columns}: its '{}' is missing.", header.title(header.first()))
+                format!(
+                    "The row has {count} and the header {columns}: its '{}' is missing.",
+                    header.title(header.first())
+                )
             }
             Misfit::OutOfStep => format!(
                 "The row has {count} and the header {columns}: put quotes around a field that holds a delimiter and double the quotes in it."

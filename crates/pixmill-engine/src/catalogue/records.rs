@@ -58,7 +58,16 @@ pub(super) struct Records<R> {
 impl<R: Read> Records<R> {
     pub(super) fn new(source: Source<R>) -> Self {
         let buffer = vec![0; FIRST_BUFFER_BYTES];
-        Records { source, buffer, start: 0, end: 0, ended: false, line: 1, scan: Scan::default(), delimiter: b',' }
+        Records {
+            source,
+            buffer,
+            start: 0,
+            end: 0,
+            ended: false,
+            line: 1,
+            scan: Scan::default(),
+            delimiter: b',',
+        }
     }
 
     /// What the bytes are read from.
@@ -72,7 +81,10 @@ impl<R: Read> Records<R> {
             self.fill()?;
         }
         let holds_line = |bytes: &[u8]| memchr::memchr2(b'\n', b'\r', bytes).is_some();
-        while !self.ended && !holds_line(&self.buffer[..self.end]) && self.end + LEAST_ROOM <= MAX_BUFFER_BYTES {
+        while !self.ended
+            && !holds_line(&self.buffer[..self.end])
+            && self.end + LEAST_ROOM <= MAX_BUFFER_BYTES
+        {
             self.fill()?;
         }
         Ok((&self.buffer[self.start..self.end], self.ended))
@@ -86,11 +98,7 @@ impl<R: Read> Records<R> {
 
     /// The fields of the record that was found last, as far as they are in `content`. Bytes that are not UTF-8 in
     /// a catalogue that otherwise is are read as Windows-1252: exports get concatenated.
-    pub(super) fn fields<'a>(
-        &'a self,
-        content: Range<usize>,
-        spare: &'a mut Spare,
-    ) -> Fields<'a> {
+    pub(super) fn fields<'a>(&'a self, content: Range<usize>, spare: &'a mut Spare) -> Fields<'a> {
         let bytes = &self.buffer[content];
         if let Ok(text) = std::str::from_utf8(bytes) {
             let within = self.scan.fields.partition_point(|span| span.end <= bytes.len());

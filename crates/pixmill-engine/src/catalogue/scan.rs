@@ -5,6 +5,8 @@
 //! the line of a record under any line end, whether a quote was still open at the end, and where the raw bytes
 //! were, so that plain rows need no copy.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr3};
 
 /// How far a quote after white space is followed to see whether it opens a field, in bytes.
@@ -36,19 +38,26 @@ impl Span {
         let span = &text[self.start..self.end];
         match self.escapes {
             Escapes::Nothing => value.push_str(span),
-            _ => parts(span, self.escapes == Escapes::Backslashes).for_each(|part| value.push_str(&span[part])),
+            _ => {
+                parts(span, self.escapes == Escapes::Backslashes).for_each(|part| value.push_str(&span[part]))
+            }
         }
     }
 
-    /// Where in the text a place of the value is written.
-    pub(super) fn locate(&self, text: &str, place: usize) -> usize {
+    /// Where in the text a range of the value, which is not empty, is written.
+    pub(super) fn locate_range(&self, text: &str, range: Range<usize>) -> Range<usize> {
+        self.locate(text, range.start)..self.locate(text, range.end - 1) + 1
+    }
+
+    /// Where in the text a byte of the value is written.
+    fn locate(&self, text: &str, place: usize) -> usize {
         if self.escapes == Escapes::Nothing {
             return self.start + place;
         }
         let mut passed = 0;
         let span = &text[self.start..self.end];
         for part in parts(span, self.escapes == Escapes::Backslashes) {
-            if place <= passed + part.len() {
+            if place < passed + part.len() {
                 return self.start + part.start + (place - passed);
             }
             passed += part.len();
@@ -223,7 +232,7 @@ pub(super) fn count_breaks(bytes: &[u8]) -> u64 {
 
 /// The parts of a span that begins at an opening quote which make up its value: quotes undone, what follows the closing
 /// quote as it is.
-fn parts(span: &str, backslash: bool) -> impl Iterator<Item = std::ops::Range<usize>> {
+fn parts(span: &str, backslash: bool) -> impl Iterator<Item = Range<usize>> {
     let bytes = span.as_bytes();
     let (mut at, mut look, mut closed, mut ended) = (1, 1, false, false);
     std::iter::from_fn(move || {

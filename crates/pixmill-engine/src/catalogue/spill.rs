@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
+use super::cut::begins_address;
 use super::fields::Fields;
 use super::header::Header;
-use super::cut::begins_address;
 
 /// Which field belongs to which column.
 #[derive(Debug, Clone, PartialEq, Eq)]

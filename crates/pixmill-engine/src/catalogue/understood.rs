@@ -1,8 +1,11 @@
 //! What a catalogue was understood as: told before a run, after it, and to whoever asks.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use super::header::shown;
+use super::hints::Hints;
 
 /// What was understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +78,8 @@ impl Understood {
         if self.rows_above > 0 {
             lines.push(format!("{} above the header left out", counted(self.rows_above, "row")));
         }
-        let names = self.columns.iter().map(|column| format!("'{}'", shown(&column.name))).collect::<Vec<_>>();
+        let names =
+            self.columns.iter().map(|column| format!("'{}'", shown(&column.name))).collect::<Vec<_>>();
         lines.push(format!("pictures in {}", names.join(", ")));
         for (name, why) in &self.unread {
             lines.push(format!("'{}' is not read: {why}; --column reads it", shown(name)));
@@ -85,7 +89,8 @@ impl Understood {
 
     /// As people read it, once all is counted: what was found in each column, and what was passed over.
     pub fn counted(&self) -> Vec<String> {
-        let of = |column: &Column| format!("'{}': {}", shown(&column.name), counted(column.images, "picture"));
+        let of =
+            |column: &Column| format!("'{}': {}", shown(&column.name), counted(column.images, "picture"));
         let mut lines: Vec<String> = self.columns.iter().map(of).collect();
         let told = [
             (self.placeholders, "cell", "taken as empty (N/A, null, - and the like)"),
@@ -101,12 +106,14 @@ impl Understood {
     /// As programs read it.
     pub fn to_json(&self) -> Value {
         let columns = self.columns.iter();
-        let columns = columns.map(|column| json!({
-            "name": column.name,
-            "number": column.number,
-            "images": column.images,
-            "strict": column.strict,
-        }));
+        let columns = columns.map(|column| {
+            json!({
+                "name": column.name,
+                "number": column.number,
+                "images": column.images,
+                "strict": column.strict,
+            })
+        });
         json!({
             "format": self.format,
             "encoding": self.encoding,
@@ -144,12 +151,41 @@ impl Understood {
             rows_above: number("rows_above"),
             columns: list("columns").iter().map(column).collect(),
             name_column: value["name_column"].as_str().map(str::to_owned),
-            unread: list("unread").iter().map(|unread| (text(&unread["name"]), text(&unread["why"]))).collect(),
+            unread: list("unread")
+                .iter()
+                .map(|unread| (text(&unread["name"]), text(&unread["why"])))
+                .collect(),
             rows: number("rows"),
             placeholders: number("placeholders"),
             nul_bytes: number("nul_bytes"),
             repeated_headers: number("repeated_headers"),
             out_of_step: number("out_of_step"),
+        }
+    }
+}
+
+/// How a catalogue was read, as records keep it: what was said of it, and what it was understood as.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Account {
+    /// What was said of it.
+    pub hints: Hints,
+    /// What it was understood as.
+    pub understood: Understood,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        json!({"hints": self.hints.to_json(), "understood": self.understood.to_json()}).fmt(f)
+    }
+}
+
+impl Account {
+    /// Out of records; what is not there is empty.
+    pub fn parse(text: &str) -> Account {
+        let value: Value = serde_json::from_str(text).unwrap_or_default();
+        Account {
+            hints: Hints::from_json(&value["hints"]).unwrap_or_default(),
+            understood: Understood::from_json(&value["understood"]),
         }
     }
 }
@@ -190,5 +226,8 @@ mod tests {
             ]
         );
         assert!(!understood.is_without_pictures());
+        let account = Account { hints: Hints { header_row: Some(3), ..Hints::default() }, understood };
+        assert_eq!(Account::parse(&account.to_string()), account);
+        assert_eq!(Account::parse(""), Account::default());
     }
 }

@@ -59,12 +59,19 @@ pub(super) fn unpack<R: Read>(mut reader: R, _hints: &Hints) -> Result<(Unpacked
     let sample = sample(&mut reader)?;
     if sample.starts_with(b"\x1f\x8b") {
         let mut inner = Bounded::new(Cursor::new(sample).chain(reader));
-        inner.look().map_err(|error| refused(format!("It is a gzip file that can't be unpacked ({error}): pack it again or send it as it is.")))?;
+        inner.look().map_err(|error| {
+            refused(format!(
+                "It is a gzip file that can't be unpacked ({error}): pack it again or send it as it is."
+            ))
+        })?;
         judge(&inner.seen, "a gzip file with ")?;
         return Ok((Unpacked::Gzip(Box::new(inner)), Packing { name: "CSV", gzip: true, made: false }));
     }
     judge(&sample, "")?;
-    Ok((Unpacked::Plain(Cursor::new(sample).chain(reader)), Packing { name: "CSV", gzip: false, made: false }))
+    Ok((
+        Unpacked::Plain(Cursor::new(sample).chain(reader)),
+        Packing { name: "CSV", gzip: false, made: false },
+    ))
 }
 
 fn sample(reader: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -125,16 +132,34 @@ fn markup(sample: &[u8]) -> Option<(&'static str, &'static str)> {
     }
     let start: Vec<u8> = text.iter().take(4096).map(u8::to_ascii_lowercase).collect();
     let holds = |word: &[u8]| memchr::memmem::find(&start, word).is_some();
-    let html = [&b"<!doctype html"[..], b"<html", b"<head", b"<body", b"<table", b"<meta", b"<div", b"<script", b"<!--"];
+    let html = [
+        &b"<!doctype html"[..],
+        b"<html",
+        b"<head",
+        b"<body",
+        b"<table",
+        b"<meta",
+        b"<div",
+        b"<script",
+        b"<!--",
+    ];
     match () {
         () if start.starts_with(b"<?xml") && holds(b"schemas-microsoft-com:office:spreadsheet") => {
             Some(("an Excel 2003 XML file", "save it as .xlsx or CSV"))
         }
-        () if start.starts_with(b"<svg") || (start.starts_with(b"<?xml") && holds(b"<svg")) => Some(("an SVG picture", AS_CSV)),
-        () if html.iter().any(|tag| start.starts_with(tag)) || (start.starts_with(b"<?xml") && holds(b"<html")) => {
+        () if start.starts_with(b"<svg") || (start.starts_with(b"<?xml") && holds(b"<svg")) => {
+            Some(("an SVG picture", AS_CSV))
+        }
+        () if html.iter().any(|tag| start.starts_with(tag))
+            || (start.starts_with(b"<?xml") && holds(b"<html")) =>
+        {
             Some(("an HTML page, whatever its name", "open it in a spreadsheet and save it as CSV or .xlsx"))
         }
-        () if start.starts_with(b"<?xml") || start.starts_with(b"<rss") || start.starts_with(b"<feed") || start.starts_with(b"<!doctype") => {
+        () if start.starts_with(b"<?xml")
+            || start.starts_with(b"<rss")
+            || start.starts_with(b"<feed")
+            || start.starts_with(b"<!doctype") =>
+        {
             Some(("an XML file", AS_CSV))
         }
         () => None,
@@ -187,14 +212,16 @@ impl<R: Read> Read for Bounded<R> {
         }
         let read = self.decoder.read(room)?;
         self.written += read as u64;
-        if self.written > BYTES_IN_ANY_CASE && self.written / MOST_TIMES_LARGER > self.decoder.get_ref().read {
+        if self.written > BYTES_IN_ANY_CASE && self.written / MOST_TIMES_LARGER > self.decoder.get_ref().read
+        {
             return Err(io::Error::new(io::ErrorKind::InvalidData, TOO_LARGE));
         }
         Ok(read)
     }
 }
 
-const TOO_LARGE: &str = "the gzip file becomes more than 200 times larger, as no catalogue does; unpack it first";
+const TOO_LARGE: &str =
+    "the gzip file becomes more than 200 times larger, as no catalogue does; unpack it first";
 
 #[cfg(test)]
 mod tests {

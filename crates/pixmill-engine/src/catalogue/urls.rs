@@ -104,12 +104,15 @@ impl Urls {
             return;
         }
         let from = cell.find(trimmed).unwrap_or(0);
-        let quoted = forms::json(trimmed).or_else(|| forms::html(trimmed)).or_else(|| forms::formula(trimmed));
+        let quoted =
+            forms::json(trimmed).or_else(|| forms::html(trimmed)).or_else(|| forms::formula(trimmed));
         if quoted.is_some_and(|quoted| self.read_quoted(&quoted, from, reading)) {
             return;
         }
         if holds_address(trimmed) {
-            cut(trimmed, |address, place, form| self.push(&address, from + place.start..from + place.end, form, reading));
+            cut(trimmed, |address, place, form| {
+                self.push(&address, from + place.start..from + place.end, form, reading)
+            });
         } else {
             self.read_paths(trimmed, from, reading);
         }
@@ -122,7 +125,8 @@ impl Urls {
             let text = quoted.text.trim();
             let place = from + quoted.place.start..from + quoted.place.end;
             let form = if quoted.text.contains('&') { Form::Html } else { Form::Plain };
-            let form = if matches!(quoted.text, Cow::Owned(_)) && form == Form::Plain { Form::Json } else { form };
+            let form =
+                if matches!(quoted.text, Cow::Owned(_)) && form == Form::Plain { Form::Json } else { form };
             if text.is_empty() || is_placeholder(text) {
                 self.placeholders += 1;
             } else if begins_address(text) {
@@ -139,7 +143,10 @@ impl Urls {
                     }
                     _ => self.push(&meant(text).0, place, form, reading),
                 }
-            } else if has_picture_ending(text) || begins_with_host(text) || (text.starts_with('/') && text.len() > 1) {
+            } else if has_picture_ending(text)
+                || begins_with_host(text)
+                || (text.starts_with('/') && text.len() > 1)
+            {
                 self.push_path(text, place, form, reading);
             }
         }
@@ -231,7 +238,9 @@ impl ExactSizeIterator for UrlsIter<'_> {}
 
 /// A quick look: a cell that is one address and nothing else, as most are.
 fn is_plain_address(cell: &str) -> bool {
-    let Some(rest) = cell.strip_prefix("http").map(|rest| rest.strip_prefix('s').unwrap_or(rest)) else { return false };
+    let Some(rest) = cell.strip_prefix("http").map(|rest| rest.strip_prefix('s').unwrap_or(rest)) else {
+        return false;
+    };
     let Some(rest) = rest.strip_prefix("://") else { return false };
     let plain = rest.bytes().fold(true, |plain, byte| plain & is_plain(byte));
     plain && rest.bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric())
@@ -239,7 +248,8 @@ fn is_plain_address(cell: &str) -> bool {
 
 /// What neither parts addresses nor may be part of what surrounds them.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~' | b'?' | b'=' | b'%' | b'#' | b'@' | b'$')
+    byte.is_ascii_alphanumeric()
+        | matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~' | b'?' | b'=' | b'%' | b'#' | b'@' | b'$')
 }
 
 fn is_mark(c: char) -> bool {
@@ -274,11 +284,17 @@ fn paths(cell: &str) -> Vec<Range<usize>> {
 fn bare(piece: &str) -> &str {
     let mut piece = piece.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
     loop {
-        let (Some(first), Some(last)) = (piece.chars().next(), piece.chars().next_back()) else { return piece };
+        let (Some(first), Some(last)) = (piece.chars().next(), piece.chars().next_back()) else {
+            return piece;
+        };
         let paired = piece.len() > first.len_utf8()
-            && ((is_quote(first) && is_quote(last)) || matches!((first, last), ('[', ']') | ('(', ')') | ('{', '}') | ('<', '>')));
-        let opened = (first == '[' && !piece.contains(']')) || (first == '"' && piece.matches('"').count() == 1) || first == '+';
-        let closed = (last == ']' && !piece.contains('[')) || (last == '"' && piece.matches('"').count() == 1);
+            && ((is_quote(first) && is_quote(last))
+                || matches!((first, last), ('[', ']') | ('(', ')') | ('{', '}') | ('<', '>')));
+        let opened = (first == '[' && !piece.contains(']'))
+            || (first == '"' && piece.matches('"').count() == 1)
+            || first == '+';
+        let closed =
+            (last == ']' && !piece.contains('[')) || (last == '"' && piece.matches('"').count() == 1);
         if paired {
             piece = piece[first.len_utf8()..piece.len() - last.len_utf8()].trim();
         } else if opened {
@@ -314,7 +330,10 @@ mod tests {
 
     #[test]
     fn a_cell_without_schemes_parts_at_every_mark() {
-        assert_eq!(split("a.jpg,b.jpg|c.jpg d.jpg\ne.jpg;f.jpg"), ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]);
+        assert_eq!(
+            split("a.jpg,b.jpg|c.jpg d.jpg\ne.jpg;f.jpg"),
+            ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
+        );
         assert_eq!(split("C:\\a.jpg,D:\\b.jpg"), ["C:\\a.jpg", "D:\\b.jpg"]);
         assert_eq!(split("My Shop/cap 1.jpg"), ["My Shop/cap 1.jpg"]);
         assert_eq!(split("My Shop/cap 1.jpg My Shop/cap 2.jpg"), ["My Shop/cap 1.jpg", "My Shop/cap 2.jpg"]);
@@ -371,7 +390,10 @@ mod tests {
     fn pages_in_json_are_left_out() {
         let cell = r#"[{"url":"http://a/1.png","permalink":"http://a/p/1"},{"url":"http://a/2.png"}]"#;
         assert_eq!(split(cell), ["http://a/1.png", "http://a/2.png"]);
-        assert_eq!(split("[\"http:\\/\\/a\\/1.png\",\"http:\\/\\/a\\/my 2.png\"]"), ["http://a/1.png", "http://a/my 2.png"]);
+        assert_eq!(
+            split("[\"http:\\/\\/a\\/1.png\",\"http:\\/\\/a\\/my 2.png\"]"),
+            ["http://a/1.png", "http://a/my 2.png"]
+        );
     }
 
     #[test]

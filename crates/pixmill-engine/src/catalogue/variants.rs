@@ -276,7 +276,7 @@ fn rows_that_cannot_be_used_are_told_by_line() {
         ("after a long one", "1,\"Mug\nof two\nlines\",{0}\n2,Cup\n3,Jug,{1}\n", BOTH, &[5]),
         ("two-short-rows", "1\n2,Cup,{0}\n3,Jug\n", &[&[0]], &[2, 4]),
         ("no-row-usable", "1\n2\n3\n", &[], &[2, 3, 4]),
-        ("nul-in-row", "1,Mu\0g,{0}\n2,Cup,{1}\n", &[&[1]], &[2]),
+        ("nul-in-row", "1,Mu\0g,{0}\n2,Cup,{1}\n", BOTH, &[]),
         ("unclosed-quote", "1,Mug,{0}\n2,\"Cup,{1}\n3,Jug,{2}\n", &[&[0]], &[3]),
         (
             "quote closed by a later row",
@@ -307,11 +307,11 @@ fn line_numbers_hold_for_each_line_end() {
 #[test]
 fn unusable_rows_keep_their_place_where_they_have_one() {
     let reading =
-        read(filled(&format!("{HEADER}1,Mug,{{0}}\n2,\"C,up\"\n3,\0,x,y\n4,Jug,{{1}}\n5,\"Pot")).as_bytes());
+        read(filled(&format!("{HEADER}1,Mug,{{0}}\n2,\"C,up\"\n3\0\n4,Jug,{{1}}\n5,\"Pot")).as_bytes());
     assert_eq!(reading.rows.iter().map(|row| row.number).collect::<Vec<_>>(), [0, 3]);
     let kept: Vec<_> =
         reading.bad.iter().map(|bad| bad.kept.as_ref().map(|kept| (kept.number, &*kept.cells))).collect();
-    assert_eq!(kept, [Some((1, "2,\"C,up\",")), Some((2, "3,\u{fffd},x")), None]);
+    assert_eq!(kept, [Some((1, "2,\"C,up\",")), Some((2, "3,,")), None]);
     assert_eq!(
         reading.bad[0].reason,
         "The row has 2 fields and the header 3: its 'Input Image Urls' is missing."
@@ -375,7 +375,7 @@ fn what_is_no_catalogue_is_refused() {
     let refusal = try_read("S. No.,Product Name,Price\n".as_bytes()).expect_err("refused");
     assert_eq!(
         refusal.reason,
-        "No column of image addresses among 'S. No.' 'Product Name' 'Price': name it 'Input Image Urls'."
+        "No column of pictures among 'S. No.' 'Product Name' 'Price'. Name it 'Input Image Urls' or give --column NAME."
     );
 }
 

@@ -110,6 +110,8 @@ pub struct Request {
     pub traceparent: Option<Traceparent>,
     /// SHA-256 of the catalogue's bytes, hexadecimal, once it is taken in.
     pub digest: String,
+    /// How the catalogue was read, as [`crate::catalogue::Account`] writes it; empty where there was none to read.
+    pub reading: String,
     /// Rows that can be used.
     pub rows: u64,
     /// Rows that can't.

@@ -15,6 +15,8 @@ pub enum Source {
     Web(Url),
     /// A path relative to the base folder.
     File(String),
+    /// The picture itself: a `data:` URL, checked but not decoded.
+    Data(String),
 }
 
 impl Source {
@@ -23,6 +25,9 @@ impl Source {
     /// # Errors
     /// `url.invalid` or `url.scheme`.
     pub fn parse(input: &str) -> Result<Source, Fault> {
+        if is_drive(input) {
+            return Ok(Source::File(input.to_owned()));
+        }
         let Some(scheme) = scheme(input) else {
             return if input.starts_with("//") {
                 Err(Fault::permanent(Code::UrlInvalid, "the address lacks http: or https: at its beginning"))
@@ -30,6 +35,16 @@ impl Source {
                 Ok(Source::File(input.to_owned()))
             };
         };
+        if scheme.eq_ignore_ascii_case("data") {
+            return match data_parts(input) {
+                Some(_) => Ok(Source::Data(input.to_owned())),
+                None => Err(Fault::permanent(Code::UrlInvalid, "the data: address holds no data")),
+            };
+        }
+        if scheme.eq_ignore_ascii_case("file") {
+            let message = "a file: address is a path of another machine; only http and https are fetched";
+            return Err(Fault::permanent(Code::UrlScheme, message));
+        }
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
             return Err(Fault::permanent(
                 Code::UrlScheme,
@@ -54,6 +69,7 @@ impl Source {
         match self {
             Source::Web(url) => url.origin().ascii_serialization(),
             Source::File(_) => "file:".to_owned(),
+            Source::Data(_) => "data:".to_owned(),
         }
     }
 
@@ -62,6 +78,7 @@ impl Source {
         let (path, escaped) = match self {
             Source::Web(url) => (url.path(), true),
             Source::File(path) => (path.as_str(), false),
+            Source::Data(_) => return String::new(),
         };
         let last = path.trim_end_matches('/').rsplit(['/', '\\']).next().unwrap_or("");
         if escaped {
@@ -70,6 +87,47 @@ impl Source {
             last.to_owned()
         }
     }
+}
+
+/// Whether a path begins with a drive of Windows, as in `C:\a.jpg`.
+pub fn is_drive(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    bytes.len() > 2
+        && bytes[0].is_ascii_alphabetic()
+        && bytes[1] == b':'
+        && matches!(bytes[2], b'\\' | b'/')
+        && !path[3..].starts_with('/')
+}
+
+/// What a `data:` URL holds, and whether in base 64 (RFC 2397).
+fn data_parts(input: &str) -> Option<(&str, bool)> {
+    let (head, data) = input.get(5..)?.split_once(',')?;
+    let is_base64 = head.rsplit(';').next().is_some_and(|last| last.trim().eq_ignore_ascii_case("base64"));
+    (!data.is_empty()).then_some((data, is_base64))
+}
+
+/// The bytes of a `data:` URL.
+///
+/// # Errors
+/// `url.invalid`.
+pub fn decode_data(input: &str) -> Result<Vec<u8>, Fault> {
+    use base64::Engine;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+    let wrong = || Fault::permanent(Code::UrlInvalid, "the data: address can't be decoded");
+    let (data, is_base64) = data_parts(input).ok_or_else(wrong)?;
+    let bytes: Vec<u8> = percent_encoding::percent_decode_str(data).collect();
+    if !is_base64 {
+        return Ok(bytes);
+    }
+    let letters = |byte: u8| match byte {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => other,
+    };
+    let text: Vec<u8> = bytes.into_iter().filter(|byte| !byte.is_ascii_whitespace()).map(letters).collect();
+    let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&base64::alphabet::STANDARD, lenient).decode(text).map_err(|_| wrong())
 }
 
 /// The scheme that a text begins with (RFC 3986 section 3.1), when it begins with one.
@@ -100,7 +158,7 @@ impl Fingerprint {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         match Source::parse(input) {
             Ok(Source::Web(url)) => hasher.write(url.as_str().as_bytes()),
-            Ok(Source::File(_)) | Err(_) => hasher.write(input.as_bytes()),
+            Ok(Source::File(_) | Source::Data(_)) | Err(_) => hasher.write(input.as_bytes()),
         }
         hasher.finish() as i64
     }
@@ -127,18 +185,41 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused_by_name() {
-        for input in
-            ["ftp://a/b.jpg", "data:image/png;base64", "file:///etc/passwd", "gopher://127.0.0.1:70/x"]
-        {
+        for input in ["ftp://a/b.jpg", "file:///etc/passwd", "gopher://127.0.0.1:70/x"] {
             assert_eq!(code(input), Code::UrlScheme, "{input}");
         }
     }
 
     #[test]
     fn broken_addresses_are_invalid() {
-        for input in ["http://[::1/a.jpg", "http://127.0.0.1:99999/a.jpg", "http://", "//host/a.jpg"] {
+        for input in [
+            "http://[::1/a.jpg",
+            "http://127.0.0.1:99999/a.jpg",
+            "http://",
+            "//host/a.jpg",
+            "data:image/png;base64",
+            "data:,",
+        ] {
             assert_eq!(code(input), Code::UrlInvalid, "{input}");
         }
+    }
+
+    #[test]
+    fn data_is_decoded_in_any_spelling() {
+        let gif = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+        assert!(matches!(Source::parse(gif), Ok(Source::Data(_))));
+        assert!(decode_data(gif).unwrap().starts_with(b"GIF89a"));
+        assert_eq!(decode_data("data:;base64,_-8").unwrap(), [0xff, 0xef]);
+        assert_eq!(decode_data("data:,a%20b").unwrap(), b"a b");
+        assert_eq!(decode_data("data:;base64,!").unwrap_err().code, Code::UrlInvalid);
+    }
+
+    #[test]
+    fn drives_of_windows_are_paths() {
+        for path in ["C:\\caps\\a.jpg", "d:/a.jpg"] {
+            assert_eq!(Source::parse(path).unwrap(), Source::File(path.into()));
+        }
+        assert!(!is_drive("c://a/b") && !is_drive("C:a") && !is_drive("é:/"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::catalogue::{Catalogue, Next, OpenError, Row};
+use crate::catalogue::{Account, Catalogue, Hints, Next, OpenError, Row, Understood};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
@@ -42,6 +42,8 @@ pub struct Intake {
     pub tenant: String,
     /// What the catalogue is called.
     pub catalogue: String,
+    /// What is said of it.
+    pub hints: Hints,
     /// Where its trace goes on.
     pub traceparent: Option<Traceparent>,
 }
@@ -80,8 +82,7 @@ enum Said {
 }
 
 /// Takes a catalogue in. Once this returns, request and rows are durable; when it fails, nothing is left behind.
-/// What is asked of the request is awaited once the catalogue has been read. `reading` is told now and then how many
-/// rows and bytes have been read.
+/// What is asked of the request is awaited once the catalogue has been read.
 ///
 /// # Errors
 /// A refusal, or faults of records, of reading and of the options.
@@ -91,11 +92,11 @@ pub async fn accept(
     catalogue: impl Read + Send + 'static,
     intake: Intake,
     options: impl Future<Output = Result<Options, Fault>> + Send,
-    reading: impl Fn(u64, u64) + Send + 'static,
+    watch: impl Watch + 'static,
 ) -> Result<RequestId, NotAccepted> {
     let id = intake.request.clone();
     let undo = Undo { records: records.clone(), request: Some(id.clone()) };
-    let accepted = write(records, clock, catalogue, intake, options, reading).await;
+    let accepted = write(records, clock, catalogue, intake, options, watch).await;
     undo.settle(accepted.is_ok()).await?;
     accepted.map(|()| id)
 }
@@ -136,15 +137,16 @@ async fn write(
     catalogue: impl Read + Send + 'static,
     intake: Intake,
     options: impl Future<Output = Result<Options, Fault>> + Send,
-    reading: impl Fn(u64, u64) + Send + 'static,
+    watch: impl Watch + 'static,
 ) -> Result<(), NotAccepted> {
     let (said, mut says) = mpsc::channel(WAITING);
     let seen = Arc::new(AtomicU64::new(0));
+    let Intake { request: id, tenant, catalogue: name, traceparent, hints } = intake;
     let reader = {
         let seen = seen.clone();
-        apart(move || read(catalogue, &said, seen, reading))?
+        apart(move || read(catalogue, &hints, &said, seen, &watch))?
     };
-    let Intake { request: id, tenant, catalogue, traceparent } = intake;
+    let catalogue = name;
     let mut beginning = Some((tenant, catalogue, traceparent));
     let mut seen_before = 0;
     loop {
@@ -211,15 +213,35 @@ pub fn apart<T: Send + 'static>(
     }
 }
 
+/// Watches an intake.
+pub trait Watch: Send {
+    /// What the catalogue is understood as, before its first row.
+    fn understood(&self, _understood: &Understood) {}
+
+    /// So many rows and bytes have been read; told now and then.
+    fn reading(&self, _rows: u64, _bytes: u64) {}
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
+
 /// Reads the whole catalogue; ends early when nobody listens any more.
-fn read(catalogue: impl Read, said: &mpsc::Sender<Said>, seen: Arc<AtomicU64>, reading: impl Fn(u64, u64)) {
+fn read(
+    catalogue: impl Read,
+    hints: &Hints,
+    said: &mpsc::Sender<Said>,
+    seen: Arc<AtomicU64>,
+    watch: &impl Watch,
+) {
     let mut digested = Digested { inner: catalogue, digest: Sha256::new(), seen: seen.clone() };
-    let _ = match rows(&mut digested, said, |rows| reading(rows, seen.load(Ordering::Relaxed))) {
+    let _ = match rows(&mut digested, hints, said, watch, &seen) {
         Ok(mut end) => {
             // Whatever the parser did not need belongs to the digest all the same.
             match io::copy(&mut digested, &mut io::sink()) {
                 Ok(_) => {
-                    end.digest = hexadecimal(&digested.digest.finalize());
+                    end.digest = digest_of(digested.digest, hints);
                     said.blocking_send(if end.rows == 0 && end.row_errors_total > 0 {
                         Said::Refused(Refusal { errors: end.row_errors, total: end.row_errors_total })
                     } else {
@@ -234,19 +256,31 @@ fn read(catalogue: impl Read, said: &mpsc::Sender<Said>, seen: Arc<AtomicU64>, r
     };
 }
 
+/// What tells a catalogue from others: its bytes, and what was said of it.
+pub fn digest_of(mut bytes: Sha256, hints: &Hints) -> String {
+    if *hints != Hints::default() {
+        bytes.update(hints.to_json().to_string());
+    }
+    hexadecimal(&bytes.finalize())
+}
+
 /// Sends rows in batches. `Err(None)` when nobody listens any more.
 fn rows(
     catalogue: &mut impl Read,
+    hints: &Hints,
     said: &mpsc::Sender<Said>,
-    reading: impl Fn(u64),
+    watch: &impl Watch,
+    seen: &AtomicU64,
 ) -> Result<IntakeEnd, Option<Said>> {
     let send = |message| said.blocking_send(message).map_err(|_| None);
-    let mut catalogue = Catalogue::open(catalogue).map_err(|error| Some(unopened(error)))?;
+    let mut catalogue = Catalogue::open_as(catalogue, hints).map_err(|error| Some(unopened(error)))?;
+    watch.understood(&catalogue.understood());
     send(Said::Header(catalogue.header().cells.clone()))?;
     let fingerprint = Fingerprint::new();
     let mut end = IntakeEnd {
         options: Options::default(),
         digest: String::new(),
+        reading: String::new(),
         rows: 0,
         row_errors: Vec::new(),
         row_errors_total: 0,
@@ -273,12 +307,14 @@ fn rows(
         }
         if batch.is_full() {
             send(Said::Rows(std::mem::take(&mut batch).rows))?;
-            reading(catalogue.counts().usable);
+            watch.reading(catalogue.counts().usable, seen.load(Ordering::Relaxed));
         }
     }
     send(Said::Rows(batch.rows))?;
-    reading(catalogue.counts().usable);
-    Ok(IntakeEnd { rows: catalogue.counts().usable, row_errors_total: catalogue.counts().unusable, ..end })
+    watch.reading(catalogue.counts().usable, seen.load(Ordering::Relaxed));
+    let counts = catalogue.counts();
+    let reading = Account { hints: hints.clone(), understood: catalogue.understood() }.to_string();
+    Ok(IntakeEnd { reading, rows: counts.usable, row_errors_total: counts.unusable, ..end })
 }
 
 /// Rows on their way to records.

@@ -12,7 +12,7 @@ use url::Url;
 use super::budget::{Budget, Share};
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::model::source::Source;
+use crate::model::source::{Source, decode_data};
 use crate::port::clock::Clock;
 use crate::port::origin::{Answer, Files, Origin};
 use slots::Slots;
@@ -63,6 +63,7 @@ impl Fetch {
         match source {
             Source::Web(url) => self.web(url, &mut left).await,
             Source::File(path) => self.file(path, &mut left).await,
+            Source::Data(data) => self.data(data).await,
         }
     }
 
@@ -85,11 +86,20 @@ impl Fetch {
         asked
     }
 
+    async fn data(&self, data: &str) -> Result<Fetched, Fault> {
+        let bytes = Bytes::from(decode_data(data)?);
+        if bytes.len() as u64 > self.max_bytes {
+            return Err(self.too_large("the data: address"));
+        }
+        let share = self.budget.fetched(bytes.len() as u64).await;
+        Ok(Fetched { bytes, _share: share })
+    }
+
     async fn file(&self, path: &str, left: &mut Duration) -> Result<Fetched, Fault> {
         let Some(files) = &self.files else {
             return Err(Fault::permanent(
                 Code::UrlInvalid,
-                "the address lacks http:// or https:// at its beginning",
+                "the address lacks http:// or https:// at its beginning; the option base_url puts one before every path",
             ));
         };
         let place = "the file";
@@ -158,7 +168,9 @@ fn redirected(from: &Url, location: &str) -> Result<Url, Fault> {
     })?;
     match Source::parse(to.as_str())? {
         Source::Web(url) => Ok(url),
-        Source::File(_) => Err(Fault::permanent(Code::UrlInvalid, "redirected to no address")),
+        Source::File(_) | Source::Data(_) => {
+            Err(Fault::permanent(Code::UrlInvalid, "redirected to no address"))
+        }
     }
 }
 

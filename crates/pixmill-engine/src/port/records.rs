@@ -30,6 +30,8 @@ pub struct IntakeEnd {
     pub options: Options,
     /// SHA-256 of the catalogue's bytes, hexadecimal.
     pub digest: String,
+    /// How the catalogue was read, as [`crate::catalogue::Account`] writes it.
+    pub reading: String,
     /// Rows that can be used.
     pub rows: u64,
     /// The first rows that can't, 1,000 at most.

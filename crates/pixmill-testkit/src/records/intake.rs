@@ -46,14 +46,20 @@ async fn what_was_taken_in_is_told(records: Arc<dyn RecordsForTests>) {
     let errors: Vec<_> = [2, 9]
         .map(|line| RowError { line, code: Code::CatalogueRow, message: format!("line {line} has no URL") })
         .into();
-    let end =
-        IntakeEnd { digest: "abc".into(), row_errors: errors.clone(), row_errors_total: 12, ..intake_end(7) };
+    let end = IntakeEnd {
+        digest: "abc".into(),
+        reading: "{}".into(),
+        row_errors: errors.clone(),
+        row_errors_total: 12,
+        ..intake_end(7)
+    };
     records.append(&new.id, rows(&[&["http://h/a.jpg"]]), at(2)).await.unwrap();
     records.open(&new.id, end, at(3)).await.unwrap();
     let told = records.request(&new.id).await.unwrap().unwrap();
     assert_eq!((told.id, told.status, told.round), (new.id.clone(), RequestStatus::Pending, 1));
     assert_eq!((told.tenant, told.header, told.catalogue), (new.tenant, new.header, new.catalogue));
     assert_eq!((told.digest.as_str(), told.rows, told.row_errors), ("abc", 7, 12));
+    assert_eq!(told.reading, "{}");
     assert_eq!((told.created, told.completed), (at(1), None));
     assert_eq!(records.row_errors(&new.id).await.unwrap(), errors);
     assert_eq!(records.request(&RequestId::new()).await.unwrap(), None);

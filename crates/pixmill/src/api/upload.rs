@@ -14,12 +14,13 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use http::{HeaderMap, header};
+use pixmill_engine::catalogue::Hints;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::Options;
 use pixmill_engine::model::trace::Traceparent;
-use pixmill_engine::pipeline::accept::{self, Intake, accept};
+use pixmill_engine::pipeline::accept::{self, Intake, Unwatched, accept};
 use pixmill_engine::port::records::Records;
 use pixmill_engine::port::traces::TARGET;
 use sha2::{Digest, Sha256};
@@ -173,6 +174,7 @@ impl Upload {
             request: self.id.clone(),
             tenant: self.caller.tenant.to_string(),
             catalogue: shortened(name),
+            hints: Hints::default(),
             traceparent: self.traceparent.clone(),
         };
         // The accept stage knows faults; the problem, which says more, is told here.
@@ -190,7 +192,7 @@ impl Upload {
         };
         let on = &self.api.on;
         let records: Arc<dyn Records> = on.ledger.clone();
-        let accepted = accept(&records, &*on.clock, catalogue, intake, options, |_, _| {}).await;
+        let accepted = accept(&records, &*on.clock, catalogue, intake, options, Unwatched).await;
         match accepted {
             Ok(id) => Ok(id),
             Err(not) => Err(told.await.unwrap_or_else(|_| not.into())),

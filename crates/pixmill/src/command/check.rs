@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use super::run::output::same_file;
 use super::run::{folder_of, readable};
 use super::{End, Stop, interrupt};
+use crate::config::catalogue::CatalogueFlags;
 use crate::config::limits::LimitFlags;
 use crate::config::network::{FilesFlags, NetworkFlags};
 use crate::config::recipe::RecipeFlags;
@@ -64,6 +65,9 @@ pub(super) struct CheckArgs {
     /// Write every problem into this CSV, a line each
     #[arg(long, value_name = "FILE")]
     errors: Option<PathBuf>,
+
+    #[command(flatten)]
+    said: CatalogueFlags,
 
     #[command(flatten)]
     recipe: RecipeFlags,
@@ -137,7 +141,7 @@ fn one(
     let spinner = Spinner::new(args.talk);
     spinner.show(format!("reading {}", catalogue.display()));
     let mut problems = Problems::new(catalogue, errors);
-    let survey = survey(catalogue, &mut problems)?;
+    let survey = survey(catalogue, &args.said.hints(), &mut problems)?;
     let settings = settings(args);
     let mut figures = BTreeMap::new();
     if !args.offline && survey.refused.is_none() && args.probe > 0 {
@@ -167,8 +171,9 @@ async fn probe_all(
     let most = args.probe;
     let reading = tokio::task::spawn_blocking({
         let (catalogue, origins) = (catalogue.to_owned(), survey.origins.keys().cloned().collect::<Vec<_>>());
+        let hints = args.said.hints();
         move || {
-            targets(&catalogue, &origins, most, |target| match give.blocking_send(target) {
+            targets(&catalogue, &hints, &origins, most, |target| match give.blocking_send(target) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             })

@@ -68,6 +68,7 @@ fn end(report: &RunReport) -> End {
         _ if report.interrupted => End::Interrupted,
         _ if report.refused.is_some() => End::Refused,
         _ if report.progress.failed > 0 || report.row_errors_total > 0 => End::Partly,
+        _ if report.rows > 0 && report.progress.total() == 0 => End::Partly,
         _ => End::Done,
     }
 }

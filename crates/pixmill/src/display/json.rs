@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::Progress;
 use serde_json::{Value, json};
@@ -41,6 +42,10 @@ pub(crate) fn print(object: &Value) {
 }
 
 impl Observer for Json {
+    fn understood(&self, understood: &Understood) {
+        print(&json!({"understood": understood.to_json()}));
+    }
+
     fn intake(&self, rows: u64, bytes_read: u64, bytes_total: u64) {
         if self.due() {
             print(&json!({"intake": {"rows": rows, "bytes_read": bytes_read, "bytes_total": bytes_total}}));

@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::model::request::Progress;
 
 use super::pace::Pace;
@@ -42,6 +43,10 @@ impl Lines {
 }
 
 impl Observer for Lines {
+    fn understood(&self, understood: &Understood) {
+        understood.summary().iter().for_each(|line| (self.say)(&format!("{}: {line}", self.name)));
+    }
+
     fn intake(&self, rows: u64, bytes_read: u64, bytes_total: u64) {
         if self.due() {
             let percent = 100 * bytes_read / bytes_total.max(1);

@@ -21,6 +21,7 @@ pub(crate) fn render(summary: &Summary) -> String {
     // Writing to a String can't fail.
     let _ = figures(&mut text, summary)
         .and_then(|()| origins(&mut text, summary))
+        .and_then(|()| understood(&mut text, summary))
         .and_then(|()| failures(&mut text, summary))
         .and_then(|()| row_errors(&mut text, summary))
         .and_then(|()| places(&mut text, summary));
@@ -98,6 +99,24 @@ fn failures(text: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(text, "  {:width$}   → {}", "", group.code.advice())?;
     }
     Ok(())
+}
+
+/// What was found in which column, where that is not plain.
+fn understood(text: &mut String, summary: &Summary) -> std::fmt::Result {
+    let understood = &summary.report.understood;
+    if understood.is_without_pictures() {
+        writeln!(
+            text,
+            "\n{RED}no picture was found in {}{RED:#}: name a column with --column",
+            counted(understood.rows, "row", "rows")
+        )?;
+    }
+    let lines = understood.counted();
+    if lines.len() < 2 {
+        return Ok(());
+    }
+    heading(text, "read")?;
+    lines.iter().try_for_each(|line| writeln!(text, "  {line}"))
 }
 
 fn row_errors(text: &mut String, summary: &Summary) -> std::fmt::Result {

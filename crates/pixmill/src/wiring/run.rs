@@ -10,6 +10,7 @@ use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
 use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::catalogue::{Account, Understood};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::request::Progress;
@@ -47,6 +48,7 @@ pub(crate) async fn run(
             progress: finished.progress,
             failures: finished.failures,
             interrupted: finished.interrupted,
+            understood: Account::parse(&finished.request.reading).understood,
             ..RunReport::default()
         },
         Err(Stopped::Refused(refusal)) => RunReport {
@@ -93,6 +95,7 @@ fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
         succession: records,
         settings,
         catalogue: options.catalogue,
+        hints: options.hints,
         recipe: options.recipe,
         retry_failed: options.retry_failed,
         results: options.output.join("results.csv"),
@@ -173,6 +176,10 @@ impl Watcher for Tally {
 }
 
 impl run::Observer for Tally {
+    fn understood(&self, understood: &Understood) {
+        self.observer.understood(understood);
+    }
+
     fn reading(&self, rows: u64, bytes: u64) {
         self.observer.intake(rows, bytes, self.bytes_total);
     }

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::records::sqlite::Sqlite;
+use pixmill_engine::catalogue::Hints;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::{Options, RequestStatus};
 use pixmill_engine::model::row::ResultRow;
-use pixmill_engine::pipeline::accept::{Intake, accept};
+use pixmill_engine::pipeline::accept::{Intake, Unwatched, accept};
 use pixmill_engine::port::records::{Outbox, Records};
 
 /// Names that the ecosystem uses, which must not reach a test's servers from outside.
@@ -89,12 +90,17 @@ impl Server {
     /// Takes a catalogue in, as an upload does.
     pub(crate) async fn accept(&self, catalogue: &str, webhook: Option<String>) -> RequestId {
         let request = RequestId::new();
-        let intake =
-            Intake { request, tenant: "default".into(), catalogue: "shop.csv".into(), traceparent: None };
+        let intake = Intake {
+            request,
+            tenant: "default".into(),
+            catalogue: "shop.csv".into(),
+            hints: Hints::default(),
+            traceparent: None,
+        };
         let options = std::future::ready(Ok(Options { webhook, ..Options::default() }));
         let bytes = Cursor::new(catalogue.to_owned().into_bytes());
         let records: Arc<dyn Records> = self.records.clone();
-        let accepted = accept(&records, &SystemClock, bytes, intake, options, |_, _| {});
+        let accepted = accept(&records, &SystemClock, bytes, intake, options, Unwatched);
         accepted.await.expect("the catalogue is accepted")
     }
 

@@ -226,6 +226,7 @@ impl Shared {
             "recipe": recipe,
             "totalImages": i64::from(images),
             "digest": &end.digest,
+            "reading": &end.reading,
             "rows": end.rows as i64,
             "rowErrors": end.row_errors_total as i64,
         };

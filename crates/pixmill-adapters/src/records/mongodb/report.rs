@@ -146,6 +146,7 @@ impl Shared {
             webhook: webhook(document),
             traceparent: Traceparent::parse(string(document, "traceparent")),
             digest: string(document, "digest").to_owned(),
+            reading: string(document, "reading").to_owned(),
             rows: whole(document, "rows").unwrap_or_default(),
             row_errors: whole(document, "rowErrors").unwrap_or_default(),
             created: created.unwrap_or_default(),

@@ -267,7 +267,7 @@ fn open(
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     connection.execute(
         "UPDATE requests SET status = 'pending', digest = ?2, rows = ?3, row_errors = ?4, pending_images = ?5,
-           recipe = ?6, webhook = ?7, touched = max(touched + 1, ?8)
+           recipe = ?6, webhook = ?7, touched = max(touched + 1, ?8), reading = ?9
          WHERE num = ?1",
         params![
             owner.num,
@@ -277,7 +277,8 @@ fn open(
             images as i64,
             recipe,
             end.options.webhook,
-            now.0
+            now.0,
+            end.reading
         ],
     )?;
     complete(connection, owner.num, now)?;

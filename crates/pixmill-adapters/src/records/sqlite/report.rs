@@ -23,7 +23,7 @@ use super::tally::number;
 pub(super) const REQUEST: &str =
     "SELECT id, status, round, recipe, header, catalogue, digest, rows, row_errors, created,
     completed, webhook, tenant, touched, pending_images, processing_images, completed_images, failed_images,
-    cancelled_images, bytes_before, bytes_after, traceparent
+    cancelled_images, bytes_before, bytes_after, traceparent, reading
   FROM requests";
 
 /// Where a request's progress begins among its columns.
@@ -129,6 +129,7 @@ pub(super) fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
         tenant: row.get(12)?,
         updated: Timestamp(row.get(13)?),
         traceparent: traceparent_in(row, 21)?,
+        reading: row.get(22)?,
     })
 }
 

@@ -22,6 +22,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("api.sql")),
     M::up(RETIREMENT),
     M::up(TRACES),
+    M::up(READING),
     M::up(super::steps::MIGRATION),
 ];
 
@@ -38,6 +39,9 @@ CREATE INDEX requests_ended ON requests (coalesce(completed, touched)) WHERE sta
 
 /// Where the trace of a request goes on.
 const TRACES: &str = "ALTER TABLE requests ADD COLUMN traceparent TEXT";
+
+/// How the catalogue of a request was read.
+const READING: &str = "ALTER TABLE requests ADD COLUMN reading TEXT NOT NULL DEFAULT ''";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -172,6 +172,7 @@ fn end() -> IntakeEnd {
     IntakeEnd {
         options: Default::default(),
         digest: String::new(),
+        reading: String::new(),
         rows: 0,
         row_errors: vec![],
         row_errors_total: 0,

@@ -119,7 +119,7 @@ impl Prober {
         let (answer, place) = match (source, &self.files) {
             (Source::Web(url), _) => (self.ask(url.clone()).await?, source.origin()),
             (Source::File(path), Some(files)) => (files.open(path).await?, "the file".to_owned()),
-            (Source::File(_), None) => return Ok(Found::default()),
+            (Source::File(_), None) | (Source::Data(_), _) => return Ok(Found::default()),
         };
         self.read(answer, &place).await
     }

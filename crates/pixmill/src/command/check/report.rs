@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::row::RowError;
@@ -25,6 +26,7 @@ const KEPT: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct CheckReport {
     pub(super) catalogue: String,
+    pub(super) understood: Understood,
     pub(super) rows: u64,
     pub(super) images: u64,
     pub(super) distinct: u64,
@@ -74,6 +76,7 @@ impl CheckReport {
         origins.truncate(ORIGINS);
         CheckReport {
             catalogue: catalogue.display().to_string(),
+            understood: survey.understood,
             rows: survey.rows,
             images: survey.images,
             distinct: survey.distinct,
@@ -116,6 +119,7 @@ impl CheckReport {
         match self {
             _ if self.refused.is_some() => End::Refused,
             _ if self.row_errors_total + self.problems_total > 0 => End::Partly,
+            _ if self.rows > 0 && self.images == 0 => End::Partly,
             _ => End::Done,
         }
     }
@@ -125,6 +129,7 @@ impl CheckReport {
         let whole = |value: Option<f64>| value.map(|value| value.round() as u64);
         let mut summary = json!({
             "catalogue": self.catalogue,
+            "understood": self.understood.to_json(),
             "rows": self.rows,
             "images": self.images,
             "distinct": self.distinct,

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use pixmill_engine::catalogue::{BadRow, Catalogue, Next, OpenError, Row};
+use pixmill_engine::catalogue::{BadRow, Catalogue, Hints, Next, OpenError, Row, Understood};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::row::RowError;
@@ -31,6 +31,8 @@ pub(super) struct Survey {
     pub(super) distinct: u64,
     /// By origin.
     pub(super) origins: BTreeMap<String, Share>,
+    /// What it is understood as.
+    pub(super) understood: Understood,
     /// Why the catalogue as a whole can't be used.
     pub(super) refused: Option<Fault>,
 }
@@ -46,12 +48,13 @@ pub(super) struct Share {
 ///
 /// # Errors
 /// When it can't be read or problems can't be written; a catalogue that can't be used is no error but refused.
-pub(super) fn survey(path: &Path, problems: &mut Problems) -> Result<Survey, Fault> {
+pub(super) fn survey(path: &Path, hints: &Hints, problems: &mut Problems) -> Result<Survey, Fault> {
     let mut survey = Survey::default();
     let mut known = Known::new();
-    let walked = walk(path, |step| {
+    let walked = walk(path, hints, |step| {
         match step {
             Step::Row(row) => survey.take(row, &mut known, problems)?,
+            Step::End(understood) => survey.understood = understood,
             Step::Bad(bad) => {
                 problems.row(RowError { line: bad.line, code: bad.code, message: bad.reason })?
             }
@@ -114,13 +117,14 @@ pub(super) struct Target {
 /// When it can't be read.
 pub(super) fn targets(
     path: &Path,
+    hints: &Hints,
     origins: &[String],
     most: u64,
     mut take: impl FnMut(Target) -> ControlFlow<()>,
 ) -> Result<(), Fault> {
     let mut left: BTreeMap<&str, u64> = origins.iter().map(|origin| (origin.as_str(), most)).collect();
     let mut known = Known::new();
-    let walked = walk(path, |step| {
+    let walked = walk(path, hints, |step| {
         let Step::Row(row) = step else { return Ok(ControlFlow::Continue(())) };
         for (position, input) in row.urls.iter().enumerate() {
             let Ok(source) = Source::parse(input) else { continue };
@@ -165,6 +169,7 @@ impl Known {
 enum Step<'a> {
     Row(&'a Row),
     Bad(BadRow),
+    End(Understood),
 }
 
 enum Broken {
@@ -178,7 +183,11 @@ impl From<Fault> for Broken {
     }
 }
 
-fn walk(path: &Path, mut step: impl FnMut(Step<'_>) -> Result<ControlFlow<()>, Fault>) -> Result<(), Broken> {
+fn walk(
+    path: &Path,
+    hints: &Hints,
+    mut step: impl FnMut(Step<'_>) -> Result<ControlFlow<()>, Fault>,
+) -> Result<(), Broken> {
     let unreadable = |error: std::io::Error| {
         Fault::permanent(
             Code::FileMissing,
@@ -187,7 +196,7 @@ fn walk(path: &Path, mut step: impl FnMut(Step<'_>) -> Result<ControlFlow<()>, F
     };
     let file = File::open(path).map_err(unreadable)?;
     let mut catalogue =
-        Catalogue::open(BufReader::with_capacity(1 << 16, file)).map_err(|error| match error {
+        Catalogue::open_as(BufReader::with_capacity(1 << 16, file), hints).map_err(|error| match error {
             OpenError::Refused(refusal) => Broken::Refused { line: refusal.line, fault: refusal.into() },
             OpenError::Io(error) => Broken::Fault(unreadable(error)),
         })?;
@@ -196,7 +205,7 @@ fn walk(path: &Path, mut step: impl FnMut(Step<'_>) -> Result<ControlFlow<()>, F
         let flow = match catalogue.next_row(&mut row).map_err(unreadable)? {
             Next::Row => step(Step::Row(&row))?,
             Next::Bad(bad) => step(Step::Bad(bad))?,
-            Next::End => return Ok(()),
+            Next::End => return step(Step::End(catalogue.understood())).map(|_| ()).map_err(Broken::from),
         };
         if flow.is_break() {
             return Ok(());
@@ -225,7 +234,7 @@ mod tests {
     fn rows_images_repeats_and_problems_are_counted() {
         let (_folder, path) = catalogue(CATALOGUE);
         let mut problems = Problems::new(&path, None);
-        let survey = survey(&path, &mut problems).unwrap();
+        let survey = survey(&path, &Hints::default(), &mut problems).unwrap();
         assert_eq!((survey.rows, survey.images, survey.distinct), (3, 5, 4));
         assert_eq!(problems.row_errors.iter().map(|error| error.line).collect::<Vec<_>>(), [3]);
         assert_eq!(problems.images.len(), 1);
@@ -237,11 +246,11 @@ mod tests {
     #[test]
     fn each_origin_is_sampled_up_to_its_share() {
         let (_folder, path) = catalogue(CATALOGUE);
-        let survey = survey(&path, &mut Problems::new(&path, None)).unwrap();
+        let survey = survey(&path, &Hints::default(), &mut Problems::new(&path, None)).unwrap();
         let origins: Vec<String> = survey.origins.into_keys().collect();
         let sample = |most| {
             let mut places = Vec::new();
-            targets(&path, &origins, most, |target| {
+            targets(&path, &Hints::default(), &origins, most, |target| {
                 places.push((target.line, target.position));
                 ControlFlow::Continue(())
             })
@@ -256,7 +265,8 @@ mod tests {
     fn a_catalogue_without_a_usable_row_is_refused() {
         let (_folder, path) = catalogue("Name,Image Urls\nbroken\n");
         let mut problems = Problems::new(&path, None);
-        let refused = survey(&path, &mut problems).unwrap().refused.expect("nothing to use");
+        let refused =
+            survey(&path, &Hints::default(), &mut problems).unwrap().refused.expect("nothing to use");
         assert_eq!(refused.code, Code::CatalogueRow);
         assert_eq!(problems.row_errors[0].line, 2);
     }

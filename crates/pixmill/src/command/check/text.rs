@@ -22,6 +22,7 @@ pub(super) fn render(report: &CheckReport) -> String {
     let mut text = String::new();
     // Writing to a String can't fail.
     let _ = figures(&mut text, report)
+        .and_then(|()| understood(&mut text, report))
         .and_then(|()| origins(&mut text, report))
         .and_then(|()| problems(&mut text, report))
         .and_then(|()| estimate(&mut text, report));
@@ -43,6 +44,19 @@ fn figures(text: &mut String, report: &CheckReport) -> std::fmt::Result {
         write!(images, ", {RED}{} with problems{RED:#}", Count(report.problems_total))?;
     }
     line(text, "images", &images)
+}
+
+fn understood(text: &mut String, report: &CheckReport) -> std::fmt::Result {
+    let understood = &report.understood;
+    if report.refused.is_some() || understood.columns.is_empty() {
+        return Ok(());
+    }
+    if understood.is_without_pictures() {
+        writeln!(text, "\n{RED}no picture was found{RED:#}: name a column with --column")?;
+    }
+    writeln!(text, "\n{BOLD}understood{BOLD:#}")?;
+    let lines = understood.summary().into_iter().chain(understood.counted());
+    lines.into_iter().try_for_each(|line| writeln!(text, "  {line}"))
 }
 
 fn origins(text: &mut String, report: &CheckReport) -> std::fmt::Result {

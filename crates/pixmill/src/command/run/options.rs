@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use pixmill_codec::{Limits, Recipe};
+use pixmill_engine::catalogue::Hints;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
 use super::super::Stop;
+use crate::config::catalogue::CatalogueFlags;
 use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::network::{FilesFlags, NetworkFlags};
 use crate::config::recipe::RecipeFlags;
@@ -31,6 +33,9 @@ pub(crate) struct RunArgs {
     /// Try failed images again
     #[arg(long)]
     retry_failed: bool,
+
+    #[command(flatten)]
+    said: CatalogueFlags,
 
     #[command(flatten)]
     recipe: RecipeFlags,
@@ -75,6 +80,8 @@ rows could not be used, 130 interrupted.";
 pub(crate) struct RunOptions {
     /// The CSV file.
     pub(crate) catalogue: PathBuf,
+    /// What is said of it.
+    pub(crate) hints: Hints,
     /// Where results, pictures and state go.
     pub(crate) output: PathBuf,
     /// What relative paths in cells start from and may not leave.
@@ -127,6 +134,7 @@ impl RunArgs {
     fn one(&self, catalogue: &Path, output: PathBuf) -> RunOptions {
         RunOptions {
             catalogue: catalogue.to_owned(),
+            hints: self.said.hints(),
             output,
             base_dir: self.files.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)),
             recipe: self.recipe.recipe(),

@@ -36,6 +36,7 @@ async fn take_in(records: &Mongodb, images: usize) -> RequestId {
     let end = IntakeEnd {
         options: Default::default(),
         digest: String::new(),
+        reading: String::new(),
         rows: images as u64,
         row_errors: vec![],
         row_errors_total: 0,
