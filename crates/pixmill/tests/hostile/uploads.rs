@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use pixmill_adapters::records::sqlite::Sqlite;
+use pixmill_engine::catalogue::Hints;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::Options;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::pipeline::accept::{Intake, accept};
+use pixmill_engine::pipeline::accept::{Intake, Unwatched, accept};
 use pixmill_engine::port::clock::{self, Clock};
 use pixmill_engine::port::records::Records;
 use serde_json::json;
@@ -216,11 +217,12 @@ async fn a_slow_upload_that_sends_is_never_given_up() {
         request: RequestId::new(),
         tenant: "default".into(),
         catalogue: "shop.csv".into(),
+        hints: Hints::default(),
         traceparent: None,
     };
     let options = std::future::ready(Ok(Options::default()));
     // Six hundred milliseconds here, so an hour and two thirds there.
-    let accepted = accept(&records, &*clock, Scraper::new(60), intake, options, |_, _| {}).await;
+    let accepted = accept(&records, &*clock, Scraper::new(60), intake, options, Unwatched).await;
     over.store(true, Ordering::Relaxed);
     assert_eq!(upkeep.await.unwrap(), 0);
     let progress = records.progress(&accepted.unwrap()).await.unwrap();
