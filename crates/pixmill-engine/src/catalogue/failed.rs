@@ -51,7 +51,9 @@ impl FailedWriter {
             pictures = judge(&columns, &[]).map(|judged| judged.pictures).unwrap_or_default();
         }
         let [row, position] = NUMBERS;
-        let text = format!("{row},{position},{COLUMN},{header_cells},{ERRORS}\n");
+        // Where there is but one, it needs no name.
+        let column = if pictures.len() > 1 { format!("{COLUMN},") } else { String::new() };
+        let text = format!("{row},{position},{column}{header_cells},{ERRORS}\n");
         FailedWriter { columns, pictures, text, scan, urls: Urls::default(), error: String::new() }
     }
 
@@ -61,7 +63,9 @@ impl FailedWriter {
         self.scan.record(cells.as_bytes(), b',', true);
         let fields = Fields { text: cells, spans: &self.scan.fields };
         let column = column_of(&mut self.urls, &fields, &self.pictures, position);
-        push_field(&mut self.text, false, self.columns.get(column).map_or("", String::as_str));
+        if self.pictures.len() > 1 {
+            push_field(&mut self.text, false, self.columns.get(column).map_or("", String::as_str));
+        }
         for index in 0..fields.len() {
             match self.pictures.iter().any(|picture| picture.index == index) {
                 true if index == column => push_field(&mut self.text, false, input),
@@ -226,13 +230,13 @@ mod tests {
         let text = String::from_utf8(writer.take()).expect("text");
         assert_eq!(
             text,
-            "Row,Position,Column,Name,Image Urls,Image Errors\n3,2,Image Urls,\"Mug, blue\",\"http://a/w_1,h_2/2.jpg\",fetch.status 404; not found\n"
+            "Row,Position,Name,Image Urls,Image Errors\n3,2,\"Mug, blue\",\"http://a/w_1,h_2/2.jpg\",fetch.status 404; not found\n"
         );
         let back = read_corrections(text.as_bytes(), 9).expect("what was written can be read");
         let correction = Correction { row: 2, position: 1, input: "http://a/w_1,h_2/2.jpg".into() };
         assert_eq!(back, [(2, correction)]);
         writer.line(4, 1, "Cup,x", "x", None);
-        assert_eq!(writer.take(), b"4,1,Image Urls,Cup,x,\n");
+        assert_eq!(writer.take(), b"4,1,Cup,x,\n");
     }
 
     #[test]

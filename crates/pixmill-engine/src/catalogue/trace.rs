@@ -11,6 +11,8 @@ pub(super) struct Trace {
     runs: std::collections::VecDeque<Run>,
     /// The place in the text of the first byte that was not handed on.
     at: u64,
+    /// The last run is the beginning of a letter.
+    pending: bool,
 }
 
 /// Bytes and the text that they became: byte by byte where both are of one length, else as a whole.
@@ -32,15 +34,27 @@ impl Trace {
         self.push(rest, rest.len());
     }
 
+    /// The beginning of a letter, or more of it.
+    pub(super) fn push_pending(&mut self, bytes: &[u8]) {
+        self.push(bytes, 0);
+        self.pending = true;
+    }
+
     /// Bytes that became so much text.
     pub(super) fn push(&mut self, bytes: &[u8], text: usize) {
-        if bytes.is_empty() {
+        if bytes.is_empty() && text == 0 {
             return;
         }
         self.raw.extend_from_slice(bytes);
+        if std::mem::take(&mut self.pending)
+            && let Some(last) = self.runs.back_mut()
+        {
+            last.raw += bytes.len();
+            last.text += text;
+            return;
+        }
         let identical = text == bytes.len();
         match self.runs.back_mut() {
-            // What became nothing so far is the beginning of a letter.
             Some(last) if identical && last.raw == last.text => {
                 last.raw += bytes.len();
                 last.text += text;
@@ -51,14 +65,14 @@ impl Trace {
 
     /// Hands on the bytes of the text before a place.
     pub(super) fn take_until(&mut self, place: u64, out: &mut Vec<u8>) {
-        let count = self.advance(place);
+        let count = self.advance(place, true);
         out.extend_from_slice(&self.raw[self.start..self.start + count]);
         self.pass(count);
     }
 
     /// Leaves out the bytes of the text before a place.
     pub(super) fn drop_until(&mut self, place: u64) {
-        let count = self.advance(place);
+        let count = self.advance(place, false);
         self.pass(count);
     }
 
@@ -74,9 +88,13 @@ impl Trace {
     }
 
     /// Moves on to a place, or to the beginning of what it is within; answers with how many bytes are passed.
-    fn advance(&mut self, place: u64) -> usize {
+    /// Bytes that became nothing go with what is before them if `eager`.
+    fn advance(&mut self, place: u64, eager: bool) -> usize {
         let mut count = 0;
-        while let Some(run) = self.runs.front_mut() {
+        while self.runs.len() > usize::from(self.pending)
+            && (eager || self.at < place)
+            && let Some(run) = self.runs.front_mut()
+        {
             let left = usize::try_from(place.saturating_sub(self.at)).unwrap_or(usize::MAX);
             if run.text <= left {
                 (count, self.at) = (count + run.raw, self.at + run.text as u64);
@@ -135,6 +153,18 @@ mod tests {
         trace.take_until(8, &mut out);
         trace.take_all(&mut out);
         assert_eq!(out, b"\xef\xbb\xbfa[x]d\x83\x4aef");
+    }
+
+    #[test]
+    fn what_follows_what_is_replaced_stays_whole() {
+        let mut trace = Trace::default();
+        trace.push(b"ab", 2);
+        trace.push_pending(b"\x83");
+        trace.push(b"\x4a", 3);
+        let mut out = Vec::new();
+        trace.drop_until(2);
+        trace.take_all(&mut out);
+        assert_eq!(out, b"\x83\x4a");
     }
 
     #[test]
