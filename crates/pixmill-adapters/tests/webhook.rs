@@ -91,6 +91,7 @@ impl Stand {
             let end = IntakeEnd {
                 options: Options { webhook, ..Options::default() },
                 digest: String::new(),
+                reading: String::new(),
                 rows: 0,
                 row_errors: Vec::new(),
                 row_errors_total: 0,
