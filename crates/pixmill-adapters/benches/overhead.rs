@@ -112,6 +112,7 @@ fn job(folder: &Path, meter: Arc<Meter>) -> Run {
             lease: pixmill_engine::model::lease::LEASE,
         },
         catalogue: folder.join("catalogue.csv"),
+        hints: Default::default(),
         recipe: Recipe::default(),
         retry_failed: false,
         results: folder.join("results.csv"),

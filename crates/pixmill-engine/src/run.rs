@@ -52,7 +52,7 @@ pub struct Run {
 /// Watches a run.
 pub trait Observer: Watcher {
     /// What the catalogue is understood as.
-    fn understood(&self, understood: &Understood);
+    fn understood(&self, _understood: &Understood) {}
 
     /// Rows have been read, and so many bytes of the catalogue's.
     fn reading(&self, rows: u64, bytes: u64);
