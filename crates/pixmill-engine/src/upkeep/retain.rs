@@ -13,6 +13,7 @@ use crate::pipeline::save::folder;
 use crate::port::clock::Clock;
 use crate::port::records::{Directory, Ledger};
 use crate::port::storage::Storage;
+use crate::results::Stride;
 
 /// How often a look is taken, unless what is kept is kept for less.
 const EVERY: Duration = Duration::from_secs(60);
@@ -98,10 +99,11 @@ pub async fn remove_outputs(
     storage: &dyn Storage,
     request: &RequestId,
 ) -> Result<(), Fault> {
-    let mut after = None;
+    let (mut after, mut stride) = (None, Stride::new(OUTPUTS));
     loop {
         let completed = Some(ImageStatus::Completed);
-        let page = directory.images(request, completed, after.as_ref(), OUTPUTS).await?;
+        let page = directory.images(request, completed, after.as_ref(), stride.next()).await?;
+        stride.read(page.len(), page.iter().map(|view| view.input.len()).sum());
         let Some(last) = page.last() else { break };
         after = Some(last.image.clone());
         let outputs = page.into_iter().filter_map(|view| view.slot.output);

@@ -23,6 +23,7 @@ use pixmill_engine::model::image::Moment;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::RequestView;
+use pixmill_engine::results::Stride;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,11 +42,8 @@ const EVERY: Duration = Duration::from_millis(500);
 /// Looks after which something is said even where nothing happens, so that nobody in between hangs up.
 const QUIET_LOOKS: u32 = 30;
 
-/// Images that are read at a time.
+/// Most images that are read at a time.
 const PAGE: usize = 100;
-
-/// Bytes after which a page may be one that records cut short.
-const PAGE_BYTES: usize = 64 << 10;
 
 /// What an id that is no text is read as: whoever sends one must not begin anew and miss what was in between.
 const NO_PLACE: &str = "?";
@@ -173,6 +171,7 @@ struct Watcher {
     /// When the request changed last, and looks at its images since.
     changed: Option<Timestamp>,
     looks: u32,
+    stride: Stride,
     /// What was told last of the request as a whole.
     told: Option<(RequestStatus, u32, Progress)>,
     /// Events that are not sent yet: a page of images and what follows them, at most.
@@ -191,6 +190,7 @@ impl Watcher {
             at,
             changed: None,
             looks: 0,
+            stride: Stride::new(PAGE),
             told: None,
             waiting: VecDeque::new(),
             first: Some(standing),
@@ -238,9 +238,10 @@ impl Watcher {
         if !self.is_worth_a_look(&standing) {
             return Ok(());
         }
-        let ended = self.api.on.ledger.ended_since(&self.request, &self.at, PAGE).await?;
-        let bytes: usize = ended.iter().map(|view| view.input.len()).sum();
-        let whole = ended.is_empty() || (ended.len() < PAGE && bytes < PAGE_BYTES);
+        let most = self.stride.next();
+        let ended = self.api.on.ledger.ended_since(&self.request, &self.at, most).await?;
+        self.stride.read(ended.len(), ended.iter().map(|view| view.input.len()).sum());
+        let whole = ended.len() < most;
         for view in &ended {
             self.at = Moment { at: view.ended.unwrap_or_default(), image: Some(view.image.clone()) };
             let body = ImageBody::new(view, &self.api.on.links);

@@ -128,6 +128,8 @@ mod tests {
         let began = Instant::now().checked_sub(Duration::from_secs(10)).expect("the machine runs longer");
         for (number, ticket) in own.iter().enumerate() {
             ticket.pace().wait(began);
+            ticket.pace().came(100, began);
+            ticket.pace().wait(began);
             ticket.pace().came(if number == 7 { 1 } else { 10_000 }, began + Duration::from_secs(9));
         }
         let _new = uploads.admit(&tenant("one")).unwrap();
