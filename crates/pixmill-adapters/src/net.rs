@@ -3,6 +3,8 @@
 pub(crate) mod backend;
 pub mod files;
 pub mod guard;
+pub mod headers;
 pub mod origin;
 pub mod receiver;
 pub(crate) mod retry_after;
+pub mod trust;

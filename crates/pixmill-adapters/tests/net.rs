@@ -8,8 +8,9 @@ use bytes::Bytes;
 use pixmill_adapters::net::guard::Guard;
 use pixmill_adapters::net::origin::HttpOrigin;
 use pixmill_adapters::net::receiver::HttpReceiver;
+use pixmill_adapters::net::trust::Trust;
 use pixmill_engine::code::Code;
-use pixmill_engine::port::origin::Origin as _;
+use pixmill_engine::port::origin::{Hop, Origin as _};
 use pixmill_engine::port::receiver::{Message, Receiver, SetBy};
 use pixmill_testkit::origin::conformance::conforms;
 use pixmill_testkit::origin::{Origin, Pictures, Settings};
@@ -31,7 +32,7 @@ async fn http_origin_conforms() {
 #[tokio::test]
 async fn proxies_of_the_environment_are_not_used() {
     if let Ok(url) = std::env::var(ASKED) {
-        assert_eq!(origin(&["127.0.0.1/32"]).get(&Url::parse(&url).unwrap()).await.unwrap().status, 200);
+        assert_eq!(origin(&["127.0.0.1/32"]).get(&Hop::first(Url::parse(&url).unwrap())).await.unwrap().status, 200);
         return;
     }
     let pictures = Pictures::Memory(BTreeMap::from([("a.jpg".to_owned(), Bytes::from_static(b"picture"))]));
@@ -47,7 +48,7 @@ async fn proxies_of_the_environment_are_not_used() {
 }
 
 fn receiver(allowed: &[&str]) -> HttpReceiver {
-    HttpReceiver::new(Guard::new(allowed.iter().map(|range| range.parse().unwrap())))
+    HttpReceiver::new(Guard::new(allowed.iter().map(|range| range.parse().unwrap())), &Trust::default())
 }
 
 fn message() -> Message {

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use pixmill_adapters::clock::SystemClock;
+use pixmill_adapters::net::trust::Trust;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_engine::checkup::Verdict;
@@ -35,7 +36,7 @@ async fn read(location: String) -> Option<Stored> {
 type Fake = testkit::storage::cloudinary::Cloudinary;
 
 fn cloudinary(address: &str) -> Arc<dyn Storage> {
-    Arc::new(Cloudinary::open(address).unwrap())
+    Arc::new(Cloudinary::open(address, &Trust::default()).unwrap())
 }
 
 #[tokio::test]
@@ -133,7 +134,7 @@ fn bucket_at(address: &str, endpoint: &str) -> Arc<dyn Storage> {
         ("PATH", "/bin"),
     ];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    Arc::new(Bucket::open(address, &variables).unwrap())
+    Arc::new(Bucket::open(address, &variables, &Trust::default()).unwrap())
 }
 
 const BUCKETS: [&str; 3] = ["s3://shop/pictures/2026", "gs://shop", "az://shop/pictures"];

@@ -29,6 +29,7 @@ use crate::port::records::Records;
 use crate::port::sandbox::Sandbox;
 use crate::port::storage::Storage;
 use crate::port::traces::Traces;
+pub use fetch::Walk;
 
 /// The stages, as the files of this folder name them.
 pub const STAGES: [&str; 7] = ["accept", "dispatch", "fetch", "recompress", "save", "settle", "webhook"];

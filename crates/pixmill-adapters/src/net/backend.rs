@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
+use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -18,7 +18,10 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 
-const NAME: &str = concat!("pixmill/", env!("CARGO_PKG_VERSION"));
+use super::headers::NAME;
+use super::origin::failure;
+use super::trust::Trust;
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -46,14 +49,13 @@ impl fmt::Debug for Backend {
 }
 
 impl Backend {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(trust: &Trust) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(Arc::new(rustls::crypto::ring::default_provider()))
-            .expect("ring speaks TLS 1.2 and 1.3")
+            .with_tls_config(trust.client(&[]))
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
@@ -76,7 +78,7 @@ impl Backend {
         let told = |reason: &str| Fault::transient(Code::StoreUnavailable, format!("{host} {reason}"));
         match tokio::time::timeout(allowed, self.exchange(request)).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(told(&format!("gave no whole answer: {}", root_cause(error.as_ref())))),
+            Ok(Err(error)) => Err(told(&format!("gave no whole answer: {}", in_words(error.as_ref())))),
             Err(_) => Err(told(&format!("did not answer within {} s", allowed.as_secs()))),
         }
     }
@@ -98,11 +100,25 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     Some(Timestamp(i64::try_from(since.as_millis()).ok()?))
 }
 
-/// The last error of a chain, which says what happened; those before it say where.
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+/// What went wrong, in words where there are some for it.
+fn in_words(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    loop {
+        if let Some(rustls) = cause.downcast_ref::<rustls::Error>() {
+            return failure::of_encryption(rustls);
+        }
+        // A failed handshake is inside of one of these, not behind it.
+        let io = cause.downcast_ref::<io::Error>();
+        match io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls) => return failure::of_encryption(rustls),
+            None if io.is_some_and(|io| io.raw_os_error().is_some()) => {
+                return failure::in_words(io.expect("just seen"));
+            }
+            None => {}
+        }
+        match cause.source() {
+            Some(source) => cause = source,
+            None => return cause.to_string(),
+        }
     }
-    cause.to_string()
 }

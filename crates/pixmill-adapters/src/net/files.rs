@@ -102,13 +102,7 @@ impl Files for LocalFiles {
             Err(missing.unwrap_or_else(|| outside(&name)))
         })
         .await?;
-        Ok(Answer {
-            status: 200,
-            location: None,
-            retry_after: None,
-            content_length: Some(body.length),
-            body: Box::new(body),
-        })
+        Ok(Answer::of_file(body.length, Box::new(body)))
     }
 }
 

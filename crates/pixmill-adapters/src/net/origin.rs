@@ -7,80 +7,147 @@
 mod answer;
 pub(super) mod connect;
 pub(super) mod failure;
+mod link;
+pub mod proxy;
 mod resolve;
+mod unpack;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use http_body_util::Empty;
-use hyper::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderValue, USER_AGENT};
-use hyper::{Method, Request, Uri};
-use hyper_util::client::legacy::Client;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
+use hyper::{Method, Request, Response, Uri};
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use percent_encoding::percent_decode_str;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::port::origin::{Answer, Origin};
-use rustls::{ClientConfig, RootCertStore};
+use pixmill_engine::port::origin::{Answer, Hop, Origin};
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
 use self::connect::GuardedConnector;
+use self::proxy::Proxy;
 use self::resolve::Resolver;
 use super::guard::Guard;
+use super::headers::Headers;
+use super::trust::Trust;
 
-/// What is asked for, most wanted first.
-const PICTURES: &str = "image/jpeg,image/png,image/webp,image/avif,image/*;q=0.9,*/*;q=0.5";
-pub(super) const NAME: &str = concat!("pixmill/", env!("CARGO_PKG_VERSION"));
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes that a connection may read ahead of whoever takes the body.
-const READ_AHEAD: usize = 128 * 1024;
+/// The longest head of an answer, bytes and lines.
+const HEAD_MAX: usize = 256 << 10;
+const HEADERS_MAX: usize = 1_000;
+/// Bytes that a connection may read ahead of whoever takes the body; a head must fit, and some of what follows it.
+const READ_AHEAD: usize = HEAD_MAX + (16 << 10);
+
+/// How origins are asked.
+#[derive(Debug, Clone, Default)]
+pub struct Manner {
+    /// Which addresses may be called.
+    pub guard: Guard,
+    /// What is said of whoever asks.
+    pub headers: Headers,
+    /// Whose certificates are believed.
+    pub trust: Trust,
+    /// What requests go through.
+    pub proxy: Option<Proxy>,
+}
+
+impl From<Guard> for Manner {
+    fn from(guard: Guard) -> Self {
+        Manner { guard, ..Manner::default() }
+    }
+}
 
 /// Answers over http and https (HTTP/1.1 and HTTP/2), from permitted addresses alone.
 ///
-/// Bodies come as they are sent: no encoding is asked for and none is undone. The environment's proxies
-/// are not used. Certificates are judged by Mozilla's roots, which are built in, so that a machine
-/// without any of its own will do.
+/// No encoding is asked for, but what servers apply all the same is undone. The environment's proxies are not used.
 pub struct HttpOrigin {
     guard: Arc<Guard>,
+    headers: Headers,
+    proxy: Option<Proxy>,
     client: Client<GuardedConnector, Empty<Bytes>>,
+    /// Makes a connection for each request.
+    afresh: Client<GuardedConnector, Empty<Bytes>>,
 }
 
 impl HttpOrigin {
     /// An origin for up to `requests` requests at once, which bounds how many connections are kept.
-    pub fn new(guard: Guard, requests: usize) -> Self {
-        Self::over(guard, requests, Resolver::of_the_system(), mozilla())
+    pub fn new(manner: impl Into<Manner>, requests: usize) -> Self {
+        Self::over(manner.into(), requests, Resolver::of_the_system())
     }
 
-    fn over(guard: Guard, requests: usize, resolver: Resolver, roots: RootCertStore) -> Self {
+    fn over(manner: Manner, requests: usize, resolver: Resolver) -> Self {
+        let Manner { guard, headers, trust, proxy } = manner;
         let guard = Arc::new(guard);
-        let tls = TlsConnector::from(Arc::new(tls(roots)));
-        let connector = GuardedConnector::new(Arc::clone(&guard), resolver, tls, requests);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .http1_max_buf_size(READ_AHEAD)
-            // A header that is none spoils no picture.
-            .http1_ignore_invalid_headers_in_responses(true)
-            .build(connector);
-        HttpOrigin { guard, client }
+        let tls = connector(&trust);
+        let connector = GuardedConnector::through(proxy.clone(), Arc::clone(&guard), resolver, tls, requests);
+        let client = builder().build(connector.clone());
+        let afresh = builder().pool_max_idle_per_host(0).build(connector);
+        HttpOrigin { guard, headers, proxy, client, afresh }
     }
+
+    fn request(&self, hop: &Hop) -> Result<Request<Empty<Bytes>>, Fault> {
+        let url = &hop.url;
+        if !matches!(url.scheme(), "http" | "https") {
+            let message = format!("'{}' addresses are not fetched, only http and https.", url.scheme());
+            return Err(Fault::permanent(Code::UrlScheme, message));
+        }
+        let mut request = Request::new(Empty::new());
+        *request.method_mut() = Method::GET;
+        *request.uri_mut() = uri(url)?;
+        let headers = request.headers_mut();
+        self.headers.add_to(headers, hop);
+        if let Some(credentials) = proxy::basic(url) {
+            headers.insert(AUTHORIZATION, credentials);
+        }
+        // What is encrypted goes through a tunnel, whose making said it.
+        let of_proxy = self.proxy.as_ref().filter(|_| url.scheme() == "http");
+        if let Some(credentials) = of_proxy.and_then(|proxy| proxy.credentials.clone()) {
+            headers.insert(PROXY_AUTHORIZATION, credentials);
+        }
+        Ok(request)
+    }
+
+    /// Asks once; where a connection that was kept turns out to be dead, at once again over a new one.
+    async fn exchange(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, legacy::Error> {
+        let again = request.clone();
+        match self.client.request(request).await {
+            Err(error) if link::died_unanswered(&error) => self.afresh.request(again).await,
+            outcome => outcome,
+        }
+    }
+}
+
+fn builder() -> legacy::Builder {
+    let mut builder = Client::builder(TokioExecutor::new());
+    builder
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .http1_max_buf_size(READ_AHEAD)
+        .http1_max_headers(HEADERS_MAX)
+        .http2_max_header_list_size(HEAD_MAX as u32)
+        // Headers that are none, or written as they were long ago, spoil no picture.
+        .http1_ignore_invalid_headers_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true);
+    builder
 }
 
 #[async_trait]
 impl Origin for HttpOrigin {
-    async fn get(&self, url: &Url) -> Result<Answer, Fault> {
-        let request = request(url)?;
-        judge_literal(&self.guard, url)?;
-        let place = url.origin().ascii_serialization();
-        match self.client.request(request).await {
-            Ok(response) => Ok(answer::from_response(response, place)),
-            Err(error) => Err(failure::before_an_answer(&error, &place)),
+    async fn get(&self, hop: &Hop) -> Result<Answer, Fault> {
+        let request = self.request(hop)?;
+        judge_literal(&self.guard, &hop.url)?;
+        let place = hop.url.origin().ascii_serialization();
+        match (self.exchange(request).await, &self.proxy) {
+            (Ok(response), Some(proxy)) if response.status() == 407 => Err(proxy.wants_credentials()),
+            (Ok(response), _) => Ok(answer::from_response(response, place)),
+            (Err(error), _) => Err(failure::before_an_answer(&error, &place)),
         }
     }
 }
@@ -97,36 +164,13 @@ pub(super) fn judge_literal(guard: &Guard, url: &Url) -> Result<(), Fault> {
     connect::permitted(guard, &[address], &address.to_string(), port).map(drop)
 }
 
-/// Connects by the system's resolver and Mozilla's roots, for so many requests at once.
-pub(super) fn guarded_connector(guard: &Arc<Guard>, requests: usize) -> GuardedConnector {
-    let tls = TlsConnector::from(Arc::new(tls(mozilla())));
-    GuardedConnector::new(Arc::clone(guard), Resolver::of_the_system(), tls, requests)
+/// Connects by the system's resolver, for so many requests at once.
+pub(super) fn guarded_connector(guard: &Arc<Guard>, trust: &Trust, requests: usize) -> GuardedConnector {
+    GuardedConnector::new(Arc::clone(guard), Resolver::of_the_system(), connector(trust), requests)
 }
 
-fn mozilla() -> RootCertStore {
-    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
-}
-
-fn tls(roots: RootCertStore) -> ClientConfig {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring speaks TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config
-}
-
-fn request(url: &Url) -> Result<Request<Empty<Bytes>>, Fault> {
-    if !matches!(url.scheme(), "http" | "https") {
-        let message = format!("'{}' addresses are not fetched, only http and https.", url.scheme());
-        return Err(Fault::permanent(Code::UrlScheme, message));
-    }
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = Method::GET;
-    *request.uri_mut() = uri(url)?;
-    headers(request.headers_mut(), url);
-    Ok(request)
+fn connector(trust: &Trust) -> TlsConnector {
+    TlsConnector::from(Arc::new(trust.client(&["h2", "http/1.1"])))
 }
 
 /// The URL without user, password and fragment.
@@ -136,33 +180,11 @@ pub(super) fn uri(url: &Url) -> Result<Uri, Fault> {
         .authority(&url[Position::BeforeHost..Position::AfterPort])
         .path_and_query(&url[Position::BeforePath..Position::AfterQuery])
         .build()
-        .map_err(|error| {
-            let message =
-                format!("The address at {} can't be asked for: {error}.", url.origin().ascii_serialization());
+        .map_err(|_| {
+            let place = url.origin().ascii_serialization();
+            let message = format!("The address at {place} is too long to be asked for.");
             Fault::permanent(Code::UrlInvalid, message)
         })
-}
-
-fn headers(headers: &mut HeaderMap, url: &Url) {
-    headers.insert(ACCEPT, HeaderValue::from_static(PICTURES));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
-    if let Some(credentials) = credentials(url) {
-        headers.insert(AUTHORIZATION, credentials);
-    }
-}
-
-/// Basic credentials (RFC 7617) from the user and password of the URL.
-pub(super) fn credentials(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut plain: Vec<u8> = percent_decode_str(url.username()).collect();
-    plain.push(b':');
-    plain.extend(percent_decode_str(url.password().unwrap_or_default()));
-    let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(plain))).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

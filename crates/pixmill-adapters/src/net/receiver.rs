@@ -19,10 +19,11 @@ use pixmill_engine::port::receiver::{Message, Receiver, Reply, SetBy};
 use url::Url;
 
 use super::guard::Guard;
-use super::origin::{
-    IDLE_TIMEOUT, NAME, connect, credentials, failure, guarded_connector, judge_literal, uri,
-};
+use super::headers::NAME;
+use super::origin::proxy::basic;
+use super::origin::{IDLE_TIMEOUT, connect, failure, guarded_connector, judge_literal, uri};
 use super::retry_after::retry_after;
+use super::trust::Trust;
 
 /// How much of an answer is kept.
 const BEGINNING_BYTES: usize = 1024;
@@ -49,16 +50,16 @@ struct Way {
 
 impl HttpReceiver {
     /// A receiver whose guard opens what `guard` opens to clients.
-    pub fn new(guard: Guard) -> Self {
+    pub fn new(guard: Guard, trust: &Trust) -> Self {
         let anywhere: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::default().into()];
-        HttpReceiver { guarded: Way::new(guard), open: Way::new(Guard::new(anywhere)) }
+        HttpReceiver { guarded: Way::new(guard, trust), open: Way::new(Guard::new(anywhere), trust) }
     }
 }
 
 impl Way {
-    fn new(guard: Guard) -> Self {
+    fn new(guard: Guard, trust: &Trust) -> Self {
         let guard = Arc::new(guard);
-        let connector = guarded_connector(&guard, POSTS);
+        let connector = guarded_connector(&guard, trust, POSTS);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
@@ -113,7 +114,7 @@ fn request(url: &Url, message: Message) -> Result<Request<Full<Bytes>>, Fault> {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
-    if let Some(credentials) = credentials(url) {
+    if let Some(credentials) = basic(url) {
         headers.insert(AUTHORIZATION, credentials);
     }
     for (name, value) in message.headers {

@@ -35,11 +35,12 @@ mod settle;
 mod tests;
 mod upkeep;
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mongodb::bson::Document;
-use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, Tls, WriteConcern};
 use mongodb::{Client, Collection, Database};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
@@ -79,6 +80,8 @@ pub struct Settings {
     pub recipe: Recipe,
     /// Takes over foreign requests that changed since then, though they stood still when pixmill first started.
     pub adopt_since: Option<Timestamp>,
+    /// Certificates (PEM) to trust, where the address names none of its own.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Records in a MongoDB database. Clones share everything.
@@ -108,7 +111,10 @@ impl Mongodb {
     /// `config.invalid`: the address can't be read. `backend.unavailable`: no server answers, or the user may not do
     /// what is needed; transient unless trying again can't help.
     pub async fn connect(address: &str, settings: Settings, now: Timestamp) -> Result<Mongodb, Fault> {
-        let options = ClientOptions::parse(address).await.map_err(|error| fault::address(&error))?;
+        let mut options = ClientOptions::parse(address).await.map_err(|error| fault::address(&error))?;
+        if let Some(Tls::Enabled(tls)) = &mut options.tls {
+            tls.ca_file_path = tls.ca_file_path.take().or(settings.ca_file.clone());
+        }
         Self::open(options, settings, GATHER, now).await
     }
 

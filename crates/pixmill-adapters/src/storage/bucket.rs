@@ -24,6 +24,7 @@ use pixmill_engine::port::storage::Storage;
 use self::address::Address;
 use self::fault::fault;
 use crate::net::backend::{self, Backend};
+use crate::net::trust::Trust;
 
 /// Objects that are removed at a time.
 const REMOVALS: usize = 8;
@@ -62,8 +63,8 @@ impl Bucket {
     ///
     /// # Errors
     /// `config.invalid`.
-    pub fn open(address: &str, variables: &[(String, String)]) -> Result<Self, Fault> {
-        let backend = Backend::new();
+    pub fn open(address: &str, variables: &[(String, String)], trust: &Trust) -> Result<Self, Fault> {
+        let backend = Backend::new(trust);
         let Address { store, prefix, public_url } = address::open(address, variables, &backend)?;
         Ok(Bucket { store, prefix, public_url, backend })
     }

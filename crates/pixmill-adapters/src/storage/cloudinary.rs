@@ -28,6 +28,7 @@ use uuid::Uuid;
 use self::account::Account;
 use self::form::{File, Form};
 use crate::net::backend::{self, Backend};
+use crate::net::trust::Trust;
 
 /// Larger outputs are sent in chunks of so many bytes. The vendor's own libraries do the same; chunks but the last
 /// must be larger than 5 MB.
@@ -62,8 +63,8 @@ impl Cloudinary {
     ///
     /// # Errors
     /// `config.invalid`; the message doesn't hold the secret.
-    pub fn open(address: &str) -> Result<Self, Fault> {
-        Ok(Cloudinary { account: Account::parse(address)?, backend: Backend::new() })
+    pub fn open(address: &str, trust: &Trust) -> Result<Self, Fault> {
+        Ok(Cloudinary { account: Account::parse(address)?, backend: Backend::new(trust) })
     }
 
     async fn upload(

@@ -1,6 +1,11 @@
 //! Fetch: from a source to its bytes, guarded and bounded.
 
+mod cookies;
+mod page;
+mod share;
 mod slots;
+mod tail;
+mod walk;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,9 +21,7 @@ use crate::model::source::{Source, decode_data};
 use crate::port::clock::Clock;
 use crate::port::origin::{Answer, Files, Origin};
 use slots::Slots;
-
-/// Redirects that are followed.
-const REDIRECTS: usize = 5;
+pub use walk::Walk;
 
 /// How much a picture whose length was not told may grow before it takes another part of the budget.
 const STEP: usize = 256 << 10;
@@ -79,7 +82,7 @@ impl Fetch {
             asked = asking => asked,
             () = self.clock.sleep(*left) => Err(Fault::transient(
                 Code::FetchTimeout,
-                format!("{place} did not deliver within {:?}", self.timeout),
+                format!("{place} did not deliver within {} s", self.timeout.as_secs_f64()),
             )),
         };
         *left = left.saturating_sub(self.clock.instant().since(began));
@@ -108,18 +111,22 @@ impl Fetch {
     }
 
     async fn web(&self, url: &Url, left: &mut Duration) -> Result<Fetched, Fault> {
-        let mut url = url.clone();
-        for _ in 0..=REDIRECTS {
-            let origin = url.origin().ascii_serialization();
+        let mut walk = Walk::from(url);
+        loop {
+            let hop = walk.hop();
+            let origin = hop.url.origin().ascii_serialization();
             let _slot = self.slots.take(&origin).await;
-            let answer = self.timed(left, &origin, self.origin.get(&url)).await?;
-            match (answer.status, &answer.location) {
-                (200..=299, _) => return self.read(answer, &origin, left).await,
-                (301 | 302 | 303 | 307 | 308, Some(location)) => url = redirected(&url, location)?,
-                _ => return Err(refused(&answer, &origin)),
+            let answer = self.timed(left, &origin, self.origin.get(&hop)).await?;
+            if walk.arrives(&answer)? {
+                let (status, place) = (answer.status, origin.as_str());
+                let fetched = self.read(answer, place, left).await?;
+                return match page::instead_of_a_picture(&fetched.bytes, walk.url()) {
+                    Some(fault) if status != 202 => Err(fault),
+                    None if status != 202 || !fetched.bytes.is_empty() => Ok(fetched),
+                    _ => Err(Fault::transient(Code::FetchStatus, format!("{place} has not made it yet (202)"))),
+                };
             }
         }
-        Err(Fault::permanent(Code::FetchRedirects, format!("more than {REDIRECTS} redirects")))
     }
 
     /// Reads a body to its end, holding a part of the memory budget for it.
@@ -128,22 +135,26 @@ impl Fetch {
         if told.is_some_and(|length| length > self.max_bytes) {
             return Err(self.too_large(place));
         }
-        let mut share = self.budget.fetched(told.unwrap_or(STEP as u64)).await;
+        let mut share = self.budget.fetched(told.unwrap_or(STEP as u64) + answer.unpacking_bytes).await;
         let mut bytes = match self.timed(left, place, answer.body.chunk()).await? {
-            Some(whole) if told == Some(whole.len() as u64) => {
+            Some(whole) if told == Some(whole.len() as u64) && whole.len() as u64 <= self.max_bytes => {
                 return Ok(Fetched { bytes: whole, _share: share });
             }
             first => BytesMut::from(first.unwrap_or_default()),
         };
-        if bytes.len() as u64 > self.max_bytes {
-            return Err(self.too_large(place));
-        }
         let mut reserved = told.map_or(STEP, |length| usize::try_from(length).unwrap_or(usize::MAX));
         bytes.reserve(reserved.saturating_sub(bytes.len()));
-        while let Some(chunk) = self.timed(left, place, answer.body.chunk()).await? {
-            if (bytes.len() + chunk.len()) as u64 > self.max_bytes {
+        loop {
+            if bytes.len() as u64 > self.max_bytes {
                 return Err(self.too_large(place));
             }
+            let chunk = match self.timed(left, place, answer.body.chunk()).await {
+                Ok(Some(chunk)) => chunk,
+                // Some servers promise more than they have: a file that is at its own end lacks nothing.
+                Err(fault) if fault.code == Code::FetchTruncated && tail::is_whole(&bytes) => break,
+                Ok(None) => break,
+                Err(fault) => return Err(fault),
+            };
             while bytes.len() + chunk.len() > reserved {
                 self.budget.grow(&mut share, STEP as u64).await;
                 reserved += STEP;
@@ -158,27 +169,5 @@ impl Fetch {
             Code::FetchTooLarge,
             format!("{place} sends more than the allowed {} bytes", self.max_bytes),
         )
-    }
-}
-
-/// Where a redirect leads.
-fn redirected(from: &Url, location: &str) -> Result<Url, Fault> {
-    let to = from.join(location).map_err(|error| {
-        Fault::permanent(Code::UrlInvalid, format!("redirected to an address that can't be parsed: {error}"))
-    })?;
-    match Source::parse(to.as_str())? {
-        Source::Web(url) => Ok(url),
-        Source::File(_) | Source::Data(_) => {
-            Err(Fault::permanent(Code::UrlInvalid, "redirected to no address"))
-        }
-    }
-}
-
-/// What a status that brings no picture means.
-fn refused(answer: &Answer, origin: &str) -> Fault {
-    let message = format!("{origin} answered {}", answer.status);
-    match answer.status {
-        408 | 425 | 429 | 500..=599 => Fault::transient(Code::FetchStatus, message).after(answer.retry_after),
-        _ => Fault::permanent(Code::FetchStatus, message),
     }
 }

@@ -6,26 +6,25 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hyper::Uri;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use super::Guard;
+use super::failure::{in_words, of_encryption};
+use super::link::{Link, Seat, Stream};
+use super::proxy::Proxy;
 use super::resolve::Resolver;
 
 /// For a connection, and as long again for its encryption. Connections are also made in the background,
@@ -46,6 +45,7 @@ struct Inner {
     guard: Arc<Guard>,
     resolver: Resolver,
     tls: TlsConnector,
+    proxy: Option<Proxy>,
     open: Arc<AtomicUsize>,
     /// Connections beyond so many are closed after their request, whatever the origin offers: a
     /// catalogue of ten thousand hosts must not leave ten thousand sockets idle.
@@ -55,8 +55,20 @@ struct Inner {
 impl GuardedConnector {
     /// For up to `requests` at once.
     pub(super) fn new(guard: Arc<Guard>, resolver: Resolver, tls: TlsConnector, requests: usize) -> Self {
+        Self::through(None, guard, resolver, tls, requests)
+    }
+
+    /// The same, through a proxy where there is one.
+    pub(super) fn through(
+        proxy: Option<Proxy>,
+        guard: Arc<Guard>,
+        resolver: Resolver,
+        tls: TlsConnector,
+        requests: usize,
+    ) -> Self {
         let kept_max = requests.saturating_mul(2).max(16);
-        GuardedConnector { inner: Arc::new(Inner { guard, resolver, tls, open: Arc::default(), kept_max }) }
+        let inner = Inner { guard, resolver, tls, proxy, open: Arc::default(), kept_max };
+        GuardedConnector { inner: Arc::new(inner) }
     }
 
     /// Judges where a connection would lead, and makes none.
@@ -103,21 +115,55 @@ impl Inner {
     async fn connect(&self, uri: &Uri) -> Result<Link, Fault> {
         let place = Place::of(uri);
         let sockets = self.sockets(&place).await?;
-        let Place { host, port, encrypted } = place;
         let seat = Seat::take(&self.open);
         let keep = seat.number < self.kept_max;
+        let stream = match &self.proxy {
+            None => self.straight(sockets, &place).await?,
+            Some(proxy) if !place.encrypted => {
+                return Ok(Link::new(self.to_a_proxy(proxy).await?, keep, seat).to_a_proxy());
+            }
+            Some(proxy) => self.through_a_tunnel(proxy, &sockets).await?,
+        };
+        if !place.encrypted {
+            return Ok(Link::new(stream, keep, seat));
+        }
+        let stream = self.encrypt(stream, place.host, place.port).await?;
+        let http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok(Link::new(Box::new(stream), keep, seat).in_http_2(http_2))
+    }
+
+    /// A connection to the target itself.
+    async fn straight(&self, sockets: Vec<SocketAddr>, place: &Place<'_>) -> Result<Box<dyn Stream>, Fault> {
+        let Place { host, port, .. } = place;
         let stream = connect_to_one_of(sockets).await.map_err(|error| {
-            Fault::transient(Code::FetchConnect, format!("No connection to {host} on port {port}: {error}."))
+            let message = format!("No connection to {host} on port {port}: {}.", in_words(&error));
+            Fault::transient(Code::FetchConnect, message)
         })?;
         self.judge_peer(&stream, host)?;
         // Requests are small and written whole: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
-        if !encrypted {
-            return Ok(Link { io: TokioIo::new(Box::new(stream)), http_2: false, keep, _seat: seat });
+        Ok(Box::new(stream))
+    }
+
+    /// A connection to the proxy, which the operator named and which may stand anywhere.
+    async fn to_a_proxy(&self, proxy: &Proxy) -> Result<Box<dyn Stream>, Fault> {
+        let addresses = self.addresses(&proxy.host).await?;
+        let sockets = addresses.iter().map(|address| SocketAddr::new(*address, proxy.port));
+        let stream = connect_to_one_of(sockets.take(ADDRESSES_MAX).collect()).await;
+        let stream = stream.map_err(|error| proxy.fault(&format!("can't be reached: {}", in_words(&error))))?;
+        let _ = stream.set_nodelay(true);
+        Ok(Box::new(stream))
+    }
+
+    async fn through_a_tunnel(&self, proxy: &Proxy, judged: &[SocketAddr]) -> Result<Box<dyn Stream>, Fault> {
+        let mut stream = self.to_a_proxy(proxy).await?;
+        // Whether the proxy has a way to IPv6 is not known here.
+        let to = judged.iter().find(|socket| socket.is_ipv4()).or(judged.first());
+        let to = *to.expect("the guard lets through one address at least");
+        match tokio::time::timeout(CONNECT_TIMEOUT, proxy.tunnel(&mut stream, to)).await {
+            Ok(tunnel) => tunnel.map(|()| stream),
+            Err(_) => Err(proxy.fault(&format!("made no connection to {to} in time"))),
         }
-        let stream = self.encrypt(stream, host, port).await?;
-        let http_2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(Link { io: TokioIo::new(Box::new(stream)), http_2, keep, _seat: seat })
     }
 
     async fn sockets(&self, place: &Place<'_>) -> Result<Vec<SocketAddr>, Fault> {
@@ -129,26 +175,29 @@ impl Inner {
         match host.parse::<IpAddr>() {
             Ok(literal) => Ok(Arc::from([literal])),
             Err(_) => self.resolver.addresses(host).await.map_err(|reason| {
-                Fault::transient(
-                    Code::FetchDns,
-                    format!("The host name '{host}' does not resolve: {reason}."),
-                )
+                let message = format!("The host name '{host}' does not resolve: {reason}.");
+                Fault::transient(Code::FetchDns, message)
             }),
         }
     }
 
     /// A refused certificate or a broken handshake stays as it is, a connection lost in the midst may not.
-    async fn encrypt(&self, stream: TcpStream, host: &str, port: u16) -> Result<TlsStream<TcpStream>, Fault> {
-        let told = |reason: String| format!("No encrypted connection to {host} on port {port}: {reason}.");
+    async fn encrypt(
+        &self,
+        stream: Box<dyn Stream>,
+        host: &str,
+        port: u16,
+    ) -> Result<TlsStream<Box<dyn Stream>>, Fault> {
+        let told = |reason: &str| format!("No encrypted connection to {host} on port {port}: {reason}.");
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| Fault::permanent(Code::FetchTls, told(error.to_string())))?;
+            .map_err(|_| Fault::permanent(Code::FetchTls, told("no certificate can be for such a name")))?;
         match tokio::time::timeout(CONNECT_TIMEOUT, self.tls.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(rustls) => Err(Fault::permanent(Code::FetchTls, told(rustls.to_string()))),
-                None => Err(Fault::transient(Code::FetchTls, told(error.to_string()))),
+                Some(rustls) => Err(Fault::permanent(Code::FetchTls, told(&of_encryption(rustls)))),
+                None => Err(Fault::transient(Code::FetchTls, told(&in_words(&error)))),
             },
-            Err(_) => Err(Fault::transient(Code::FetchTls, told(too_late().to_string()))),
+            Err(_) => Err(Fault::transient(Code::FetchTls, told(&in_words(&too_late())))),
         }
     }
 
@@ -158,7 +207,8 @@ impl Inner {
             Ok(peer) if self.guard.permits_socket(peer) => Ok(()),
             Ok(_) => Err(blocked(host)),
             Err(error) => {
-                Err(Fault::transient(Code::FetchConnect, format!("The connection to {host} broke: {error}.")))
+                let message = format!("The connection to {host} broke: {}.", in_words(&error));
+                Err(Fault::transient(Code::FetchConnect, message))
             }
         }
     }
@@ -178,9 +228,9 @@ pub(in crate::net) fn permitted(
     let sockets = addresses.iter().map(|address| SocketAddr::new(*address, port));
     let mut sockets: Vec<_> = sockets.filter(|socket| guard.permits_socket(*socket)).collect();
     if sockets.is_empty() {
-        return Err(match addresses.iter().any(|address| guard.permits(*address)) {
-            true => blocked_port(host, port),
-            false => blocked(host),
+        return Err(match addresses.iter().find(|address| guard.permits(**address)) {
+            Some(address) => blocked_port(host, *address, port),
+            None => blocked(host),
         });
     }
     let first_is_v4 = sockets[0].is_ipv4();
@@ -196,8 +246,10 @@ fn blocked(host: &str) -> Fault {
     Fault::permanent(Code::FetchBlockedAddress, message)
 }
 
-fn blocked_port(host: &str, port: u16) -> Fault {
-    let message = format!("Port {port} of {host} may not be called, only 80 and 443.");
+fn blocked_port(host: &str, address: IpAddr, port: u16) -> Fault {
+    let message = format!(
+        "Port {port} of {host} may not be called, only 80 and 443: --allow-address {address} opens every port there."
+    );
     Fault::permanent(Code::FetchBlockedAddress, message)
 }
 
@@ -209,8 +261,7 @@ async fn connect_to_one_of(sockets: Vec<SocketAddr>) -> io::Result<TcpStream> {
 }
 
 fn too_late() -> io::Error {
-    let message = format!("nobody answered within {} s", CONNECT_TIMEOUT.as_secs());
-    io::Error::new(io::ErrorKind::TimedOut, message)
+    io::ErrorKind::TimedOut.into()
 }
 
 /// The first connection made, an address tried as soon as the last failed or its head start is over.
@@ -234,86 +285,6 @@ async fn race(sockets: Vec<SocketAddr>) -> io::Result<TcpStream> {
             },
             () = next_may_start => {}
         }
-    }
-}
-
-/// A place among the open connections, given back when its connection is closed.
-struct Seat {
-    open: Arc<AtomicUsize>,
-    number: usize,
-}
-
-impl Seat {
-    fn take(open: &Arc<AtomicUsize>) -> Self {
-        Seat { number: open.fetch_add(1, Ordering::Relaxed), open: Arc::clone(open) }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Bytes both ways, encrypted or not.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-/// A connection to a judged peer.
-pub(in crate::net) struct Link {
-    io: TokioIo<Box<dyn Stream>>,
-    http_2: bool,
-    keep: bool,
-    _seat: Seat,
-}
-
-impl Connection for Link {
-    fn connected(&self) -> Connected {
-        let mut connected = Connected::new();
-        if self.http_2 {
-            connected = connected.negotiated_h2();
-        }
-        if !self.keep {
-            connected.poison();
-        }
-        connected
-    }
-}
-
-impl Read for Link {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Link {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }
 
@@ -346,7 +317,7 @@ mod tests {
             "inside.example" => Ok(vec!["10.0.0.1".parse().unwrap()]),
             _ => Err(io::ErrorKind::NotFound.into()),
         });
-        let tls = TlsConnector::from(Arc::new(super::super::tls(super::super::mozilla())));
+        let tls = TlsConnector::from(Arc::new(crate::net::trust::Trust::default().client(&[])));
         let connector = GuardedConnector::new(Arc::default(), resolver, tls, 1);
         let judge = async |address: &'static str| connector.judge(&Uri::from_static(address)).await;
         assert_eq!(judge("https://outside.example/").await, Ok(()));
@@ -361,6 +332,7 @@ mod tests {
         let fault = sockets(&Guard::default(), &["8.8.8.8"], 8080).unwrap_err();
         assert_eq!(fault.code, Code::FetchBlockedAddress);
         assert!(fault.message.contains("8080"), "{}", fault.message);
+        assert!(fault.message.contains("--allow-address 8.8.8.8"), "{}", fault.message);
     }
 
     #[test]

@@ -44,10 +44,24 @@ pub(super) struct Resolver {
     entries: Mutex<HashMap<String, Entry>>,
 }
 
+/// Why a look-up failed, rather than what `getaddrinfo` calls it.
+fn in_words(error: &io::Error) -> &'static str {
+    let text = error.to_string();
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    match () {
+        () if says(&["Temporary failure", "try again"]) => "the name server did not answer",
+        () if says(&["not known", "No address", "nodename", "No such host"]) => "nobody knows that name",
+        () => "the look-up failed",
+    }
+}
+
 impl Resolver {
     /// By `getaddrinfo`, so that hosts files, search domains and `localhost` mean what they mean elsewhere.
     pub(super) fn of_the_system() -> Self {
-        Self::by(|host| Ok((host, 0).to_socket_addrs()?.map(|socket| socket.ip()).collect()))
+        Self::by(|host| match (host, 0).to_socket_addrs() {
+            Ok(sockets) => Ok(sockets.map(|socket| socket.ip()).collect()),
+            Err(error) => Err(io::Error::other(in_words(&error))),
+        })
     }
 
     /// By a function that may block.

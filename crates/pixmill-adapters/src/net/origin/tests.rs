@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Incoming;
 use pixmill_testkit::origin::{Origin as Hostile, Pictures, Settings};
+use rustls::RootCertStore;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,14 +23,18 @@ fn hostile(hosts: &[Ipv4Addr]) -> Hostile {
     Hostile::start(Settings { hosts, ..Settings::serving(pictures) }).unwrap()
 }
 
+/// With leave for a range alone.
+fn leave_for(range: &str) -> Manner {
+    Manner::from(Guard::new([range.parse().unwrap()]))
+}
+
 /// With leave for 127.0.0.1 alone, and names that resolve as told.
 fn resolving(lookup: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> HttpOrigin {
-    let guard = Guard::new(["127.0.0.1/32".parse().unwrap()]);
-    HttpOrigin::over(guard, 64, Resolver::by(lookup), RootCertStore::empty())
+    HttpOrigin::over(leave_for("127.0.0.1/32"), 64, Resolver::by(lookup))
 }
 
 async fn get(origin: &HttpOrigin, url: &str) -> Result<Answer, Fault> {
-    origin.get(&Url::parse(url).unwrap()).await
+    origin.get(&Hop::first(Url::parse(url).unwrap())).await
 }
 
 async fn fault(origin: &HttpOrigin, url: &str) -> Fault {
@@ -92,9 +97,8 @@ async fn one_host_is_looked_up_once_for_many_requests() {
 #[tokio::test]
 async fn an_address_that_refuses_gives_way_to_the_next() {
     let server = hostile(&[HERE]);
-    let guard = Guard::new(["127.0.0.0/8".parse().unwrap()]);
     let resolver = Resolver::by(|_| Ok(vec![CANARY.into(), HERE.into()]));
-    let origin = HttpOrigin::over(guard, 64, resolver, RootCertStore::empty());
+    let origin = HttpOrigin::over(leave_for("127.0.0.0/8"), 64, resolver);
     let answer = get(&origin, &format!("http://a.example:{}/a.jpg", server.port())).await.unwrap();
     assert_eq!(answer.status, 200);
 }
@@ -159,8 +163,8 @@ async fn a_trusted_server_is_spoken_to_in_http_2_or_1() {
         let (port, certificate) = tls_server(&alpn).await;
         let mut roots = RootCertStore::empty();
         roots.add(certificate.der().clone()).unwrap();
-        let guard = Guard::new(["127.0.0.1/32".parse().unwrap()]);
-        let origin = HttpOrigin::over(guard, 64, Resolver::by(|_| Ok(vec![HERE.into()])), roots);
+        let manner = Manner { trust: Trust::of(roots), ..leave_for("127.0.0.1/32") };
+        let origin = HttpOrigin::over(manner, 64, Resolver::by(|_| Ok(vec![HERE.into()])));
         let mut answer = get(&origin, &format!("https://a.example:{port}/a.jpg")).await.unwrap();
         assert_eq!(answer.content_length, Some(8));
         assert_eq!(answer.body.chunk().await.unwrap().unwrap(), version);
@@ -173,8 +177,7 @@ async fn a_trusted_server_is_spoken_to_in_http_2_or_1() {
 #[tokio::test]
 async fn a_certificate_of_nobody_we_know_is_refused_for_good() {
     let (port, _) = tls_server(&["h2"]).await;
-    let guard = Guard::new(["127.0.0.1/32".parse().unwrap()]);
-    let origin = HttpOrigin::new(guard, 64);
+    let origin = HttpOrigin::new(leave_for("127.0.0.1/32"), 64);
     let fault = fault(&origin, &format!("https://127.0.0.1:{port}/a.jpg?key=secret")).await;
     assert_eq!((fault.code, fault.transient), (Code::FetchTls, false), "{fault}");
     assert!(fault.message.contains("certificate") && !fault.message.contains("secret"), "{fault}");

@@ -146,7 +146,7 @@ mod tests {
     fn opened(address: &str, more: &[(&str, &str)]) -> Result<Address, Fault> {
         let variables =
             KEYS.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        open(address, &variables.collect::<Vec<_>>(), &Backend::new())
+        open(address, &variables.collect::<Vec<_>>(), &Backend::new(&Default::default()))
     }
 
     fn public_url(address: &str, more: &[(&str, &str)]) -> String {

@@ -10,6 +10,7 @@ use pixmill_codec::{ErrorKind, Limits, Recipe};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::source::Source;
+use pixmill_engine::pipeline::Walk;
 use pixmill_engine::port::origin::{Answer, Files, Origin};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -19,9 +20,6 @@ use super::survey::Target;
 
 /// Bytes of a picture that are read: enough for any header but those that stand behind large profiles.
 const ENOUGH: usize = 64 << 10;
-
-/// Redirects that are followed, as in a run.
-const REDIRECTS: usize = 5;
 
 /// Probes that wait or run; more are not read from the catalogue.
 const WAITING: usize = 4096;
@@ -110,43 +108,28 @@ impl Prober {
         let origin = target.source.origin();
         let timeout = self.settings.timeout;
         let found = tokio::time::timeout(timeout, self.look(&target.source)).await.unwrap_or_else(|_| {
-            Err(Fault::transient(Code::FetchTimeout, format!("{origin} did not deliver within {timeout:?}")))
+            Err(Fault::transient(Code::FetchTimeout, format!("{origin} did not deliver within {} s", timeout.as_secs_f64())))
         });
         Probed { line: target.line, position: target.position, origin, took: began.elapsed(), found }
     }
 
     async fn look(&self, source: &Source) -> Result<Found, Fault> {
         let (answer, place) = match (source, &self.files) {
-            (Source::Web(url), _) => (self.ask(url.clone()).await?, source.origin()),
+            (Source::Web(url), _) => (self.ask(url).await?, source.origin()),
             (Source::File(path), Some(files)) => (files.open(path).await?, "the file".to_owned()),
             (Source::File(_), None) | (Source::Data(_), _) => return Ok(Found::default()),
         };
         self.read(answer, &place).await
     }
 
-    async fn ask(&self, mut url: Url) -> Result<Answer, Fault> {
-        for _ in 0..=REDIRECTS {
-            let answer = self.origin.get(&url).await?;
-            match (answer.status, &answer.location) {
-                (200..=299, _) => return Ok(answer),
-                (301 | 302 | 303 | 307 | 308, Some(location)) => {
-                    url = url.join(location).map_err(|error| {
-                        Fault::permanent(
-                            Code::UrlInvalid,
-                            format!("redirected to an address that can't be parsed: {error}"),
-                        )
-                    })?;
-                }
-                (status, _) => {
-                    let message = format!("{} answered {status}", url.origin().ascii_serialization());
-                    return Err(match status {
-                        408 | 425 | 429 | 500..=599 => Fault::transient(Code::FetchStatus, message),
-                        _ => Fault::permanent(Code::FetchStatus, message),
-                    });
-                }
+    async fn ask(&self, url: &Url) -> Result<Answer, Fault> {
+        let mut walk = Walk::from(url);
+        loop {
+            let answer = self.origin.get(&walk.hop()).await?;
+            if walk.arrives(&answer)? {
+                return Ok(answer);
             }
         }
-        Err(Fault::permanent(Code::FetchRedirects, format!("more than {REDIRECTS} redirects")))
     }
 
     async fn read(&self, mut answer: Answer, place: &str) -> Result<Found, Fault> {
