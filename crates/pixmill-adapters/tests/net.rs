@@ -32,7 +32,10 @@ async fn http_origin_conforms() {
 #[tokio::test]
 async fn proxies_of_the_environment_are_not_used() {
     if let Ok(url) = std::env::var(ASKED) {
-        assert_eq!(origin(&["127.0.0.1/32"]).get(&Hop::first(Url::parse(&url).unwrap())).await.unwrap().status, 200);
+        assert_eq!(
+            origin(&["127.0.0.1/32"]).get(&Hop::first(Url::parse(&url).unwrap())).await.unwrap().status,
+            200
+        );
         return;
     }
     let pictures = Pictures::Memory(BTreeMap::from([("a.jpg".to_owned(), Bytes::from_static(b"picture"))]));

@@ -19,7 +19,7 @@ use pixmill_engine::model::row::{NewImage, NewRow};
 use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
 use pixmill_engine::port::clock::Clock;
-use pixmill_engine::port::origin::{Answer, Body, Origin};
+use pixmill_engine::port::origin::{Answer, Body, Hop, Origin};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
 use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use pixmill_engine::port::traces::Untold;
@@ -28,7 +28,6 @@ use pixmill_testkit::services::redis::{Persistence, Redis};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 const PICTURE: &[u8] = include_bytes!("../../../examples/pictures/caps.jpg");
 
@@ -48,16 +47,10 @@ impl Body for Once {
 
 #[async_trait]
 impl Origin for Camera {
-    async fn get(&self, _: &Url) -> Result<Answer, Fault> {
+    async fn get(&self, _: &Hop) -> Result<Answer, Fault> {
         tokio::time::sleep(self.after).await;
         let body = Box::new(Once(Some(Bytes::from_static(PICTURE))));
-        Ok(Answer {
-            status: 200,
-            location: None,
-            retry_after: None,
-            content_length: Some(PICTURE.len() as u64),
-            body,
-        })
+        Ok(Answer::of_file(PICTURE.len() as u64, body))
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod catalogue;
 pub(crate) mod client;
 pub(crate) mod environment;
 mod file;
+pub(crate) mod headers;
 mod layers;
 pub(crate) mod limits;
 pub(crate) mod listen;

@@ -46,7 +46,8 @@ impl Place {
             && self.scheme.as_deref().is_none_or(|scheme| scheme == url.scheme())
             && self.port.is_none_or(|port| Some(port) == url.port_or_known_default());
         let leads_down = || hop.first.scheme() == "https" && url.scheme() == "http" && self.scheme.is_none();
-        let stays = || !hop.is_elsewhere() || ((self.port.is_some() || url.port().is_none()) && !leads_down());
+        let stays =
+            || !hop.is_elsewhere() || ((self.port.is_some() || url.port().is_none()) && !leads_down());
         said && stays()
     }
 }

@@ -123,7 +123,9 @@ impl Fetch {
                 return match page::instead_of_a_picture(&fetched.bytes, walk.url()) {
                     Some(fault) if status != 202 => Err(fault),
                     None if status != 202 || !fetched.bytes.is_empty() => Ok(fetched),
-                    _ => Err(Fault::transient(Code::FetchStatus, format!("{place} has not made it yet (202)"))),
+                    _ => {
+                        Err(Fault::transient(Code::FetchStatus, format!("{place} has not made it yet (202)")))
+                    }
                 };
             }
         }

@@ -146,7 +146,7 @@ fn one(
     let mut figures = BTreeMap::new();
     if !args.offline && survey.refused.is_none() && args.probe > 0 {
         let prober = Prober {
-            origin: wiring::origin(&args.network.allow_address, args.network.connections),
+            origin: wiring::origin(&args.network.reach(), args.network.connections)?,
             files: Some(wiring::files(&args.files.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)))?),
             settings: settings.clone(),
         };

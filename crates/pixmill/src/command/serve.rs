@@ -15,7 +15,7 @@ use url::Url;
 use super::{End, Stop, interrupt};
 use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::listen::{AccessFlags, ListenFlags};
-use crate::config::network::NetworkFlags;
+use crate::config::network::{NetworkFlags, Reach};
 use crate::config::queue::{QueueChoice, QueueFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::records::{RecordsChoice, RecordsFlags};
@@ -134,8 +134,8 @@ pub(crate) struct ServeOptions {
     pub(crate) picture_time: Duration,
     /// Recompressions at a time.
     pub(crate) concurrency: usize,
-    /// Ranges of addresses that are opened.
-    pub(crate) allow: Vec<IpNet>,
+    /// How far requests for pictures reach, and whose certificates are believed.
+    pub(crate) reach: Reach,
 }
 
 impl ServeArgs {
@@ -163,7 +163,7 @@ impl ServeArgs {
             data,
             picture_time: self.time.picture_time(),
             concurrency: self.engine.concurrency(),
-            allow: self.network.allow_address,
+            reach: self.network.reach(),
             settings: Settings {
                 connections: self.network.connections,
                 per_origin: self.network.per_origin,

@@ -5,6 +5,7 @@ use url::Url;
 
 use super::{End, Stop, interrupt};
 use crate::config::listen::{ListenFlags, web_address};
+use crate::config::network::TrustFlags;
 use crate::config::state::StateFlags;
 use crate::config::webhook::SigningFlags;
 use crate::{display, wiring};
@@ -45,6 +46,9 @@ struct TestArgs {
 
     #[command(flatten)]
     listen: ListenFlags,
+
+    #[command(flatten)]
+    trust: TrustFlags,
 }
 
 /// Runs what was asked for.
@@ -59,7 +63,8 @@ fn test(args: &TestArgs) -> Result<End, Stop> {
     interrupt::end_at_once(&runtime);
     let secret = args.signing.webhook_secret.as_ref();
     let links = args.listen.public_url();
-    let answer = runtime.block_on(wiring::try_out(&args.url, secret, &args.state.data, &links))?;
+    let ca_file = args.trust.ca_file.as_deref();
+    let answer = runtime.block_on(wiring::try_out(&args.url, secret, &args.state.data, ca_file, &links))?;
     display::say(&format!("{} answered {}", args.url.origin().ascii_serialization(), answer.status));
     display::print(&format!("{}\n", answer.beginning.trim_end()));
     Ok(if answer.is_success() { End::Done } else { End::Refused })

@@ -24,7 +24,7 @@ pub(crate) fn lease() -> Option<std::time::Duration> {
 
 /// Names of others that are read as they are, in the place of a setting that has not been set under its own name. The
 /// first that is set wins.
-const OF_OTHERS: [(&str, &str); 8] = [
+const OF_OTHERS: [(&str, &str); 9] = [
     ("queue", "REDIS_URL"),
     ("queue_ca_file", "NODE_EXTRA_CA_CERTS"),
     ("database", "MONGODB_URI"),
@@ -32,6 +32,7 @@ const OF_OTHERS: [(&str, &str); 8] = [
     ("database", "MONGO_URL"),
     ("storage", "CLOUDINARY_URL"),
     ("webhook_url", "WEBHOOK_URL"),
+    ("ca_file", "SSL_CERT_FILE"),
     ("listen", "PORT"),
 ];
 

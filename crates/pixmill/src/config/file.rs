@@ -19,9 +19,13 @@ const NAME: &str = "pixmill.toml";
 /// The section that holds recipe options, which may also stand at the top.
 const RECIPE: &str = "recipe";
 
+/// The section of headers by name, for all origins or, in sections below it, for one; and the setting that it is.
+const HEADERS: &str = "headers";
+const HEADER: &str = "header";
+
 /// What a file that was only found may say, beside recipes: how catalogues are read, and how fast. All else could send
 /// something elsewhere, read or write in other places, or let somebody in.
-const HARMLESS: [&str; 22] = [
+const HARMLESS: [&str; 24] = [
     "attempts",
     "base_url",
     "column",
@@ -29,6 +33,7 @@ const HARMLESS: [&str; 22] = [
     "connections",
     "delimiter",
     "encoding",
+    "header",
     "header_row",
     "json",
     "lenient",
@@ -43,6 +48,7 @@ const HARMLESS: [&str; 22] = [
     "retry_failed",
     "sheet",
     "timeout",
+    "user_agent",
     "watch",
 ];
 
@@ -124,6 +130,10 @@ pub(super) fn settings(file: &File, known: &Known<'_>) -> Result<BTreeMap<String
                     reading.take(key.get_ref(), key.span(), value, known.recipe, "[recipe] ")?;
                 }
             }
+            DeValue::Table(section) if key.get_ref() == HEADERS => {
+                let values = headers(section, "").map_err(|name| reading.is_no_header(&name, key.span()))?;
+                reading.set(HEADER, values, reading.place(key.span(), "[headers]"))?;
+            }
             _ => reading.take(key.get_ref(), key.span(), value, known.all, "")?,
         }
     }
@@ -144,8 +154,7 @@ impl Reading<'_> {
         known: &BTreeSet<String>,
         section: &str,
     ) -> Result<(), String> {
-        let line = 1 + self.file.text[..span.start].matches('\n').count();
-        let place = Place::File { name: self.file.name.clone(), key: format!("{section}{key}"), line };
+        let place = self.place(span, &format!("{section}{key}"));
         if !known.contains(key) {
             let meant = nearest(key, known.iter().map(String::as_str));
             let meant = meant.map(|name| format!(": did you mean {name}?")).unwrap_or_default();
@@ -157,11 +166,40 @@ impl Reading<'_> {
                 value.get_ref().type_str()
             )
         })?;
+        self.set(key, values, place)
+    }
+
+    fn set(&mut self, key: &str, values: Vec<String>, place: Place) -> Result<(), String> {
         match self.settings.insert(key.to_owned(), Setting { values, place: place.clone() }) {
             Some(other) => Err(format!("{place} is also set by {}: remove one", other.place)),
             None => Ok(()),
         }
     }
+
+    fn place(&self, span: Range<usize>, key: &str) -> Place {
+        let line = 1 + self.file.text[..span.start].matches('\n').count();
+        Place::File { name: self.file.name.clone(), key: key.to_owned(), line }
+    }
+
+    fn is_no_header(&self, name: &str, span: Range<usize>) -> String {
+        format!(
+            "{name} of {}: text is allowed, or a section of an origin's headers",
+            self.place(span, "[headers]")
+        )
+    }
+}
+
+/// Headers as `--header` has them, or the name of one whose value is none.
+fn headers(section: &DeTable<'_>, host: &str) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    for (name, value) in section {
+        let name: &str = name.get_ref();
+        match value.get_ref() {
+            DeValue::Table(below) if host.is_empty() => lines.extend(headers(below, &format!("{name}:"))?),
+            value => lines.push(format!("{host}{name}: {}", single(value).ok_or(name)?)),
+        }
+    }
+    Ok(lines)
 }
 
 fn values(value: &DeValue<'_>) -> Option<Vec<String>> {

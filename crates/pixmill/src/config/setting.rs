@@ -49,7 +49,9 @@ impl Setting {
                 _ => Err(self.wrong(arg, "allowed are true and false")),
             },
             ArgAction::Append => {
-                let parts = self.values.iter().flat_map(|value| value.split(','));
+                // Values of headers hold commas, and no line ends.
+                let between = if flag == "header" { '\n' } else { ',' };
+                let parts = self.values.iter().flat_map(|value| value.split(between));
                 let parts = parts.map(str::trim).filter(|part| !part.is_empty());
                 parts.map(|part| self.checked(arg, format!("--{flag}={part}"))).collect()
             }

@@ -90,7 +90,7 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
             StorageChoice::File(folder) => Some(folder.clone()),
             StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
         },
-        receiver: Arc::new(webhook::receiver(&options.allow)),
+        receiver: Arc::new(webhook::receiver(&options.reach.allow, options.reach.ca_file.as_deref())?),
         clock: Arc::new(SystemClock),
         recipe: options.recipe,
         trust: options.trust.clone(),

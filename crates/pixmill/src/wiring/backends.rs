@@ -1,6 +1,5 @@
 //! From what the configuration names to the adapters that stand for it.
 
-use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use pixmill_adapters::clock::SystemClock;
@@ -11,7 +10,6 @@ use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
@@ -20,6 +18,7 @@ use pixmill_engine::port::storage::Storage;
 use tokio::sync::Mutex;
 
 use super::folder::private;
+use super::reach::{certificates, trust};
 use crate::command::serve::ServeOptions;
 use crate::config::environment;
 use crate::config::queue::QueueChoice;
@@ -42,7 +41,11 @@ impl OpenRecords {
 
     /// Those of a server.
     pub(super) fn of(options: &ServeOptions) -> Self {
-        let settings = mongodb::Settings { recipe: options.recipe, adopt_since: options.adopt_since };
+        let settings = mongodb::Settings {
+            recipe: options.recipe,
+            adopt_since: options.adopt_since,
+            ca_file: options.reach.ca_file.clone(),
+        };
         OpenRecords::new(&options.records, settings)
     }
 
@@ -100,7 +103,7 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
                 hold,
                 // Who takes an image over from a worker that died must find the job too by then.
                 lock: options.settings.lease / 2,
-                root_certificates: options.queue_ca_file.as_deref().map(certificates).transpose()?,
+                root_certificates: certificates_of_redis(options)?,
                 ..bullmq::Settings::new(address.reveal())
             };
             Ok(Arc::new(BullQueue::connect(settings).await?))
@@ -108,11 +111,9 @@ pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc
     }
 }
 
-fn certificates(file: &Path) -> Result<Vec<u8>, Fault> {
-    std::fs::read(file).map_err(|error| {
-        let told = format!("the certificates in {} (queue-ca-file) can't be read: {error}", file.display());
-        Fault::permanent(Code::ConfigInvalid, told)
-    })
+fn certificates_of_redis(options: &ServeOptions) -> Result<Option<Vec<u8>>, Fault> {
+    let file = options.queue_ca_file.as_deref().or(options.reach.ca_file.as_deref());
+    file.map(certificates).transpose()
 }
 
 /// Where outputs live.
@@ -126,11 +127,12 @@ pub(super) fn storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, Fault>
         // What can't be made is told where it is needed.
         let _ = private(&options.data);
     }
+    let trust = trust(options.reach.ca_file.as_deref())?;
     match &options.storage {
         StorageChoice::File(folder) => Ok(Arc::new(DiskStorage::shared(folder)?)),
-        StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal())?)),
+        StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal(), &trust)?)),
         StorageChoice::Bucket(address) => {
-            Ok(Arc::new(Bucket::open(address.reveal(), &environment::of_clouds())?))
+            Ok(Arc::new(Bucket::open(address.reveal(), &environment::of_clouds(), &trust)?))
         }
     }
 }

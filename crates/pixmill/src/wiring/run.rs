@@ -74,7 +74,7 @@ fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
         queue: Arc::new(DatabaseQueue::new(WINDOW)),
         storage: Arc::new(storage),
         sandbox: sandbox(options.concurrency, options.picture_time)?,
-        origin: origin(&options.allow, options.connections),
+        origin: origin(&options.reach, options.connections)?,
         files: Some(files(&options.base_dir)?),
         clock: Arc::new(SystemClock),
         traces: Arc::new(Untold),

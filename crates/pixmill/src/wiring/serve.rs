@@ -107,7 +107,7 @@ impl Footing for Configured {
                 queue: backends::queue(options, backends::Use::Working).await?,
                 storage: backends::storage(options)?,
                 sandbox: sandbox(options.concurrency, options.picture_time)?,
-                origin: origin(&options.allow, options.settings.connections),
+                origin: origin(&options.reach, options.settings.connections)?,
                 files: None,
                 clock,
                 traces: self.traces.clone(),

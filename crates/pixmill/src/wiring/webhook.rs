@@ -15,6 +15,7 @@ use pixmill_engine::port::receiver::{Message, SetBy};
 use pixmill_engine::port::records::Outbox;
 use url::Url;
 
+use super::reach::trust;
 use super::serve::Configured;
 use super::signing::signer;
 use crate::config::secret::Secret;
@@ -27,7 +28,7 @@ pub(super) fn stage(configured: &Configured, outbox: Arc<dyn Outbox>) -> Result<
     let options = &configured.options;
     Ok(Webhook {
         outbox,
-        receiver: Arc::new(receiver(&options.allow)),
+        receiver: Arc::new(receiver(&options.reach.allow, options.reach.ca_file.as_deref())?),
         clock: Arc::new(SystemClock),
         traces: configured.traces.clone(),
         signer: Arc::new(signer(options.webhook_secret.as_ref(), &options.data)?),
@@ -38,8 +39,11 @@ pub(super) fn stage(configured: &Configured, outbox: Arc<dyn Outbox>) -> Result<
 }
 
 /// Who is told, with these ranges of addresses opened to clients.
-pub(super) fn receiver(allow: &[IpNet]) -> HttpReceiver {
-    HttpReceiver::new(Guard::new(allow.to_vec()))
+///
+/// # Errors
+/// `config.invalid`: certificates that can't be used.
+pub(super) fn receiver(allow: &[IpNet], ca_file: Option<&Path>) -> Result<HttpReceiver, Fault> {
+    Ok(HttpReceiver::new(Guard::new(allow.to_vec()), &trust(ca_file)?))
 }
 
 /// Posts a sample event to an address, which whoever runs this command vouches for.
@@ -50,13 +54,14 @@ pub(crate) async fn try_out(
     url: &Url,
     secret: Option<&Secret>,
     data: &Path,
+    ca_file: Option<&Path>,
     links: &str,
 ) -> Result<Answer, Fault> {
     let clock = SystemClock;
     let sample = body::sample(clock.wall());
     let body = body::of(&sample, links);
     let headers = signer(secret, data)?.headers(&sample.event.id, sample.event.at, &body);
-    let receiver = receiver(&[]);
+    let receiver = receiver(&[], ca_file)?;
     let posted = webhook::post(&receiver, &clock, url, SetBy::Server, Message { headers, body });
     Ok(posted.await?.answer)
 }

@@ -150,7 +150,8 @@ impl Inner {
         let addresses = self.addresses(&proxy.host).await?;
         let sockets = addresses.iter().map(|address| SocketAddr::new(*address, proxy.port));
         let stream = connect_to_one_of(sockets.take(ADDRESSES_MAX).collect()).await;
-        let stream = stream.map_err(|error| proxy.fault(&format!("can't be reached: {}", in_words(&error))))?;
+        let stream =
+            stream.map_err(|error| proxy.fault(&format!("can't be reached: {}", in_words(&error))))?;
         let _ = stream.set_nodelay(true);
         Ok(Box::new(stream))
     }

@@ -32,7 +32,8 @@ pub(in crate::net) fn before_an_answer(error: &legacy::Error, place: &str) -> Fa
 pub(super) fn within_a_body(error: &hyper::Error, place: &str) -> Fault {
     match find::<io::Error>(error) {
         Some(io) if io.kind() == io::ErrorKind::ConnectionReset => {
-            let message = format!("{place} broke off before the whole file had come: the connection was reset.");
+            let message =
+                format!("{place} broke off before the whole file had come: the connection was reset.");
             Fault::transient(Code::FetchTruncated, message)
         }
         _ => cut(place),

@@ -37,7 +37,9 @@ impl Proxy {
     pub fn at(url: &Url) -> Result<Self, String> {
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         if url.scheme() != "http" || host.is_empty() {
-            return Err("allowed are proxies at http://HOST:PORT and http://USER:PASSWORD@HOST:PORT".to_owned());
+            return Err(
+                "allowed are proxies at http://HOST:PORT and http://USER:PASSWORD@HOST:PORT".to_owned()
+            );
         }
         let port = url.port_or_known_default().unwrap_or(80);
         Ok(Proxy { host: host.to_owned(), port, credentials: basic(url) })

@@ -139,14 +139,7 @@ pub(super) struct Unpacked {
 impl Unpacked {
     /// `place` is named in faults.
     pub(super) fn new(packed: Box<dyn Body>, told: Option<Coding>, place: String) -> Self {
-        Unpacked {
-            packed,
-            told,
-            state: State::Waiting(Vec::new()),
-            input: Bytes::new(),
-            last: false,
-            place,
-        }
+        Unpacked { packed, told, state: State::Waiting(Vec::new()), input: Bytes::new(), last: false, place }
     }
 
     /// Decides by the beginning, once enough of it has come.

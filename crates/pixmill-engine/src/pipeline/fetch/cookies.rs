@@ -89,9 +89,10 @@ impl Cookie {
     fn is_for(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return false };
         let of_host = host == self.domain || (self.below && is_below(host, &self.domain));
-        let of_path = url.path().strip_prefix(self.path.as_str()).is_some_and(|rest| {
-            rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/')
-        });
+        let of_path = url
+            .path()
+            .strip_prefix(self.path.as_str())
+            .is_some_and(|rest| rest.is_empty() || self.path.ends_with('/') || rest.starts_with('/'));
         of_host && of_path && (!self.secure || url.scheme() == "https")
     }
 }

@@ -94,7 +94,9 @@ mod tests {
 
     #[test]
     fn pictures_and_broken_ones_are_no_pages() {
-        for bytes in [&b"\xFF\xD8\xFF\xE0"[..], b"", b"<", b"<svg xmlns=", b"<?xml version='1.0'?><svg>", b"BM<html"] {
+        for bytes in
+            [&b"\xFF\xD8\xFF\xE0"[..], b"", b"<", b"<svg xmlns=", b"<?xml version='1.0'?><svg>", b"BM<html"]
+        {
             assert_eq!(told(bytes, "http://a.example/"), None);
         }
     }

@@ -10,7 +10,9 @@ pub(super) fn is_whole(bytes: &[u8]) -> bool {
         [0xFF, 0xD8, 0xFF, ..] => bytes.len() > 4 && bytes.ends_with(&[0xFF, 0xD9]),
         [0x89, b'P', b'N', b'G', ..] => bytes.ends_with(PNG_END),
         [b'G', b'I', b'F', b'8', ..] => bytes.ends_with(&[0, 0x3B]),
-        [b'R', b'I', b'F', b'F', ..] => length_at(4).is_some_and(|length| bytes.len() >= length.saturating_add(8)),
+        [b'R', b'I', b'F', b'F', ..] => {
+            length_at(4).is_some_and(|length| bytes.len() >= length.saturating_add(8))
+        }
         [b'B', b'M', ..] => length_at(2).is_some_and(|length| length > 54 && bytes.len() >= length),
         _ => false,
     }

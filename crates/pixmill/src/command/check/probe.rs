@@ -108,7 +108,10 @@ impl Prober {
         let origin = target.source.origin();
         let timeout = self.settings.timeout;
         let found = tokio::time::timeout(timeout, self.look(&target.source)).await.unwrap_or_else(|_| {
-            Err(Fault::transient(Code::FetchTimeout, format!("{origin} did not deliver within {} s", timeout.as_secs_f64())))
+            Err(Fault::transient(
+                Code::FetchTimeout,
+                format!("{origin} did not deliver within {} s", timeout.as_secs_f64()),
+            ))
         });
         Probed { line: target.line, position: target.position, origin, took: began.elapsed(), found }
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use pixmill_codec::{Limits, Recipe};
 use pixmill_engine::catalogue::Hints;
 use pixmill_engine::code::Code;
@@ -13,7 +12,7 @@ use pixmill_engine::fault::Fault;
 use super::super::Stop;
 use crate::config::catalogue::CatalogueFlags;
 use crate::config::limits::{LimitFlags, TimeFlags};
-use crate::config::network::{FilesFlags, NetworkFlags};
+use crate::config::network::{FilesFlags, NetworkFlags, Reach};
 use crate::config::recipe::RecipeFlags;
 use crate::config::run::EngineFlags;
 use crate::config::talk::TalkFlags;
@@ -69,6 +68,7 @@ Examples:
   pixmill run spring.csv autumn.csv -o out          into out/spring/ and out/autumn/
   pixmill run shop.csv --retry-failed               once the shop's server is up again
   pixmill run intranet.csv --allow-address 10.0.0.0/8
+  pixmill run shop.csv --header 'shop.example:Authorization: Bearer …'
   pixmill run shop.csv --json | jq .summary.failures
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml.
@@ -106,8 +106,8 @@ pub(crate) struct RunOptions {
     pub(crate) per_origin: usize,
     /// Bytes that fetched pictures and decoded pixels may take together.
     pub(crate) memory_bytes: u64,
-    /// Ranges of addresses that are opened.
-    pub(crate) allow: Vec<IpNet>,
+    /// How far requests for pictures reach, and how they are asked.
+    pub(crate) reach: Reach,
     /// Failed images are tried again.
     pub(crate) retry_failed: bool,
 }
@@ -147,7 +147,7 @@ impl RunArgs {
             connections: self.network.connections,
             per_origin: self.network.per_origin,
             memory_bytes: self.engine.memory_mib << 20,
-            allow: self.network.allow_address.clone(),
+            reach: self.network.reach(),
             retry_failed: self.retry_failed,
         }
     }

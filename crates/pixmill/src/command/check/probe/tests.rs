@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicUsize;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pixmill_engine::port::origin::Body;
+use pixmill_engine::port::origin::{Body, Hop};
 
 use super::*;
 
@@ -23,9 +23,9 @@ impl Body for Pieces {
 
 #[async_trait]
 impl Origin for Scripted {
-    async fn get(&self, url: &Url) -> Result<Answer, Fault> {
+    async fn get(&self, hop: &Hop) -> Result<Answer, Fault> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let (status, location, body) = match url.path() {
+        let (status, location, body) = match hop.url.path() {
             "/moved" => (302, Some("/page".to_owned()), Bytes::new()),
             "/page" => (200, None, Bytes::from_static(b"<!doctype html><title>Sorry</title>")),
             "/loop" => (302, Some("/loop".to_owned()), Bytes::new()),
@@ -33,9 +33,9 @@ impl Origin for Scripted {
             "/down-connection" => return Err(Fault::transient(Code::FetchConnect, "refused")),
             _ => (404, None, Bytes::new()),
         };
-        let content_length = Some(body.len() as u64);
+        let length = body.len() as u64;
         let body = Box::new(Pieces(Some(body).filter(|body| !body.is_empty())));
-        Ok(Answer { status, location, retry_after: None, content_length, body })
+        Ok(Answer { status, location, ..Answer::of_file(length, body) })
     }
 }
 
