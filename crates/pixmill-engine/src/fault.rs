@@ -16,22 +16,41 @@ pub struct Fault {
     pub transient: bool,
     /// The other side asked to be left alone for so long.
     pub retry_after: Option<Duration>,
+    /// What it says of how much the other side can take.
+    pub pressure: Pressure,
+}
+
+/// Whether a refusal is about how much is asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pressure {
+    /// It is no such refusal.
+    #[default]
+    None,
+    /// It may be, where others are refused too.
+    Perhaps,
+    /// It says so.
+    Sure,
 }
 
 impl Fault {
     /// A fault that trying again does not mend.
     pub fn permanent(code: Code, message: impl Into<String>) -> Self {
-        Fault { code, message: message.into(), transient: false, retry_after: None }
+        Fault { code, message: message.into(), transient: false, retry_after: None, pressure: Pressure::None }
     }
 
     /// A fault that may be gone next time.
     pub fn transient(code: Code, message: impl Into<String>) -> Self {
-        Fault { code, message: message.into(), transient: true, retry_after: None }
+        Fault { code, message: message.into(), transient: true, retry_after: None, pressure: Pressure::None }
     }
 
     /// The same, with the time that the other side asked for.
     pub fn after(self, retry_after: Option<Duration>) -> Self {
         Fault { retry_after, ..self }
+    }
+
+    /// The same, as a refusal of too much.
+    pub fn under(self, pressure: Pressure) -> Self {
+        Fault { pressure, ..self }
     }
 }
 

@@ -127,10 +127,24 @@ pub struct Ended {
     pub fetching: Duration,
 }
 
+/// What was learnt of an origin's pace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learnt {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Requests a second that it is asked for at most; none where it is not limited any more.
+    pub per_second: Option<f64>,
+    /// Requests that it refused as too many.
+    pub refusals: u64,
+}
+
 /// Watches images end, after their ends are durable.
 pub trait Watcher: Send + Sync {
     /// An image ended.
     fn ended(&self, ended: Ended);
+
+    /// An origin that refuses too many requests was asked, and this is known of it now.
+    fn learnt(&self, _learnt: Learnt) {}
 }
 
 /// The stages from dispatch to settle, over their ports.

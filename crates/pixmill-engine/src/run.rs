@@ -282,6 +282,10 @@ impl Watcher for Watching {
     fn ended(&self, ended: crate::pipeline::Ended) {
         self.0.ended(ended);
     }
+
+    fn learnt(&self, learnt: crate::pipeline::Learnt) {
+        self.0.learnt(learnt);
+    }
 }
 
 /// Passes what is read on to the observer.

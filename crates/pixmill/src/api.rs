@@ -52,6 +52,7 @@ use self::health::Readiness;
 use self::metrics::Metrics;
 use self::problem::Problem;
 use self::upload::{Memory, Uploads};
+use crate::paces::Paces;
 
 pub(crate) use openapi::document;
 
@@ -91,6 +92,8 @@ pub(crate) struct Foundation {
     pub(crate) most_bytes: u64,
     /// How long whoever takes an upload in holds its key unless it says again that it lives.
     pub(crate) lease: Duration,
+    /// What this process learns of origins.
+    pub(crate) paces: Arc<Paces>,
 }
 
 /// The API.

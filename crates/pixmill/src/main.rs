@@ -9,6 +9,7 @@ mod display;
 mod failpoints;
 mod logs;
 mod observe;
+mod paces;
 mod report;
 mod summary;
 mod wiring;

@@ -4,6 +4,7 @@ use pixmill_engine::catalogue::Understood;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::request::Progress;
 use pixmill_engine::model::row::RowError;
+use pixmill_engine::pipeline::Learnt;
 use pixmill_engine::port::records::FailureGroup;
 
 /// The figures of one catalogue's run.
@@ -27,6 +28,8 @@ pub(crate) struct RunReport {
     pub(crate) seconds: f64,
     /// Origins that were asked in this run.
     pub(crate) origins: Vec<OriginFigure>,
+    /// Origins that refused too many requests, those that refused most first.
+    pub(crate) paces: Vec<Learnt>,
     /// Images that this run worked on itself, not those that follow an equal address.
     pub(crate) fetched_now: u64,
     /// Images that an earlier run had ended.

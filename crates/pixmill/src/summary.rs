@@ -16,6 +16,9 @@ pub(crate) use text::render;
 /// Origins that are named.
 const ORIGINS: usize = 5;
 
+/// Origins whose pace was learnt that programs are told of.
+const PACES: usize = 100;
+
 /// Row errors that are kept.
 const ROW_ERRORS: usize = 1000;
 
@@ -71,6 +74,13 @@ impl Summary {
                 "slowest_ms": origin.slowest_ms,
             })
         });
+        let paces = report.paces.iter().take(PACES).map(|learnt| {
+            json!({
+                "origin": learnt.origin,
+                "requests_per_second": learnt.per_second.map(rounded),
+                "refused": learnt.refusals,
+            })
+        });
         let mut summary = json!({
             "catalogue": self.catalogue,
             "images": progress.total(),
@@ -91,6 +101,7 @@ impl Summary {
             "results": self.results(),
             "failures": failures.collect::<Vec<_>>(),
             "slowest_origins": origins.collect::<Vec<_>>(),
+            "origins": paces.collect::<Vec<_>>(),
         });
         if let Some(fault) = &report.refused {
             summary["error"] = error(fault);
@@ -129,12 +140,26 @@ fn add(total: &mut RunReport, one: &RunReport) {
             None => total.failures.push(group.clone()),
         }
     }
+    for learnt in &one.paces {
+        match total.paces.iter_mut().find(|known| known.origin == learnt.origin) {
+            Some(known) => {
+                known.refusals += learnt.refusals;
+                known.per_second = learnt.per_second;
+            }
+            None => total.paces.push(learnt.clone()),
+        }
+    }
     for origin in &one.origins {
         match total.origins.iter_mut().find(|known| known.origin == origin.origin) {
             Some(known) => join(known, origin),
             None => total.origins.push(origin.clone()),
         }
     }
+}
+
+/// Requests a second, as they are shown.
+fn rounded(per_second: f64) -> f64 {
+    (per_second * 100.0).round() / 100.0
 }
 
 fn join(known: &mut OriginFigure, other: &OriginFigure) {

@@ -6,7 +6,9 @@ mod feed;
 mod lanes;
 mod lead;
 mod outage;
+mod pace;
 mod places;
+mod refusals;
 mod verdict;
 mod worker;
 
@@ -27,7 +29,7 @@ use crate::model::lease::Token;
 use crate::port::clock::Instant;
 use crate::port::queue::{Delivered, Job};
 use feed::Feed;
-use lanes::{Asked, LaneName, Lanes, Started};
+use lanes::{Asked, Lanes, Started, Turn};
 use outage::Outage;
 use verdict::{Verdict, verdict};
 pub(super) use worker::Worker;
@@ -54,7 +56,7 @@ enum Signal {
     /// What of a claim was won.
     Claimed { started: Vec<Started>, claims: Result<Vec<Claim>, Fault> },
     /// Its origin has been asked; the connection is free.
-    Asked { lane: LaneName, asked: Asked },
+    Asked { turn: Turn, asked: Asked },
     /// Its picture is gone from memory; its end is yet to be written.
     Worked { asked: bool },
     /// It is over with.
@@ -258,10 +260,12 @@ impl Dispatch {
         while let Some(signal) = next {
             match signal {
                 Signal::Claimed { started, claims } => self.claimed(started, claims, now)?,
-                Signal::Asked { lane, asked } => {
+                Signal::Asked { turn, asked } => {
                     self.fetching -= 1;
                     self.beyond += 1;
-                    self.lanes.asked(&lane, &asked, now);
+                    if let Some(learnt) = self.lanes.asked(&turn, &asked, now) {
+                        self.worker.watcher.learnt(learnt);
+                    }
                 }
                 Signal::Worked { asked } => {
                     *(if asked { &mut self.beyond } else { &mut self.fetching }) -= 1;

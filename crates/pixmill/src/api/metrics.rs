@@ -1,6 +1,7 @@
 //! Figures for Prometheus, in OpenMetrics.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use axum::Extension;
@@ -10,6 +11,7 @@ use axum::response::Response;
 use http::{Method, StatusCode};
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::pipeline::Learnt;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -47,6 +49,11 @@ struct Jobs {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Origin {
+    origin: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Status {
     status: &'static str,
 }
@@ -71,7 +78,13 @@ impl Metrics {
     }
 
     /// All figures, those over all tenants among them.
-    fn text(&self, queue: &str, requests: &[(RequestStatus, u64)], images: Progress) -> String {
+    fn text(
+        &self,
+        queue: &str,
+        requests: &[(RequestStatus, u64)],
+        images: Progress,
+        paces: &[Learnt],
+    ) -> String {
         let mut registry = Registry::default();
         let calls = self.calls.clone();
         registry.register("pixmill_http_requests", "Calls that were answered", calls);
@@ -87,6 +100,7 @@ impl Metrics {
             by_status.get_or_create(&Status { status: status.as_str() }).set(*count as i64);
         }
         registry.register("pixmill_requests", "Requests by status", by_status);
+        register_paces(&mut registry, paces);
         written(registry, queue, images)
     }
 }
@@ -118,6 +132,22 @@ fn written(mut registry: Registry, queue: &str, images: Progress) -> String {
     text
 }
 
+/// What this process learnt of how much origins take.
+fn register_paces(registry: &mut Registry, paces: &[Learnt]) {
+    let (rates, refusals) =
+        (Family::<Origin, Gauge<f64, AtomicU64>>::default(), Family::<Origin, Counter>::default());
+    for learnt in paces {
+        let origin = Origin { origin: learnt.origin.clone() };
+        refusals.get_or_create(&origin).inc_by(learnt.refusals);
+        if let Some(rate) = learnt.per_second {
+            rates.get_or_create(&origin).set(rate);
+        }
+    }
+    let name = "pixmill_origin_requests_per_second";
+    registry.register(name, "What an origin is asked at most, while it is limited", rates);
+    registry.register("pixmill_origin_refusals", "Requests that an origin refused as too many", refusals);
+}
+
 /// Methods that nobody serves could be any text.
 fn method_name(method: &Method) -> &str {
     match *method {
@@ -137,7 +167,7 @@ pub(super) async fn show(
     let (ledger, queue) = (&api.on.ledger, &api.on.queue_name);
     let text = if caller.operates() {
         let (requests, images) = ledger.census().await?;
-        api.metrics.text(queue, &requests, images)
+        api.metrics.text(queue, &requests, images, &api.on.paces.list())
     } else {
         let own = ledger.usage(&caller.tenant, Timestamp(i64::MIN), Timestamp(i64::MAX)).await?;
         written(Registry::default(), queue, own.progress)
@@ -154,13 +184,17 @@ mod tests {
         let metrics = Metrics::new();
         metrics.count_call(&Method::GET, "/v1/usage", StatusCode::OK, Duration::from_millis(3));
         let images = Progress { pending: 7, failed: 1, bytes_before: 10, ..Progress::default() };
-        let text = metrics.text("image-processing", &[(RequestStatus::Pending, 2)], images);
+        let origin = "http://shop.example".to_owned();
+        let paces = [Learnt { origin, per_second: Some(2.5), refusals: 3 }];
+        let text = metrics.text("image-processing", &[(RequestStatus::Pending, 2)], images, &paces);
         for line in [
             "pixmill_http_requests_total{method=\"GET\",route=\"/v1/usage\",status=\"200\"} 1",
             "bullmq_job_count{queue=\"image-processing\",state=\"waiting\"} 7",
             "pixmill_requests{status=\"pending\"} 2",
             "pixmill_fetched_bytes 10",
             "pixmill_http_request_duration_seconds_count{route=\"/v1/usage\"} 1",
+            "pixmill_origin_requests_per_second{origin=\"http://shop.example\"} 2.5",
+            "pixmill_origin_refusals_total{origin=\"http://shop.example\"} 3",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{Summary, shown, slowest, without_query};
+use super::{ORIGINS, Summary, rounded, shown, slowest, without_query};
 use crate::display::units::{Bytes, Count, Seconds, counted, saved_percent};
 
 const BOLD: Style = Style::new().bold();
@@ -22,6 +22,7 @@ pub(crate) fn render(summary: &Summary) -> String {
     let _ = figures(&mut text, summary)
         .and_then(|()| origins(&mut text, summary))
         .and_then(|()| understood(&mut text, summary))
+        .and_then(|()| paces(&mut text, summary))
         .and_then(|()| failures(&mut text, summary))
         .and_then(|()| row_errors(&mut text, summary))
         .and_then(|()| places(&mut text, summary));
@@ -81,6 +82,26 @@ fn origins(text: &mut String, summary: &Summary) -> std::fmt::Result {
             Seconds(origin.slowest_ms as f64 / 1e3).to_string(),
             counted(origin.images, "image", "images"),
         )?;
+    }
+    Ok(())
+}
+
+/// What was learnt of how much origins take.
+fn paces(text: &mut String, summary: &Summary) -> std::fmt::Result {
+    let paces = &summary.report.paces;
+    if paces.is_empty() {
+        return Ok(());
+    }
+    heading(text, "origins that asked for less")?;
+    let shown = &paces[..paces.len().min(ORIGINS)];
+    let width = shown.iter().map(|learnt| learnt.origin.chars().count()).max().unwrap_or(0);
+    for learnt in shown {
+        let pace = match learnt.per_second {
+            Some(rate) => format!("{} requests/s", rounded(rate)),
+            None => "as many as before".to_owned(),
+        };
+        let refused = counted(learnt.refusals, "request", "requests");
+        writeln!(text, "  {:width$}  {pace}, {refused} refused and asked again", learnt.origin)?;
     }
     Ok(())
 }

@@ -103,6 +103,7 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
         queue_name: options.queue_name.clone(),
         most_bytes: options.most_bytes,
         lease: options.settings.lease,
+        paces: configured.paces.clone(),
     })
 }
 

@@ -14,7 +14,7 @@ use pixmill_engine::catalogue::{Account, Understood};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::request::Progress;
-use pixmill_engine::pipeline::{Ended, Ports, Settings, Watcher};
+use pixmill_engine::pipeline::{Ended, Learnt, Ports, Settings, Watcher};
 use pixmill_engine::port::traces::Untold;
 use pixmill_engine::run::{self, Accepted, Run, Stopped};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::{files, origin, sandbox};
 use crate::command::run::RunOptions;
 use crate::observe::{ImageReport, Observer};
+use crate::paces::Paces;
 use crate::report::{OriginFigure, RunReport};
 
 /// The longest Retry-After that a run waits for.
@@ -61,7 +62,8 @@ pub(crate) async fn run(
     };
     let (origins, fetched_now) = tally.figures();
     let resumed = tally.resumed.load(Ordering::Relaxed);
-    Ok(RunReport { seconds: began.elapsed().as_secs_f64(), origins, fetched_now, resumed, ..report })
+    let (seconds, paces) = (began.elapsed().as_secs_f64(), tally.paces.list());
+    Ok(RunReport { seconds, origins, paces, fetched_now, resumed, ..report })
 }
 
 fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
@@ -111,6 +113,7 @@ struct Tally {
     ended: AtomicU64,
     resumed: AtomicU64,
     origins: Mutex<HashMap<String, Figure>>,
+    paces: Paces,
 }
 
 #[derive(Default)]
@@ -129,6 +132,7 @@ impl Tally {
             ended: AtomicU64::new(0),
             resumed: AtomicU64::new(0),
             origins: Mutex::default(),
+            paces: Paces::default(),
         }
     }
 
@@ -151,6 +155,10 @@ impl Tally {
 }
 
 impl Watcher for Tally {
+    fn learnt(&self, learnt: Learnt) {
+        self.paces.take(learnt);
+    }
+
     fn ended(&self, ended: Ended) {
         self.ended.fetch_add(1, Ordering::Relaxed);
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::pipeline::{Ended, Ports, Supply, Watcher};
+use pixmill_engine::pipeline::{Ended, Learnt, Ports, Supply, Watcher};
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::traces::Traces;
 use pixmill_engine::serve::{Footing, Ground, Part, Serve};
@@ -21,6 +21,7 @@ use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
+use crate::paces::Paces;
 
 /// How often a worker says that it is alive, and what it did.
 const HEARTBEAT: Duration = Duration::from_secs(60);
@@ -38,7 +39,8 @@ pub(crate) async fn serve(
     let listening = door.as_ref().map_or(options.listen, |door| door.listening);
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
     let open_records = OpenRecords::of(&options);
-    let configured = Arc::new(Configured { options, open_records, links, traces });
+    let paces = Arc::new(Paces::default());
+    let configured = Arc::new(Configured { options, open_records, links, traces, paces });
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
@@ -68,7 +70,7 @@ fn has_part(options: &ServeOptions) -> bool {
 
 /// The stages from dispatch to webhook, and upkeep; of one that answers calls, what feeds workers elsewhere.
 async fn work(configured: Arc<Configured>, stop: CancellationToken) -> Result<(), Fault> {
-    let beats = Arc::new(Beats::default());
+    let beats = Arc::new(Beats { paces: configured.paces.clone(), ..Beats::default() });
     let worker = Serve {
         settings: configured.options.settings.clone(),
         footing: configured,
@@ -89,6 +91,8 @@ pub(super) struct Configured {
     pub(super) links: String,
     /// Is told of spans.
     pub(super) traces: Arc<dyn Traces>,
+    /// What is learnt of origins.
+    pub(super) paces: Arc<Paces>,
 }
 
 #[async_trait]
@@ -137,6 +141,7 @@ fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Option<Reta
 struct Beats {
     completed: AtomicU64,
     failed: AtomicU64,
+    paces: Arc<Paces>,
 }
 
 impl Beats {
@@ -152,6 +157,16 @@ impl Beats {
 }
 
 impl Watcher for Beats {
+    fn learnt(&self, learnt: Learnt) {
+        tracing::debug!(
+            origin = learnt.origin,
+            per_second = learnt.per_second,
+            refusals = learnt.refusals,
+            "an origin asked for less"
+        );
+        self.paces.take(learnt);
+    }
+
     fn ended(&self, ended: Ended) {
         let counted = if ended.status == ImageStatus::Completed { &self.completed } else { &self.failed };
         counted.fetch_add(1, Ordering::Relaxed);

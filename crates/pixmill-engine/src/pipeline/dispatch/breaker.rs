@@ -1,8 +1,13 @@
 //! Leaves an origin alone that fails again and again, so that it holds up no other.
+//!
+//! Faults of single addresses among successes are no outage: an image that failed while its origin answered others tells
+//! nothing of the origin any more, and where an origin has answered many, a few images that fail open nothing.
 
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Pressure};
+use crate::model::id::ImageId;
 use crate::port::clock::Instant;
 
 /// Transient faults in a row that open a breaker.
@@ -25,13 +30,26 @@ pub(super) enum Verdict {
     GiveUp(Fault),
 }
 
+/// So many images of an origin that answered must fail in a row for one that it answered, and at most so many.
+const ANSWERED_FOR_ONE: usize = 8;
+const MOST_FAULTY: usize = 50;
+
+/// Images that are known to fail by themselves.
+const MOST_KNOWN: usize = 10_000;
+
 /// A breaker for one scheme, host and port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Breaker {
-    /// All is well; so many transient faults came in a row.
-    Closed(u32),
-    /// The origin is left alone but for probes.
-    Open(Open),
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Breaker {
+    /// Images that it answered.
+    answered: usize,
+    /// Faults in a row.
+    faults: u32,
+    /// The images that failed in that row, and whether for themselves rather than for the origin's pace.
+    faulty: HashMap<ImageId, bool>,
+    /// Images that failed while others were answered.
+    by_themselves: HashSet<ImageId>,
+    /// Once it is open: the origin is left alone but for probes.
+    open: Option<Open>,
 }
 
 /// What an open breaker knows.
@@ -48,66 +66,85 @@ impl Breaker {
     /// What may be done now. Where images have one attempt, `patient` is false: nobody asked to wait for an origin to
     /// come back, so probes follow one another and the origin is only asked one at a time.
     pub(super) fn verdict(&self, now: Instant, patient: bool) -> Verdict {
-        match self {
-            Breaker::Closed(_) => Verdict::Start,
-            Breaker::Open(open) if !open.probing && (!patient || now >= open.next_probe) => Verdict::Probe,
-            Breaker::Open(open) if now >= open.since + PATIENCE => Verdict::GiveUp(open.last.clone()),
-            Breaker::Open(open) if open.probing => Verdict::Wait(open.since + PATIENCE),
-            Breaker::Open(open) => Verdict::Wait(open.next_probe.min(open.since + PATIENCE)),
+        let Some(open) = &self.open else { return Verdict::Start };
+        match open.since + PATIENCE {
+            _ if !open.probing && (!patient || now >= open.next_probe) => Verdict::Probe,
+            end if now >= end => Verdict::GiveUp(open.last.clone()),
+            end if open.probing => Verdict::Wait(end),
+            end => Verdict::Wait(open.next_probe.min(end)),
         }
     }
 
     /// A probe starts.
     pub(super) fn probe(&mut self) {
-        if let Breaker::Open(open) = self {
+        if let Some(open) = &mut self.open {
             open.probing = true;
         }
     }
 
     /// A probe ended without an answer that says anything: its image was handed back, or the probe never started.
     pub(super) fn probe_lost(&mut self) {
-        if let Breaker::Open(open) = self {
+        if let Some(open) = &mut self.open {
             open.probing = false;
         }
     }
 
     /// The origin answered (404s are answers).
     pub(super) fn answered(&mut self) {
-        *self = Breaker::Closed(0);
+        self.answered += 1;
+        self.faults = 0;
+        // Where it was away, those that failed meanwhile say nothing of themselves.
+        let faulty = std::mem::take(&mut self.faulty);
+        if self.open.take().is_none() && self.by_themselves.len() < MOST_KNOWN {
+            self.by_themselves.extend(faulty.into_iter().filter(|(_, own)| *own).map(|(image, _)| image));
+        }
     }
 
-    /// A transient fault.
-    pub(super) fn faulted(&mut self, fault: &Fault, now: Instant) {
-        match self {
-            Breaker::Closed(faults) if *faults + 1 < FAULTS => *faults += 1,
-            Breaker::Closed(_) => {
-                *self = Breaker::Open(Open {
-                    since: now,
-                    next_probe: now + FIRST_WAIT,
-                    wait: FIRST_WAIT,
-                    probing: false,
-                    last: fault.clone(),
-                });
+    /// A transient fault of an image.
+    pub(super) fn faulted(&mut self, image: &ImageId, fault: &Fault, now: Instant) {
+        if let Some(open) = &mut self.open {
+            open.last = fault.clone();
+            if open.probing {
+                open.probing = false;
+                open.wait = (open.wait * 2).min(LONGEST_WAIT);
+                open.next_probe = now + open.wait;
             }
-            Breaker::Open(open) => {
-                open.last = fault.clone();
-                if open.probing {
-                    open.probing = false;
-                    open.wait = (open.wait * 2).min(LONGEST_WAIT);
-                    open.next_probe = now + open.wait;
-                }
-            }
+            return;
         }
+        if self.by_themselves.contains(image) {
+            return;
+        }
+        self.faults += 1;
+        self.faulty.insert(image.clone(), fault.pressure == Pressure::None);
+        if self.is_outage() {
+            self.open = Some(Open {
+                since: now,
+                next_probe: now + FIRST_WAIT,
+                wait: FIRST_WAIT,
+                probing: false,
+                last: fault.clone(),
+            });
+            self.faulty.clear();
+        }
+    }
+
+    fn is_outage(&self) -> bool {
+        self.faults >= FAULTS && self.faulty.len() > (self.answered / ANSWERED_FOR_ONE).min(MOST_FAULTY)
     }
 
     /// Whether the origin is being left alone.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self, Breaker::Open(_))
+        self.open.is_some()
     }
 
     /// Whether there is nothing worth remembering.
     pub(super) fn is_fresh(&self) -> bool {
-        *self == Breaker::Closed(0)
+        self.open.is_none() && self.faults == 0 && self.by_themselves.is_empty()
+    }
+
+    /// Whether the origin has ever answered.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered > 0
     }
 }
 
@@ -125,20 +162,24 @@ mod tests {
     }
 
     fn open_at(seconds: u64) -> Breaker {
-        let mut breaker = Breaker::Closed(0);
+        let mut breaker = Breaker::default();
         for _ in 0..FAULTS {
             assert!(!breaker.is_open());
-            breaker.faulted(&fault(), at(seconds));
+            breaker.faulted(&image(0), &fault(), at(seconds));
         }
         breaker
+    }
+
+    fn image(number: usize) -> ImageId {
+        ImageId::from(format!("image-{number}"))
     }
 
     #[test]
     fn ten_faults_in_a_row_open_it_and_an_answer_between_them_does_not() {
         assert!(open_at(0).is_open());
-        let mut breaker = Breaker::Closed(0);
-        for _ in 0..5 {
-            (0..9).for_each(|_| breaker.faulted(&fault(), at(0)));
+        let mut breaker = Breaker::default();
+        for row in 0..5 {
+            (0..9).for_each(|_| breaker.faulted(&image(row), &fault(), at(0)));
             breaker.answered();
         }
         assert_eq!(breaker.verdict(at(0), true), Verdict::Start);
@@ -154,7 +195,7 @@ mod tests {
             assert_eq!(breaker.verdict(due, true), Verdict::Probe);
             breaker.probe();
             assert!(matches!(breaker.verdict(due, true), Verdict::Wait(_)), "one probe at a time");
-            breaker.faulted(&fault(), due);
+            breaker.faulted(&image(0), &fault(), due);
             now = due;
         }
     }
@@ -172,7 +213,7 @@ mod tests {
         let mut breaker = open_at(0);
         breaker.probe();
         assert_eq!(breaker.verdict(at(600), true), Verdict::GiveUp(fault()));
-        breaker.faulted(&fault(), at(601));
+        breaker.faulted(&image(0), &fault(), at(601));
         assert_eq!(breaker.verdict(at(602), true), Verdict::GiveUp(fault()));
         assert_eq!(breaker.verdict(at(603), true), Verdict::Probe);
     }
@@ -183,5 +224,49 @@ mod tests {
         assert_eq!(breaker.verdict(at(0), false), Verdict::Probe);
         breaker.probe();
         assert!(matches!(breaker.verdict(at(0), false), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn single_addresses_that_fail_among_successes_are_no_outage() {
+        for bad in [5, 10] {
+            for (first, last) in [(0, 300), (150, 150), (300, 0)] {
+                let mut breaker = Breaker::default();
+                (0..first).for_each(|_| breaker.answered());
+                for attempt in 0..5 {
+                    for number in 0..bad {
+                        breaker.faulted(&image(number), &fault(), at(attempt));
+                        if first + last > 0 && attempt == 0 && number < last {
+                            breaker.answered();
+                        }
+                    }
+                }
+                assert!(!breaker.is_open(), "{bad} bad after {first} good and before {last}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_origin_that_went_away_after_many_answers_is_left_alone() {
+        let mut breaker = Breaker::default();
+        (0..300).for_each(|_| breaker.answered());
+        let faults = (0..100).take_while(|number| {
+            breaker.faulted(&image(*number), &fault(), at(0));
+            !breaker.is_open()
+        });
+        assert_eq!(faults.count(), 37);
+        let mut small = Breaker::default();
+        (0..8).for_each(|_| small.answered());
+        (0..10).for_each(|number| small.faulted(&image(number % 3), &fault(), at(0)));
+        assert!(small.is_open());
+    }
+
+    #[test]
+    fn what_was_refused_for_its_pace_counts_again_when_the_origin_is_away() {
+        let mut breaker = Breaker::default();
+        let refused = fault().under(Pressure::Sure);
+        (0..9).for_each(|number| breaker.faulted(&image(number), &refused, at(0)));
+        breaker.answered();
+        (0..10).for_each(|number| breaker.faulted(&image(number), &fault(), at(1)));
+        assert!(breaker.is_open());
     }
 }

@@ -81,7 +81,7 @@ impl Dispatch {
                 None => {
                     self.fetching -= 1;
                     if one.given_up.is_none() {
-                        self.lanes.asked(&one.lane, &Asked::Skipped, now);
+                        self.lanes.asked(&one.turn(), &Asked::Skipped, now);
                     }
                     self.lanes.left();
                     self.unsure.push(one.job);

@@ -6,8 +6,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::Learnt;
 use super::breaker::{Breaker, Verdict};
-use crate::fault::Fault;
+use super::pace::{May, Pace};
+use crate::fault::{Fault, Pressure};
+use crate::model::id::ImageId;
 use crate::model::image::Candidate;
 use crate::model::source::Source;
 use crate::port::clock::Instant;
@@ -16,6 +19,9 @@ use crate::port::queue::Job;
 /// How long, and how many of them at most, lanes are remembered in which nothing waits, for the faults of their origins.
 const REMEMBERED: Duration = Duration::from_secs(600);
 const MOST_REMEMBERED: usize = 4_096;
+
+/// What can't start for so long because of its origin's pace leaves its room to others.
+const SOON: Duration = Duration::from_secs(15);
 
 /// Names a lane: scheme, host and port.
 pub(super) type LaneName = Arc<str>;
@@ -27,6 +33,26 @@ pub(super) struct Started {
     pub(super) lane: LaneName,
     /// Its origin has been given up: end it with this, ask nobody.
     pub(super) given_up: Option<Fault>,
+    /// When it was started.
+    pub(super) at: Instant,
+    /// There were others of its origin, now or before, and whether one was answered.
+    pub(super) company: bool,
+    pub(super) answered: bool,
+}
+
+/// One image's turn at its origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) lane: LaneName,
+    pub(super) image: ImageId,
+    /// When it began.
+    pub(super) at: Instant,
+}
+
+impl Started {
+    pub(super) fn turn(&self) -> Turn {
+        Turn { lane: self.lane.clone(), image: self.job.image.clone(), at: self.at }
+    }
 }
 
 /// What came of asking an origin.
@@ -49,6 +75,7 @@ struct Lane {
     /// Asked to be left alone until then.
     not_before: Instant,
     breaker: Breaker,
+    pace: Pace,
     /// Since when nothing waits in it or is under way.
     idle: Option<Instant>,
 }
@@ -109,7 +136,8 @@ impl Lanes {
             under_way: 0,
             width,
             not_before: Instant::default(),
-            breaker: Breaker::Closed(0),
+            breaker: Breaker::default(),
+            pace: Pace::default(),
             idle: None,
         });
         lane.idle = None;
@@ -134,7 +162,9 @@ impl Lanes {
                     if !lane.waiting.is_empty() {
                         self.ring.push_back(name.clone());
                     }
-                    started.push(Started { job, lane: name, given_up });
+                    let (answered, beside) = (lane.breaker.has_answered(), lane.under_way > 1);
+                    let company = answered || beside || !lane.waiting.is_empty();
+                    started.push(Started { job, lane: name, given_up, at: now, company, answered });
                 }
                 None => {
                     idle += 1;
@@ -145,26 +175,36 @@ impl Lanes {
         started
     }
 
-    /// Asking its origin is over; the image itself may go on. Not to be called for images that were given up.
-    pub(super) fn asked(&mut self, lane: &LaneName, asked: &Asked, now: Instant) {
+    /// Asking its origin is over; the image itself may go on. Not to be called for images that were given up. Says what
+    /// is known of the origin's pace, where that is limited.
+    pub(super) fn asked(&mut self, turn: &Turn, asked: &Asked, now: Instant) -> Option<Learnt> {
         let (per_origin, longest) = (self.per_origin, self.longest_retry_after);
-        let Some(found) = self.lanes.get_mut(lane) else { return };
-        found.under_way = found.under_way.saturating_sub(1);
+        let lane = self.lanes.get_mut(&turn.lane)?;
+        lane.under_way = lane.under_way.saturating_sub(1);
+        let was_limited = !lane.pace.is_fresh();
         match asked {
             Asked::Answered => {
-                found.breaker.answered();
-                found.width = (found.width + 1).min(per_origin);
+                lane.breaker.answered();
+                lane.pace.answered(turn.at, now);
+                lane.width = (lane.width + 1).min(per_origin);
             }
             Asked::Faulted(fault) => {
-                found.breaker.faulted(fault, now);
-                if let Some(wait) = fault.retry_after {
-                    found.width = (found.width / 2).max(1);
-                    found.not_before = found.not_before.max(now + wait.min(longest));
+                lane.breaker.faulted(&turn.image, fault, now);
+                let wait = fault.retry_after.map(|wait| wait.min(longest));
+                if fault.pressure != Pressure::None {
+                    lane.pace.refused(turn.at, wait, now);
+                } else if let Some(wait) = wait {
+                    lane.width = (lane.width / 2).max(1);
+                    lane.not_before = lane.not_before.max(now + wait);
                 }
             }
-            Asked::Skipped => found.breaker.probe_lost(),
+            Asked::Skipped => lane.breaker.probe_lost(),
         }
-        self.rest(lane, now);
+        let (per_second, refusals) = lane.pace.learnt();
+        let told = was_limited || per_second.is_some();
+        let learnt = told.then(|| Learnt { origin: turn.lane.to_string(), per_second, refusals });
+        self.rest(&turn.lane, now);
+        learnt
     }
 
     /// Forgets a lane in which nothing is left, or remembers for a while what its origin did.
@@ -173,7 +213,7 @@ impl Lanes {
         if !lane.waiting.is_empty() || lane.under_way > 0 {
             return;
         }
-        if lane.breaker.is_fresh() && lane.not_before <= now {
+        if lane.breaker.is_fresh() && lane.pace.is_fresh() && lane.not_before <= now {
             self.lanes.remove(name);
         } else if lane.idle.is_none() {
             lane.idle = Some(now);
@@ -215,7 +255,8 @@ impl Lanes {
         let mut taken = Vec::new();
         for name in &self.ring {
             let lane = self.lanes.get_mut(name).expect("a lane in the ring exists");
-            let waits = lane.breaker.is_open() || lane.not_before > now;
+            let slow = lane.pace.is_short_of(lane.waiting.len(), SOON);
+            let waits = lane.breaker.is_open() || lane.not_before > now || slow;
             if waits && lane.waiting.len() > keep {
                 taken.extend(lane.waiting.drain(keep..));
             }
@@ -242,6 +283,9 @@ impl Lane {
             Verdict::Start | Verdict::Probe if now < self.not_before || self.under_way >= self.width => {
                 return None;
             }
+            Verdict::Start | Verdict::Probe if self.pace.may_begin(now, self.under_way) != May::Begin => {
+                return None;
+            }
             Verdict::Start => None,
             Verdict::Probe => {
                 self.breaker.probe();
@@ -249,7 +293,10 @@ impl Lane {
             }
         };
         let job = self.waiting.pop_front()?;
-        self.under_way += usize::from(given_up.is_none());
+        if given_up.is_none() {
+            self.under_way += 1;
+            self.pace.begun(now);
+        }
         Some((job, given_up))
     }
 
@@ -258,150 +305,14 @@ impl Lane {
         match self.breaker.verdict(now, patient) {
             Verdict::Wait(until) => Some(until),
             Verdict::Start | Verdict::Probe if now < self.not_before => Some(self.not_before),
-            _ => None,
+            Verdict::Start | Verdict::Probe => match self.pace.may_begin(now, self.under_way) {
+                May::Wait(until) => Some(until),
+                May::Begin | May::AfterTheOther => None,
+            },
+            Verdict::GiveUp(_) => None,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::code::Code;
-    use crate::model::id::{ImageId, RequestId};
-
-    const NOW: Instant = Instant(Duration::from_secs(1_000));
-
-    fn park(lanes: &mut Lanes, number: usize, host: &str) {
-        let (image, request) = (ImageId::from(format!("image-{host}-{number}")), RequestId::from("request"));
-        let job = Job {
-            id: image.as_str().into(),
-            image: image.clone(),
-            request: request.clone(),
-            candidate: None,
-            retries: None,
-        };
-        let input = format!("http://{host}/{number}.jpg");
-        lanes.park(job, &Candidate { image, request, input, round: 1, attempts: 0 });
-    }
-
-    fn lanes(hosts: &[(&str, usize)]) -> Lanes {
-        let mut lanes = Lanes::new(8, true, Duration::from_secs(60));
-        for (host, count) in hosts {
-            (0..*count).for_each(|number| park(&mut lanes, number, host));
-        }
-        lanes
-    }
-
-    fn timeout() -> Asked {
-        Asked::Faulted(Fault::transient(Code::FetchTimeout, "no answer"))
-    }
-
-    #[test]
-    fn an_origin_is_asked_for_at_most_eight_at_once() {
-        let mut lanes = lanes(&[("a", 40)]);
-        assert_eq!(lanes.start(NOW, 64).len(), 8);
-        assert!(lanes.start(NOW, 64).is_empty());
-        lanes.asked(&"http://a".into(), &Asked::Answered, NOW);
-        assert_eq!(lanes.start(NOW, 64).len(), 1);
-    }
-
-    #[test]
-    fn a_slow_origin_leaves_room_for_the_others() {
-        let mut lanes = lanes(&[("slow", 100), ("b", 4), ("c", 4)]);
-        let started = lanes.start(NOW, 16);
-        assert_eq!(started.iter().filter(|s| &*s.lane == "http://slow").count(), 8);
-        assert_eq!(started.len(), 16);
-    }
-
-    #[test]
-    fn origins_take_turns() {
-        let mut lanes = lanes(&[("a", 3), ("b", 3)]);
-        let order: Vec<_> = lanes.start(NOW, 4).iter().map(|s| s.lane.to_string()).collect();
-        assert_eq!(order, ["http://a", "http://b", "http://a", "http://b"]);
-    }
-
-    #[test]
-    fn retry_after_holds_the_lane_and_narrows_it() {
-        let mut lanes = lanes(&[("a", 40)]);
-        lanes.start(NOW, 64);
-        let busy = Fault::transient(Code::FetchStatus, "503").after(Some(Duration::from_secs(5)));
-        (0..8).for_each(|_| lanes.asked(&"http://a".into(), &Asked::Faulted(busy.clone()), NOW));
-        assert!(lanes.start(NOW, 64).is_empty());
-        assert_eq!(lanes.next_change(NOW), Some(NOW + Duration::from_secs(5)));
-        assert_eq!(lanes.start(NOW + Duration::from_secs(5), 64).len(), 1);
-    }
-
-    #[test]
-    fn a_dead_origin_is_probed_by_one_image_at_a_time() {
-        let mut lanes = lanes(&[("dead", 40)]);
-        lanes.start(NOW, 64);
-        (0..8).for_each(|_| lanes.asked(&"http://dead".into(), &timeout(), NOW));
-        assert_eq!(lanes.start(NOW, 2).len(), 2);
-        (0..2).for_each(|_| lanes.asked(&"http://dead".into(), &timeout(), NOW));
-        assert!(lanes.start(NOW, 64).is_empty());
-        assert_eq!(lanes.start(NOW + Duration::from_secs(1), 64).len(), 1);
-        let given_up = lanes.start(NOW + Duration::from_secs(601), 64);
-        assert_eq!(given_up.len(), 29);
-        assert!(given_up.iter().all(|started| started.given_up.is_some()));
-    }
-
-    /// One image of each of many origins that never answer.
-    fn fail_once(lanes: &mut Lanes, hosts: std::ops::Range<usize>, now: Instant) {
-        for host in hosts {
-            park(lanes, 0, &format!("dead-{host}"));
-            for started in lanes.start(now, 64) {
-                lanes.asked(&started.lane, &timeout(), now);
-                lanes.left();
-            }
-        }
-    }
-
-    #[test]
-    fn however_many_origins_are_dead_few_are_remembered() {
-        let mut lanes = lanes(&[]);
-        fail_once(&mut lanes, 0..MOST_REMEMBERED + 100, NOW);
-        assert_eq!((lanes.lanes.len(), lanes.idle.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
-        let later = NOW + REMEMBERED;
-        fail_once(&mut lanes, 0..1, later);
-        assert_eq!((lanes.lanes.len(), lanes.idle.len()), (1, 1), "old ones are forgotten");
-    }
-
-    #[test]
-    fn faults_are_remembered_between_an_origins_images() {
-        let mut lanes = lanes(&[]);
-        for second in 0..10 {
-            let now = NOW + Duration::from_secs(second);
-            fail_once(&mut lanes, 7..8, now);
-        }
-        park(&mut lanes, 1, "dead-7");
-        let now = NOW + Duration::from_millis(9_500);
-        assert!(lanes.start(now, 64).is_empty(), "ten faults opened its breaker, one after another");
-        assert_eq!(lanes.next_change(now), Some(NOW + Duration::from_secs(10)));
-    }
-
-    #[test]
-    fn lanes_without_a_past_are_forgotten() {
-        let mut lanes = lanes(&[("a", 1), ("b", 1)]);
-        for started in lanes.start(NOW, 64) {
-            lanes.asked(&started.lane, &Asked::Answered, NOW);
-        }
-        assert!(lanes.lanes.is_empty());
-    }
-
-    #[test]
-    fn stuck_images_can_be_taken_out() {
-        let mut lanes = lanes(&[("dead", 40), ("b", 40)]);
-        lanes.start(NOW, 20);
-        (0..10).for_each(|_| lanes.asked(&"http://dead".into(), &timeout(), NOW));
-        let taken = lanes.take_stuck(NOW, 10);
-        assert_eq!(taken.len(), 22);
-        assert_eq!(lanes.parked(), 10 + 32);
-    }
-
-    #[test]
-    fn all_that_waits_can_be_taken_out() {
-        let mut lanes = lanes(&[("a", 9), ("b", 2)]);
-        assert_eq!(lanes.take_all().len(), 11);
-        assert!(lanes.parked() == 0 && lanes.start(NOW, 64).is_empty());
-    }
-}
+mod tests;

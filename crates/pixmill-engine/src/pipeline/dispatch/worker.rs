@@ -18,6 +18,7 @@ use super::super::{Ended, Ports, Scope, Settings, Watcher};
 use super::Signal;
 use super::lanes::{Asked, Started};
 use super::places::Places;
+use super::refusals::Refusals;
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
@@ -41,7 +42,8 @@ pub(in super::super) struct Worker {
     recompress: Recompress,
     save: Save,
     settler: Settler,
-    watcher: Arc<dyn Watcher>,
+    pub(super) watcher: Arc<dyn Watcher>,
+    refusals: Refusals,
     requests: Mutex<HashMap<RequestId, Known>>,
     fatal: Mutex<Option<Fault>>,
 }
@@ -80,6 +82,7 @@ impl Worker {
             save: Save::new(ports.storage.clone(), scope),
             settler,
             watcher,
+            refusals: Refusals::new(settings.attempts > 1),
             stop,
             requests: Mutex::default(),
             fatal: Mutex::default(),
@@ -136,7 +139,7 @@ impl Worker {
         let fetching = self.ports.clock.instant().since(before);
         drop(connection);
         if asked && source.is_err() {
-            let _ = signals.send(Signal::Asked { lane: started.lane.clone(), asked: Asked::Skipped });
+            let _ = signals.send(Signal::Asked { turn: started.turn(), asked: Asked::Skipped });
         }
         let end = match (fetched, &source) {
             (Ok(fetched), Ok(source)) => self.finished(&claim, source, fetched, &started).await,
@@ -172,7 +175,7 @@ impl Worker {
             Some(Err(fault)) if fault.transient => Asked::Faulted(fault.clone()),
             Some(_) => Asked::Answered,
         };
-        let _ = signals.send(Signal::Asked { lane: started.lane.clone(), asked });
+        let _ = signals.send(Signal::Asked { turn: started.turn(), asked });
         match fetched {
             None => Err(End::Outcome(Outcome::GivenBack)),
             Some(fetched) => fetched.map_err(|fault| self.after(fault, claim, started)),
@@ -231,6 +234,9 @@ impl Worker {
     fn after(&self, fault: Fault, claim: &Claim, started: &Started) -> End {
         if matches!(fault.code, Code::DiskFull | Code::DiskReadOnly | Code::BackendUnavailable) {
             return End::Fatal(fault);
+        }
+        if self.refusals.cost_nothing(started, &fault, self.ports.clock.instant()) {
+            return End::Outcome(Outcome::GivenBack);
         }
         let patience = Patience {
             attempts: started.job.retries.map_or(self.settings.attempts, |retries| retries.attempts),

@@ -5,7 +5,7 @@ use url::Url;
 use super::cookies::Cookies;
 use super::share;
 use crate::code::Code;
-use crate::fault::Fault;
+use crate::fault::{Fault, Pressure};
 use crate::model::source::Source;
 use crate::port::origin::{Answer, Hop};
 
@@ -66,12 +66,14 @@ impl Walk {
         let place = self.url.origin().ascii_serialization();
         let message = format!("{place} answered {}{}", answer.status, meaning(answer.status));
         let waits = answer.spent || answer.retry_after.is_some();
-        match answer.status {
-            202 | 408 | 425 | 429 | 500..=599 => Fault::transient(Code::FetchStatus, message),
-            403 if waits => Fault::transient(Code::FetchStatus, message),
+        let pressure = match answer.status {
+            429 => Pressure::Sure,
+            403 | 503 if waits => Pressure::Sure,
+            503 => Pressure::Perhaps,
+            202 | 408 | 425 | 500..=599 => Pressure::None,
             _ => return Fault::permanent(Code::FetchStatus, message),
-        }
-        .after(answer.retry_after)
+        };
+        Fault::transient(Code::FetchStatus, message).after(answer.retry_after).under(pressure)
     }
 }
 

@@ -20,6 +20,8 @@ enum Wrapping {
     Member(Crc),
     /// Behind a member's last block.
     Trailer(Crc),
+    /// Behind a member: another may follow.
+    Between,
 }
 
 pub(super) struct Inflate {
@@ -86,12 +88,15 @@ impl Undo for Inflate {
                 if (sum, length) != (crc.sum(), crc.amount()) {
                     return Err(Broken);
                 }
-                if !is_gzip(input) {
-                    return Ok(Step::End);
-                }
+                self.wrapping = Wrapping::Between;
+                Ok(Step::Again)
+            }
+            Wrapping::Between if input.len() < 3 && !last => Ok(Step::Hungry),
+            Wrapping::Between if is_gzip(input) => {
                 *self = Inflate::gzip();
                 Ok(Step::Again)
             }
+            Wrapping::Between => Ok(Step::End),
         }
     }
 }

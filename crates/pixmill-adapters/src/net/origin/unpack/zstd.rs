@@ -71,7 +71,10 @@ impl Zstd {
     }
 
     /// Judges a frame of which everything has been handed on.
-    fn end(&mut self, input: &[u8]) -> Result<Step, Broken> {
+    fn end(&mut self, input: &[u8], last: bool) -> Result<Step, Broken> {
+        if input.len() < MAGIC.len() && !last {
+            return Ok(Step::Hungry);
+        }
         let told = self.decoder.get_checksum_from_data();
         if told.is_some() && told != self.decoder.get_calculated_checksum() {
             return Err(Broken);
@@ -87,7 +90,7 @@ impl Undo for Zstd {
             return self.begin(input, last);
         }
         if self.decoder.can_collect() == 0 {
-            return if self.decoder.is_finished() { self.end(input) } else { self.block(input) };
+            return if self.decoder.is_finished() { self.end(input, last) } else { self.block(input) };
         }
         let room = out.capacity();
         out.resize(room, 0);
