@@ -11,6 +11,7 @@
 //! /x/redirect/N/PATH  N redirects, then PATH    /x/redirect-loop  to itself
 //! /x/redirect-to/URL-ENCODED                    /x/wrongtype/PATH PATH called text/html
 //! /x/odd-header/PATH  PATH with a header that is none
+//! /x/storm/N/PATH     PATH to N requests a second, else 429
 //! ```
 //! PATH is any other path of the server, nested ones included.
 

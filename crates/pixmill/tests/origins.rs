@@ -298,3 +298,56 @@ fn a_dead_origin_ends_even_when_thousands_of_images_wait_for_it() {
     assert_eq!(ran.code, Some(3), "{}", ran.said);
     assert_eq!((&ran.summary["failed"], &ran.summary["completed"]), (&2_100.into(), &1.into()));
 }
+
+#[test]
+fn a_server_that_takes_few_requests_a_second_loses_no_picture() {
+    let (origin, shop) = (origin(), Shop::new());
+    let urls: Vec<_> = (0..24).map(|number| origin.url(&format!("/x/storm/4/caps.jpg?{number}"))).collect();
+    shop.catalogue(&urls.iter().map(String::as_str).collect::<Vec<_>>());
+    let ran = shop.run(&["--attempts", "2"]);
+    assert_eq!(ran.code, Some(0), "{} {}", ran.said, ran.summary);
+    let learnt = &ran.summary["origins"][0];
+    assert_eq!(learnt["origin"], origin.url("").trim_end_matches('/'));
+    assert!(learnt["requests_per_second"].as_f64().is_some_and(|rate| rate < 20.0), "{learnt}");
+    assert!(learnt["refused"].as_u64().is_some_and(|refused| refused < 40), "{learnt}");
+}
+
+#[test]
+fn addresses_that_hang_up_among_good_ones_hold_up_nobody() {
+    let (origin, shop) = (origin(), Shop::new());
+    let good = (0..90).map(|number| origin.url(&format!("/caps.jpg?{number}")));
+    let urls: Vec<_> = good.chain((0..10).map(|number| origin.url(&format!("/x/reset?{number}")))).collect();
+    shop.catalogue(&urls.iter().map(String::as_str).collect::<Vec<_>>());
+    let ran = shop.run(&["--attempts", "4"]);
+    assert_eq!((&ran.summary["completed"], &ran.summary["failed"]), (&90.into(), &10.into()), "{}", ran.said);
+    // An origin that is taken for dead is waited for ten minutes.
+    assert!(ran.summary["seconds"].as_f64().is_some_and(|seconds| seconds < 200.0), "{}", ran.summary);
+}
+
+#[test]
+fn headers_of_the_command_line_reach_their_origin_and_show_nowhere() {
+    let (origin, shop) = (origin(), Shop::new());
+    let elsewhere = Origin::start(Settings::serving(Pictures::Memory(BTreeMap::new()))).unwrap();
+    let there = elsewhere.url("/gone.jpg").replace(':', "%3A").replace('/', "%2F");
+    shop.catalogue(&[&origin.url("/caps.jpg"), &origin.url(&format!("/x/redirect-to/{there}"))]);
+    fs::write(
+        shop.folder.path().join("pixmill.toml"),
+        format!(
+            "[headers]\nReferer = \"http://shop.example/\"\n[headers.\"127.0.0.1:{}\"]\nX-Own = \"s3cret\"\n",
+            origin.port()
+        ),
+    )
+    .unwrap();
+    let ran = shop.run(&["--user-agent", "Mozilla/5.0"]);
+    assert_eq!(ran.code, Some(3), "{}", ran.said);
+    let (here, there) = (origin.log().remove(0).headers, elsewhere.log().remove(0).headers);
+    assert_eq!((here["user-agent"].as_str(), here["x-own"].as_str()), ("Mozilla/5.0", "s3cret"));
+    assert_eq!(
+        (there["user-agent"].as_str(), there["referer"].as_str()),
+        ("Mozilla/5.0", "http://shop.example/")
+    );
+    assert!(!there.contains_key("x-own"), "{there:?}");
+    assert!(!ran.said.contains("s3cret") && !ran.summary.to_string().contains("s3cret"));
+    let refused = shop.run(&["--header", "X-Key s3cret"]);
+    assert!(refused.code == Some(2) && !refused.said.contains("s3cret"), "{}", refused.said);
+}

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Component, Path};
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -76,6 +76,7 @@ impl Tricks {
         match name.split('?').next().unwrap_or_default() {
             "status" => exchange.answer(number(rest)?, PLAIN, b"as asked\n", &[]).await?,
             "flaky" => return self.flaky(exchange, rest).await,
+            "storm" => return self.storm(exchange, rest).await,
             "slow" => return slow(rest).await,
             "drip" => self.drip(exchange, rest).await?,
             "truncated" => self.truncated(exchange, rest).await?,
@@ -104,6 +105,24 @@ impl Tricks {
             }
             _ => exchange.answer(404, PLAIN, b"no such trick\n", &[]).await?,
         }
+        Ok(Then::Done)
+    }
+
+    /// The picture, to so many requests of all in a second of the clock, and 429 to others, without a word of when to
+    /// come again.
+    async fn storm(&self, exchange: &mut Exchange<'_>, rest: &str) -> io::Result<Then> {
+        let (many, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let asked = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = asked.entry(format!("storm in {second}")).or_insert(0);
+            *count += 1;
+            *count
+        };
+        if asked <= number::<u32>(many)? {
+            return Ok(Then::Answer(format!("/{path}")));
+        }
+        exchange.answer(429, PLAIN, b"too many\n", &[]).await?;
         Ok(Then::Done)
     }
 

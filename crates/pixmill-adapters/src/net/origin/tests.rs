@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
+mod servers;
+
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const CANARY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 

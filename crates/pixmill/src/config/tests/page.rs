@@ -14,8 +14,9 @@ Generated from `crates/pixmill/src/config`; a test keeps it equal to the code.
 
 A setting can be given on the command line, in the environment, or in `pixmill.toml` of the working folder: `--a-b` is
 `PIXMILL_A_B` and `a_b`. The command line wins over the environment, the environment over the file, the file over the
-default. In the environment a list is parted by commas; an empty variable is not set. Recipe options may stand in a
-section `[recipe]` of the file. What is wrong is told with its place and with what is allowed, and secrets show as `***`.
+default. In the environment a list is parted by commas, headers by line ends; an empty variable is not set. Recipe options
+may stand in a section `[recipe]` of the file, headers in `[headers]`: see [origins](origins.md). What is wrong is told with
+its place and with what is allowed, and secrets show as `***`.
 
 `--config FILE`, or `PIXMILL_CONFIG`, names another file. A `pixmill.toml` that is only found in the working folder may have
 come with somebody's catalogue: it may say how pictures are made and how fast, and is refused where it opens something
