@@ -132,7 +132,8 @@ async fn identity_as_a_transfer_encoding_ends_with_its_length() {
     let server = Server::start(|_, _| Some(answer_of("Transfer-Encoding: identity\r\n")));
     let origin = here();
     for _ in 0..3 {
-        let fetching = fetched(&origin, &server.url("/a.jpg"));
+        let url = server.url("/a.jpg");
+        let fetching = fetched(&origin, &url);
         let fetched = tokio::time::timeout(Duration::from_secs(20), fetching).await;
         assert_eq!(fetched.expect("the connection is kept, the body is over").unwrap(), b"picture");
     }
