@@ -29,12 +29,12 @@ pub fn promises_hold(format: SourceFormat, bytes: &[u8]) {
     }
 }
 
-/// Quality alone, with a bound on the size, lossless, both, and cut pictures allowed.
-fn recipes() -> [(Recipe, bool); 5] {
+/// Quality alone, with a bound on the size, lossless, both, and cut pictures allowed, which go through pixels too.
+fn recipes() -> [(Recipe, bool); 6] {
     let plain = Recipe::default();
     let bounded = Recipe { max_width: Some(20), ..plain };
     let lossless = Recipe { format: Format::Png, ..plain };
     let both = Recipe { format: Format::Png, ..bounded };
     let cut = Recipe { quality: 80, ..plain };
-    [(plain, false), (bounded, false), (lossless, false), (both, false), (cut, true)]
+    [(plain, false), (bounded, false), (lossless, false), (both, false), (cut, true), (lossless, true)]
 }

@@ -53,6 +53,7 @@ fn unchanged(
         format: OutputFormat::Jpeg,
         width: 1,
         height: 1,
+        frames: 1,
         kept_source: true,
     })
 }

@@ -31,6 +31,8 @@ pub struct Recompressed {
     pub width: u32,
     /// Pixels.
     pub height: u32,
+    /// Pictures that the source shows one after the other, of which this is the first.
+    pub frames: u32,
     /// The source's own picture data was smaller and has been kept, stripped of metadata.
     pub kept_source: bool,
 }
@@ -56,15 +58,15 @@ pub fn recompress(
         .then(|| stripped(bytes, &header, &plan, encoded.len()))
         .flatten();
     Ok(match source {
-        Some(source) => plan.result(source, true),
-        None => plan.result(encoded, false),
+        Some(source) => plan.result(source, header.frames, true),
+        None => plan.result(encoded, header.frames, false),
     })
 }
 
 impl Plan {
-    fn result(&self, bytes: Vec<u8>, kept_source: bool) -> Recompressed {
+    fn result(&self, bytes: Vec<u8>, frames: u32, kept_source: bool) -> Recompressed {
         let (width, height) = self.size;
-        Recompressed { bytes, format: self.output, width, height, kept_source }
+        Recompressed { bytes, format: self.output, width, height, frames, kept_source }
     }
 }
 

@@ -71,7 +71,15 @@ fn iso_media(bytes: &[u8]) -> Option<&'static str> {
 }
 
 fn binary(bytes: &[u8]) -> Option<&'static str> {
-    let known: [(&[u8], &str); 16] = [
+    let known: [(&[u8], &str); 24] = [
+        (b"IIU\0", "a camera's raw picture (Panasonic)"),
+        (b"IIRO", "a camera's raw picture (Olympus)"),
+        (b"IIRS", "a camera's raw picture (Olympus)"),
+        (b"MMOR", "a camera's raw picture (Olympus)"),
+        (b"FUJIFILMCCD-RAW", "a camera's raw picture (Fujifilm)"),
+        (b"FOVb", "a camera's raw picture (Sigma)"),
+        (b"\0MRM", "a camera's raw picture (Minolta)"),
+        (b"\x1AE\xDF\xA3", "a film (Matroska or WebM)"),
         (b"%PDF", "a PDF document"),
         (b"8BPS", "a Photoshop document (PSD)"),
         (b"PK\x03\x04", "a ZIP archive or an office document"),
@@ -124,7 +132,10 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_named() {
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 10] = [
+            (b"FUJIFILMCCD-RAW 0201", "raw"),
+            (b"IIU\0\x18\0\0\0", "raw"),
+            (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", "raw"),
             (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG"),
             (b"\xEF\xBB\xBF  <!DOCTYPE html><html>", "HTML"),
             (b"{\"error\": \"not found\"}", "JSON"),

@@ -163,9 +163,9 @@ impl Child {
             reply = self.within(time, &Granted, &[]).await?;
         }
         let answer = match reply {
-            Reply::Done { format, width, height, kept_source, bytes } => {
+            Reply::Done { format, width, height, frames, kept_source, bytes } => {
                 let bytes = self.output(bytes, job.time).await?;
-                Ok(Recompressed { bytes, format, width, height, kept_source })
+                Ok(Recompressed { bytes, format, width, height, frames, kept_source })
             }
             Reply::Refused { code, message } => Err(refused(&code, &message)?),
             Reply::Panicked { message } => {

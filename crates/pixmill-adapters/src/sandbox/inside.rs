@@ -94,9 +94,9 @@ impl Desk {
     }
 
     fn done(&mut self, done: &Recompressed) -> io::Result<()> {
-        let Recompressed { bytes, format, width, height, kept_source } = done;
-        let (format, width, height, kept_source) = (*format, *width, *height, *kept_source);
-        let reply = Reply::Done { format, width, height, kept_source, bytes: bytes.len() as u64 };
+        let Recompressed { bytes, format, width, height, frames, kept_source } = done;
+        let (format, width, height, frames, kept_source) = (*format, *width, *height, *frames, *kept_source);
+        let reply = Reply::Done { format, width, height, frames, kept_source, bytes: bytes.len() as u64 };
         #[cfg(feature = "failpoints")]
         super::harm::answering(&mut self.replies, &reply, bytes, &self.source)?;
         self.say(&reply, bytes)

@@ -59,7 +59,7 @@ pub(super) enum Reply {
     /// More is needed than is free.
     Asks(Needs),
     /// The picture, whose bytes follow.
-    Done { format: OutputFormat, width: u32, height: u32, kept_source: bool, bytes: u64 },
+    Done { format: OutputFormat, width: u32, height: u32, frames: u32, kept_source: bool, bytes: u64 },
     /// The codec's refusal, by its code.
     Refused { code: String, message: String },
     /// The codec panicked, and said this.

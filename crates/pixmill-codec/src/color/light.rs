@@ -67,9 +67,11 @@ impl Light {
     }
 
     /// By PNG's `gAMA`, in 1/100,000, and `cHRM`: white, red, green, blue, in 1/100,000. A gamma near that of sRGB is
-    /// sRGB's, as libpng and browsers have it.
+    /// sRGB's, as libpng and browsers have it. One of exactly 1 with nothing beside it is what writers put there that
+    /// meant nothing by it, PngSuite's among them: other decoders show its samples as they are, and so it stays.
     pub(crate) fn from_png(gamma: Option<u32>, chromaticities: Option<[u32; 8]>) -> Option<Self> {
-        let power = gamma.filter(|gamma| *gamma > 0).map(|gamma| 100_000.0 / (f64::from(gamma) * 2.2));
+        let meant = |gamma: &u32| *gamma > 0 && (*gamma != 100_000 || chromaticities.is_some());
+        let power = gamma.filter(meant).map(|gamma| 100_000.0 / (f64::from(gamma) * 2.2));
         let transfer = match power {
             Some(power) if (power - 1.0).abs() > 0.05 => Transfer::Gamma(power),
             _ => Transfer::Srgb,
@@ -306,8 +308,12 @@ mod tests {
     }
 
     #[test]
-    fn a_gamma_of_one_is_light_itself() {
-        let level = shown(Light::from_png(Some(100_000), None), [0.5; 3])[0];
+    fn a_gamma_of_one_is_light_itself_where_primaries_stand_beside_it() {
+        let srgb = [31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000];
+        let level = shown(Light::from_png(Some(100_000), Some(srgb)), [0.5; 3])[0];
         assert!(level.abs_diff(186) < 3, "{level}");
+        assert_eq!(Light::from_png(Some(100_000), None), None);
+        let level = shown(Light::from_png(Some(55_556), None), [0.5; 3])[0];
+        assert!(level.abs_diff(145) < 2, "{level}");
     }
 }

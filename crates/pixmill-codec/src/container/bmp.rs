@@ -74,9 +74,14 @@ pub(crate) fn describe(bytes: &[u8]) -> Result<Description, Error> {
             "a BMP of {bits} bits a pixel, stored by method {method}, which is not read"
         )));
     }
+    if bits <= 8 && numbers.colours as usize > bytes.len() {
+        return Err(corrupt("a BMP whose palette is larger than its file"));
+    }
     let masks = numbers.masks(bytes).ok_or_else(|| corrupt("a BMP whose colour masks are cut short"))?;
     let palette_at = numbers.palette_at();
     let pixels_at = match long(bytes, 10) {
+        // Some writers forget the palette.
+        Some(at) if bits <= 8 && at == length + FILE_HEADER as u32 => palette_at + numbers.palette_bytes(),
         Some(at) if at as usize > FILE_HEADER => at as usize,
         _ => palette_at + numbers.palette_bytes(),
     };

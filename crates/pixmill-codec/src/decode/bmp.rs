@@ -112,7 +112,7 @@ impl Channels {
         for (to, pixel) in to.chunks_exact_mut(self.count).zip(pixels) {
             for (to, &(shift, most)) in to.iter_mut().zip(&self.places) {
                 let value = u64::from(pixel >> shift) & most;
-                *to = if most == 0 { 0 } else { ((value * 255 + most / 2) / most) as u8 };
+                *to = (value * 255 + most / 2).checked_div(most).unwrap_or(0) as u8;
             }
         }
     }

@@ -94,7 +94,9 @@ impl<'a> Channel<'a> {
         let samples = |pixels: usize, most: u8, own: u8| (pixels * usize::from(own)).div_ceil(most.into());
         let size = (samples(width, most.0, own.0), samples(height, most.1, own.1));
         let halves = |most: u8, own: u8| most == own || most == 2 * own;
-        let fine = halves(most.0, own.0) && halves(most.1, own.1);
+        // Two samples or fewer are repeated, as libjpeg has it.
+        let wide = most.0 == own.0 || size.0 > 2;
+        let fine = halves(most.0, own.0) && halves(most.1, own.1) && wide;
         let across = Spread::new(most.0, own.0, width, size.0, fine);
         let down = Spread::new(most.1, own.1, height, size.1, fine);
         Channel { sheet, size, across, down, sums: vec![0; size.0], row: vec![0; width] }

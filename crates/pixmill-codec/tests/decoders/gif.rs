@@ -44,7 +44,7 @@ fn made(made: Made) -> (Vec<u8>, Shown) {
     encoder.write_frame(&frame).unwrap();
     drop(encoder);
     let canvas = (made.canvas.0.max(left + width), made.canvas.1.max(top + height));
-    let mut pixels = vec![[0; 4]; canvas.0 * canvas.1];
+    let mut pixels = vec![[255, 255, 255, 0]; canvas.0 * canvas.1];
     for (at, index) in indices.iter().enumerate() {
         let [r, g, b] = palette[usize::from(*index)];
         let alpha = if made.transparent == Some(*index) { 0 } else { 255 };

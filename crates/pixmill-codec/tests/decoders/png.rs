@@ -148,7 +148,9 @@ fn colours_that_are_said_by_numbers_become_those_of_srgb_in_their_order() {
     assert_eq!(with(&[&p3, &gamma, &srgb]), with(&[&p3]));
     assert_eq!(with(&[&gamma, &srgb]), [128, 102, 77, 255]);
     assert_eq!(with(&[&usual]), [128, 102, 77, 255]);
-    assert!(near(with(&[&gamma]), [187, 168, 147]), "{:?}", with(&[&gamma]));
+    let primaries = [31_270_u32, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000];
+    let primaries = chunk(b"cHRM", &primaries.map(u32::to_be_bytes).concat());
+    assert!(near(with(&[&primaries, &gamma]), [187, 168, 147]), "{:?}", with(&[&primaries, &gamma]));
     let video = [&file[..33], &chunk(b"cICP", &[9, 16, 9, 0]), &file[33..]].concat();
     assert_eq!(shown(&video).unwrap_err().kind.code(), "image.unsupported");
 }

@@ -159,6 +159,12 @@ fn report(args: &ImageArgs, done: &Done) {
         Size(after),
         saved_percent(before, after)
     ));
+    if output.frames > 1 {
+        display::say(&format!(
+            "note: of {} pictures that it shows one after the other, the first",
+            output.frames
+        ));
+    }
     if let Some(named) = misnamed(&args.out, output.format) {
         display::say(&format!(
             "note: this is a .{}, whatever '.{named}' says: see --format",
@@ -183,6 +189,7 @@ fn completed(args: &ImageArgs, done: &Done) -> Value {
         "format": done.output.format,
         "width": done.output.width,
         "height": done.output.height,
+        "frames": done.output.frames,
         "bytes_before": done.bytes_before,
         "bytes_after": after,
         "saved_percent": saved_percent(done.bytes_before, after),

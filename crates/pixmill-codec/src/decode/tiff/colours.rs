@@ -95,7 +95,7 @@ impl Meaning {
                 let luma = luma.unwrap_or(Luma::JFIF);
                 raster(rgb, mapped(samples, self.kept, |pixel| luma.rgb(pixel)))
             }
-            Colours::Lab => raster(rgb, mapped(samples, self.kept, |pixel| lab(pixel))),
+            Colours::Lab => raster(rgb, mapped(samples, self.kept, lab)),
         };
         if self.alpha == Alpha::Associated {
             unmultiply(&mut raster);
@@ -160,7 +160,8 @@ impl Luma {
     fn read(directory: &Directory) -> Option<Self> {
         let mut luma = Luma::JFIF;
         if let &[red, green, blue] = directory.fractions(tag::YCBCR_COEFFICIENTS).as_slice()
-            && green > 0.0
+            && green > 0.1
+            && (0.9..1.1).contains(&(red + green + blue))
         {
             luma.weights = [red, green, blue];
         }
