@@ -170,7 +170,7 @@ fn runs(bits: usize, (width, height): (usize, usize)) -> (Vec<u8>, Vec<Vec<u8>>)
         while x < width {
             let count = (noise() % 9 + 1).min(width - x);
             let (one, other) = ((noise() & most) as u8, (noise() & most) as u8);
-            if count >= 3 && noise() % 2 == 0 {
+            if count >= 3 && noise().is_multiple_of(2) {
                 let literals: Vec<u8> = (0..count).map(|_| (noise() & most) as u8).collect();
                 row[x..x + count].copy_from_slice(&literals);
                 codes.extend([0, count as u8]);

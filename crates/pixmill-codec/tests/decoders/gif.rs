@@ -61,7 +61,7 @@ fn all() -> impl Iterator<Item = Made> {
             canvas: (size.0 + at * 2, (size.1 + at).saturating_sub(2)),
             colours,
             transparent: (at % 2 == 1).then_some(1),
-            interlaced: (size.0 + at) % 2 == 0,
+            interlaced: (size.0 + at).is_multiple_of(2),
         })
     })
 }

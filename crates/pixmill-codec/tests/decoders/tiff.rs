@@ -166,7 +166,7 @@ fn file(little_endian: bool, tags: &[(u16, Vec<u32>)], chunks: &[Vec<u8>], tiled
 fn made(kind: Kind, (width, height): (usize, usize)) -> (Vec<u8>, Vec<[u8; 4]>) {
     let mut noise = noise(width * 70 + height + kind.bits * 3 + kind.samples);
     let most = (1 << kind.bits) - 1;
-    let mut sample = || if noise() % 3 == 0 { most / 2 } else { noise() & most };
+    let mut sample = || if noise().is_multiple_of(3) { most / 2 } else { noise() & most };
     let pixels: Vec<Vec<usize>> =
         (0..width * height).map(|_| (0..kind.samples).map(|_| sample()).collect()).collect();
     let (chunk_width, chunk_height) = match kind.chunk {
@@ -290,7 +290,7 @@ fn rows_of_facsimile_codes_show_what_an_encoder_put_in() {
             .map(|y| {
                 (0..width)
                     .map(|x| {
-                        black ^= noise() % 6 == 0;
+                        black ^= noise().is_multiple_of(6);
                         // Rows like the one above, as texts have them.
                         if y % 3 == 0 { black } else { x % 11 < 4 + y % 2 }
                     })
