@@ -46,7 +46,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use self::access::{Access, Caller, Crowds, Doors};
+use self::access::{Access, Caller, Doors};
+use self::crowd::Crowds;
 use self::events::Looks;
 use self::health::Readiness;
 use self::metrics::Metrics;

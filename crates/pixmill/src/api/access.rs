@@ -27,7 +27,7 @@ use pixmill_engine::port::records::Ledger;
 use url::Url;
 
 use super::Api;
-use super::crowd::{Crowd, holding};
+use super::crowd::{Kind, holding};
 use super::problem::Problem;
 use guesses::Guesses;
 use head::Client;
@@ -315,29 +315,6 @@ fn bearer(text: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
 }
 
-/// What a call takes beside time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// An answer that is soon whole.
-    Call,
-    /// A body, which has a bound of its own.
-    Upload,
-    /// An answer that goes on for as long as somebody listens.
-    Stream,
-}
-
-/// How many a tenant may have under way.
-pub(super) struct Crowds {
-    calls: Crowd,
-    streams: Crowd,
-}
-
-impl Default for Crowds {
-    fn default() -> Self {
-        Crowds { calls: Crowd::new("calls", 96, 768), streams: Crowd::new("event streams", 256, 1024) }
-    }
-}
-
 /// Lets pass who may call, and tells them their limits.
 pub(super) async fn check(
     State((api, kind)): State<(Arc<Api>, Kind)>,
@@ -347,14 +324,7 @@ pub(super) async fn check(
     let (mut parts, body) = request.into_parts();
     let mut limits = HeaderMap::new();
     let judged = api.access.judge(&parts, &mut limits).await;
-    let let_in = judged.and_then(|caller| {
-        let crowd = match kind {
-            Kind::Call => Some(&api.crowds.calls),
-            Kind::Stream => Some(&api.crowds.streams),
-            Kind::Upload => None,
-        };
-        Ok((crowd.map(|crowd| crowd.enter(&caller.tenant)).transpose()?, caller))
-    });
+    let let_in = judged.and_then(|caller| Ok((api.crowds.enter(kind, &caller.tenant)?, caller)));
     let mut response = match let_in {
         Err(problem) => problem.into_response(),
         Ok((place, caller)) => {

@@ -16,8 +16,45 @@ use super::problem::Problem;
 /// When to come again.
 const LATER: Duration = Duration::from_secs(2);
 
+/// What a call takes beside time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An answer that is soon whole.
+    Call,
+    /// A body, which has a bound of its own.
+    Upload,
+    /// An answer that goes on for as long as somebody listens.
+    Stream,
+}
+
+/// How many a tenant may have under way.
+pub(super) struct Crowds {
+    calls: Crowd,
+    streams: Crowd,
+}
+
+impl Default for Crowds {
+    fn default() -> Self {
+        Crowds { calls: Crowd::new("calls", 96, 768), streams: Crowd::new("event streams", 256, 1024) }
+    }
+}
+
+impl Crowds {
+    /// Lets a call of a kind in.
+    ///
+    /// # Errors
+    /// Those of [`Crowd::enter`].
+    pub(super) fn enter(&self, kind: Kind, tenant: &Arc<str>) -> Result<Option<Place>, Problem> {
+        match kind {
+            Kind::Call => self.calls.enter(tenant).map(Some),
+            Kind::Stream => self.streams.enter(tenant).map(Some),
+            Kind::Upload => Ok(None),
+        }
+    }
+}
+
 /// Whoever is let in holds a [`Place`].
-pub(super) struct Crowd {
+struct Crowd {
     /// What they are, for those who are not let in.
     what: &'static str,
     each: usize,
@@ -32,7 +69,7 @@ pub(super) struct Place {
 }
 
 impl Crowd {
-    pub(super) fn new(what: &'static str, each: usize, all: usize) -> Self {
+    fn new(what: &'static str, each: usize, all: usize) -> Self {
         Crowd { what, each, all, inside: Arc::default() }
     }
 
@@ -40,7 +77,7 @@ impl Crowd {
     ///
     /// # Errors
     /// `rate.limited`, with 503 where others take the room.
-    pub(super) fn enter(&self, tenant: &Arc<str>) -> Result<Place, Problem> {
+    fn enter(&self, tenant: &Arc<str>) -> Result<Place, Problem> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let own = inside.get(tenant).copied().unwrap_or_default();
         let (what, each) = (self.what, self.each);

@@ -7,10 +7,11 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use pixmill_engine::code::Code;
 
-use super::access::{self, Kind};
+use super::crowd::Kind;
 use super::problem::Problem;
 use super::{
-    Api, browsers, call, csv, deliveries, events, health, images, metrics, openapi, outputs, requests, usage,
+    Api, access, browsers, call, csv, deliveries, events, health, images, metrics, openapi, outputs,
+    requests, usage,
 };
 
 /// Every address that answers.

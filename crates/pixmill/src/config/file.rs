@@ -39,6 +39,7 @@ const HARMLESS: [&str; 24] = [
     "lenient",
     "max_bytes",
     "max_pixels",
+    "max_seconds",
     "memory",
     "name_column",
     "offline",
