@@ -25,7 +25,7 @@ const HEADER: &str = "header";
 
 /// What a file that was only found may say, beside recipes: how catalogues are read, and how fast. All else could send
 /// something elsewhere, read or write in other places, or let somebody in.
-const HARMLESS: [&str; 24] = [
+const HARMLESS: &[&str] = &[
     "attempts",
     "base_url",
     "column",
