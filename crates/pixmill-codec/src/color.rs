@@ -7,7 +7,7 @@ use moxcms::{
     TransformOptions,
 };
 
-pub(crate) use light::{Light, ToSrgb};
+pub(crate) use light::{Light, ToSrgb, luminances};
 
 use crate::Background;
 use crate::container::Colour;

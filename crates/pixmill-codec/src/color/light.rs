@@ -40,19 +40,7 @@ pub(crate) struct Light {
 impl Light {
     /// By the numbers of ITU-T H.273, 8.1 and 8.2. `None` for sRGB, and for what is not specified or known.
     pub(crate) fn from_cicp(primaries: u16, transfer: u16) -> Option<Self> {
-        const C: Xy = (0.310, 0.316);
-        let primaries = match primaries {
-            4 => [(0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C],
-            5 => [(0.64, 0.33), (0.29, 0.60), (0.15, 0.06), D65],
-            6 | 7 => [(0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65],
-            8 => [(0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C],
-            9 => [(0.708, 0.292), (0.170, 0.797), (0.131, 0.046), D65],
-            10 => [(1.0, 0.0), (0.0, 1.0), (0.0, 0.0), (1.0 / 3.0, 1.0 / 3.0)],
-            11 => [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)],
-            12 => [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65],
-            22 => [(0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65],
-            _ => SRGB,
-        };
+        let primaries = chromaticities(primaries);
         let transfer = match transfer {
             4 => Transfer::Power(2.2),
             5 => Transfer::Power(2.8),
@@ -91,6 +79,29 @@ impl Light {
         let same = self.primaries.iter().zip(&SRGB).all(near);
         (!same || self.transfer != Transfer::Srgb).then_some(self)
     }
+}
+
+/// Red, green, blue and white of primaries by their number (ITU-T H.273, 8.1).
+fn chromaticities(primaries: u16) -> [Xy; 4] {
+    const C: Xy = (0.310, 0.316);
+    match primaries {
+        4 => [(0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C],
+        5 => [(0.64, 0.33), (0.29, 0.60), (0.15, 0.06), D65],
+        6 | 7 => [(0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65],
+        8 => [(0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C],
+        9 => [(0.708, 0.292), (0.170, 0.797), (0.131, 0.046), D65],
+        10 => [(1.0, 0.0), (0.0, 1.0), (0.0, 0.0), (1.0 / 3.0, 1.0 / 3.0)],
+        11 => [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)],
+        12 => [(0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65],
+        22 => [(0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65],
+        _ => SRGB,
+    }
+}
+
+/// How much red and blue of primaries weigh in light (ITU-T H.273, 8.3, equations 32 to 37).
+pub(crate) fn luminances(primaries: u16) -> (f32, f32) {
+    let [_, [red, _, blue], _] = to_xyz(&chromaticities(primaries));
+    (red as f32, blue as f32)
 }
 
 /// Makes sRGB of a picture's pixels.
@@ -266,6 +277,17 @@ mod tests {
         let srgb = [31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000];
         assert_eq!(Light::from_png(Some(45_455), Some(srgb)), None);
         assert_eq!(Light::from_png(None, Some([0; 8])), None);
+    }
+
+    #[test]
+    fn luminances_are_those_of_the_recommendations() {
+        for (primaries, wanted) in [(1, (0.2126, 0.0722)), (9, (0.2627, 0.0593)), (12, (0.2290, 0.0793))] {
+            let (red, blue) = luminances(primaries);
+            assert!(
+                (red - wanted.0).abs() < 0.001 && (blue - wanted.1).abs() < 0.001,
+                "{primaries}: {red} {blue}"
+            );
+        }
     }
 
     #[test]

@@ -53,7 +53,13 @@ pub(crate) struct Streams<'a> {
 /// Reads the meta box.
 pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>, Error> {
     let meta = Meta::read(bytes)?;
-    let item = meta.item(meta.primary).ok_or_else(|| corrupt("an AVIF without a primary picture"))?;
+    let item = meta.item(meta.primary).ok_or_else(|| match sequence_frames(bytes) {
+        Some(_) => unsupported("an AVIF that is only a sequence, which is not read"),
+        None => corrupt("an AVIF without a primary picture"),
+    })?;
+    if meta.properties_of(item, b"a1op").any(|part| part.body.first().is_some_and(|point| *point != 0)) {
+        return Err(unsupported("an AVIF that shows some of its layers alone, which is not read"));
+    }
     let (width, height) = meta.size(item)?;
     limits.check_size(width, height)?;
     let (width, height) =

@@ -56,7 +56,8 @@ pub(crate) fn first_frame(bytes: &[u8]) -> Result<Frame<'_>, Error> {
                 {
                     transparent = (flags & 1 == 1).then_some(index);
                 }
-                at = at + 2 + blocks_end(&bytes[at + 2..]).ok_or_else(broken)?;
+                at += 2;
+                at += bytes.get(at..).and_then(blocks_end).ok_or_else(broken)?;
             }
             0x3B => return Err(corrupt("a GIF without a frame")),
             // Bytes between blocks mean nothing; writers that end a block twice leave a zero.

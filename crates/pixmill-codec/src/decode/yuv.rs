@@ -1,6 +1,6 @@
 //! Planes of 8 to 12 bits, chroma subsampled or not, to RGB (ITU-T H.273, 8.3).
 
-use crate::color::{Light, ToSrgb};
+use crate::color::{Light, ToSrgb, luminances};
 use crate::container::avif::Cicp;
 
 /// Planes of a decoded frame.
@@ -125,7 +125,7 @@ fn shown(planes: &Planes, cicp: Cicp, show: impl Fn([f32; 3]) -> [u8; 3]) -> Vec
                 show([y - cg + co, y + cg, y - cg - co])
             })),
             matrix => {
-                let (red, blue) = weights(matrix);
+                let (red, blue) = weights(matrix, cicp.primaries);
                 let green = 1.0 - red - blue;
                 out.extend(samples.flat_map(|((y, cb), cr)| {
                     let (y, cb, cr) = centred(*y, *cb, *cr, range);
@@ -145,12 +145,13 @@ fn centred(y: f32, cb: f32, cr: f32, range: Range) -> (f32, f32, f32) {
 
 /// Whether colours by a matrix can be shown: H.273's others need light first, or are not defined yet.
 pub(super) fn is_known(matrix: u16) -> bool {
-    matches!(matrix, 0..=2 | 4..=9)
+    matches!(matrix, 0..=2 | 4..=9 | 12)
 }
 
 /// How much red and blue weigh in luma. What isn't said is taken for BT.601, as libavif does.
-fn weights(matrix: u16) -> (f32, f32) {
+fn weights(matrix: u16, primaries: u16) -> (f32, f32) {
     match matrix {
+        12 => luminances(primaries),
         1 => (0.2126, 0.0722),
         4 => (0.30, 0.11),
         7 => (0.212, 0.087),
