@@ -121,15 +121,21 @@ fn decoder_bytes(header: &Header) -> u64 {
 fn encoder_bytes(header: &Header, recipe: &Recipe) -> u64 {
     match output_format(header.format, recipe.format) {
         // Beside tokens, coefficients twice and the sequential JPEG that they are read from.
-        OutputFormat::Jpeg if recipe.progressive => 20,
+        OutputFormat::Jpeg if recipe.progressive => 24,
         OutputFormat::Jpeg if recipe.quality >= 90 => 9,
         OutputFormat::Jpeg => 4,
-        // Planes, and for alpha a copy of all samples.
-        OutputFormat::Webp if channels(header) == 4 => 14,
-        OutputFormat::Webp => 9,
+        // Planes, residuals, and tokens, of which noise of a high quality takes most. Alpha is packed without loss, which
+        // takes a copy of all samples and more.
+        OutputFormat::Webp if channels(header) == 4 => 48,
+        OutputFormat::Webp if recipe.quality >= 90 => 34,
+        OutputFormat::Webp => 22,
         // The picture once more, filtered rows, and the output, which may be no smaller.
-        OutputFormat::Png => 3 * channels(header) + 1,
-        // Planes, those of the picture as it will be decoded, and what is known of each of their blocks.
-        OutputFormat::Avif => 40,
+        OutputFormat::Png => 4 * channels(header) + 1,
+        // Planes, those of the picture as it will be decoded, what is known of each of their blocks, and symbols, of which
+        // noise of a high quality takes most.
+        OutputFormat::Avif => {
+            let alpha = if channels(header) % 2 == 0 { 10 } else { 0 };
+            if recipe.quality >= 80 { 94 + alpha } else { 44 + alpha }
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! What is to be done stands at a source's end, as `pixmill-harm:WHAT@WHERE`, which builds for crash tests obey.
 
 mod children;
+mod memory;
 mod mutants;
 mod rounds;
 
