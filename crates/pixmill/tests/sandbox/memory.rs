@@ -98,7 +98,10 @@ fn no_encoder_and_no_scorer_takes_more_than_is_charged_for_it() {
     for samples in [3, 4] {
         let bytes = noise(samples);
         std::fs::write(&source, &bytes).unwrap();
-        for (recipe, options) in &recipes {
+        // AVIF takes long; with alpha it takes most.
+        for (recipe, options) in
+            recipes.iter().filter(|(recipe, _)| samples == 4 || recipe.format != Format::Avif)
+        {
             let said = probe(&bytes, recipe, &Limits::default()).unwrap().memory_bytes + bytes.len() as u64;
             let took = peak_mib(&source, &out, options);
             assert!(took > 0, "{options:?}: its process was not seen");
