@@ -104,7 +104,9 @@ fn place(text: &str) -> Option<(Place, &str)> {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> (Option<(Option<String>, String, Option<u16>)>, String, String) {
+    type Only = (Option<String>, String, Option<u16>);
+
+    fn read(text: &str) -> (Option<Only>, String, String) {
         let header = header(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         let only = header.only.map(|place| (place.scheme, place.host, place.port));
         (only, header.name.to_string(), header.value.to_str().unwrap().to_owned())

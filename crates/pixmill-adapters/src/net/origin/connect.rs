@@ -120,7 +120,7 @@ impl Inner {
         let stream = match &self.proxy {
             None => self.straight(sockets, &place).await?,
             Some(proxy) if !place.encrypted => {
-                return Ok(Link::new(self.to_a_proxy(proxy).await?, keep, seat).to_a_proxy());
+                return Ok(Link::new(self.to_a_proxy(proxy).await?, keep, seat).by_a_proxy());
             }
             Some(proxy) => self.through_a_tunnel(proxy, &sockets).await?,
         };

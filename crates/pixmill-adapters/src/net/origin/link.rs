@@ -142,7 +142,7 @@ impl Link {
     }
 
     /// Leads to a proxy that is told whole addresses.
-    pub(super) fn to_a_proxy(self) -> Self {
+    pub(super) fn by_a_proxy(self) -> Self {
         Link { proxied: true, ..self }
     }
 }
