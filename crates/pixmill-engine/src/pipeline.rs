@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
-use crate::fault::Fault;
+use crate::fault::{Blame, Fault};
 use crate::model::id::RequestId;
 use crate::model::image::ImageStatus;
 use crate::port::clock::Clock;
@@ -186,7 +186,8 @@ impl Pipeline {
         };
         // The worker is gone and its settler with it, so the settle stage ends once it has written all it was given.
         let settled = settling.await.unwrap_or_else(|broken| {
-            Err(Fault::transient(Code::BackendUnavailable, format!("the settle stage broke off: {broken}")))
+            let message = format!("the settle stage broke off: {broken}");
+            Err(Fault::transient(Code::BackendUnavailable, message).of(Blame::Backend))
         });
         settled.and(worked)
     }

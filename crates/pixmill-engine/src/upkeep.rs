@@ -8,11 +8,17 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
+use crate::lead::Lead;
 use crate::port::clock::Clock;
-use crate::port::records::{Records, Void};
+use crate::port::records::{Records, Right, Void};
 
 /// How long an intake may stand still before it is deleted.
 const STALLED_INTAKE: Duration = Duration::from_secs(600);
+
+/// How long the right to do upkeep is held, as a part of a lease: who takes it over from a process that died is there
+/// before the images of that process are due. And how often is looked whether there is something to do.
+const RIGHT: u32 = 2;
+const LOOK: u32 = 12;
 
 /// What upkeep needs.
 #[derive(Clone)]
@@ -34,27 +40,42 @@ impl Upkeep {
     /// Faults of records.
     pub async fn start_over(&self) -> Result<(), Fault> {
         let now = self.clock.wall();
-        self.records.forget_intakes(now).await?;
+        self.records.forget_intakes(now, now).await?;
         self.records.reap(Void::All, self.attempts, now).await?;
         self.records.reconcile(now).await?;
         Ok(())
     }
 
-    /// Looks around again and again until stopped, four times a lease. A round that fails is tried again, and told
-    /// when the one before did not.
+    /// Looks around again and again until stopped, four times a lease; of several processes one does so at a time. A round
+    /// that fails is tried again, and told when the one before did not.
     pub async fn tend(&self, stop: CancellationToken) {
         let mut told = false;
+        let mut lead = Lead::new(Some(Right::Upkeep), self.lease / RIGHT, self.clock.instant());
+        let mut round_at = self.clock.instant() + self.lease / 4;
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.clock.sleep(self.lease / 4) => {}
+                () = stop.cancelled() => break,
+                () = self.clock.sleep(self.lease / LOOK) => {}
             }
-            let looked = self.look_around().await;
+            let now = self.clock.instant();
+            if now < round_at {
+                continue;
+            }
+            let looked = match lead.is_ours(&*self.records, &*self.clock).await {
+                Ok(false) => Ok(()),
+                Ok(true) => {
+                    round_at = now + self.lease / 4;
+                    self.look_around().await
+                }
+                Err(fault) => Err(fault),
+            };
             if let (Err(fault), false) = (&looked, told) {
                 tracing::warn!(%fault, "upkeep failed, trying again");
             }
             told = looked.is_err();
         }
+        // Where that fails, the others wait until the right lapses.
+        let _ = lead.give_back(&*self.records, &*self.clock).await;
     }
 
     /// One round: images whose lease ran out, requests whose last settle crashed before completion, stalled intakes.
@@ -62,7 +83,7 @@ impl Upkeep {
         let now = self.clock.wall();
         let reaped = self.records.reap(Void::Expired, self.attempts, now).await?;
         let completed = self.records.reconcile(now).await?;
-        let forgotten = self.records.forget_intakes(now - STALLED_INTAKE).await?;
+        let forgotten = self.records.forget_intakes(now - STALLED_INTAKE, now).await?;
         if reaped + completed + forgotten > 0 {
             tracing::info!(reaped, completed, forgotten, "upkeep");
         }

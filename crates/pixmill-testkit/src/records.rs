@@ -12,6 +12,7 @@ mod model;
 pub mod outbox;
 pub mod retirement;
 mod settling;
+pub mod strangers;
 pub mod succession;
 mod upkeep;
 
@@ -131,7 +132,10 @@ fn intake_end(rows: u64) -> IntakeEnd {
 
 /// Takes a catalogue in, a row at a time.
 async fn take_in(records: &Arc<dyn RecordsForTests>, rows: Vec<NewRow>) -> RequestId {
-    let new = new_request();
+    take_in_as(records, new_request(), rows).await
+}
+
+async fn take_in_as(records: &Arc<dyn RecordsForTests>, new: NewRequest, rows: Vec<NewRow>) -> RequestId {
     let id = new.id.clone();
     let count = rows.len() as u64;
     records.begin(new, START).await.unwrap();
@@ -151,6 +155,12 @@ async fn take_in_inputs(records: &Arc<dyn RecordsForTests>, inputs: &[&[&str]]) 
 async fn take_in_distinct(records: &Arc<dyn RecordsForTests>, count: usize) -> RequestId {
     let fingerprint = Fingerprint::new();
     take_in(records, (0..count).map(|number| row(number, &[&url(number)], &fingerprint)).collect()).await
+}
+
+/// Open requests, in order.
+async fn open(records: &(impl Records + ?Sized)) -> Vec<RequestId> {
+    let opened = records.open_requests(&[], 10_000).await.unwrap();
+    opened.into_iter().map(|opened| opened.request).collect()
 }
 
 /// Fresh images of a request.

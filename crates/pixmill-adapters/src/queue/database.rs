@@ -1,11 +1,11 @@
 //! Queue `database`: a window in memory over what records hold.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::id::{ImageId, JobId};
+use pixmill_engine::model::id::{ImageId, JobId, RequestId};
 use pixmill_engine::model::image::Candidate;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 
@@ -24,9 +24,38 @@ pub struct DatabaseQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Candidate>,
+    /// What waits, by request: requests take turns, so that one with a window full of images holds no other up.
+    lines: HashMap<RequestId, VecDeque<Candidate>>,
+    /// Requests that have something waiting, in the order of their turns.
+    turns: VecDeque<RequestId>,
+    waiting: usize,
     /// In the window, or delivered and not finished.
     known: HashSet<ImageId>,
+}
+
+impl State {
+    fn add(&mut self, job: Candidate) {
+        let line = self.lines.entry(job.request.clone()).or_default();
+        if line.is_empty() {
+            self.turns.push_back(job.request.clone());
+        }
+        line.push_back(job);
+        self.waiting += 1;
+    }
+
+    /// The next one of the request whose turn it is.
+    fn next(&mut self) -> Option<Candidate> {
+        let request = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&request)?;
+        let next = line.pop_front()?;
+        self.waiting -= 1;
+        if line.is_empty() {
+            self.lines.remove(&request);
+        } else {
+            self.turns.push_back(request);
+        }
+        Some(next)
+    }
 }
 
 impl DatabaseQueue {
@@ -51,24 +80,23 @@ impl Queue for DatabaseQueue {
     }
 
     async fn room(&self) -> Result<usize, Fault> {
-        Ok(self.window.saturating_sub(self.state().waiting.len()))
+        Ok(self.window.saturating_sub(self.state().waiting))
     }
 
     async fn add(&self, jobs: Vec<Candidate>) -> Result<usize, Fault> {
         let mut state = self.state();
-        let before = state.waiting.len();
+        let before = state.waiting;
         for job in jobs {
             if state.known.insert(job.image.clone()) {
-                state.waiting.push_back(job);
+                state.add(job);
             }
         }
-        Ok(state.waiting.len() - before)
+        Ok(state.waiting - before)
     }
 
     fn take(&self, most: usize) -> Vec<Job> {
         let mut state = self.state();
-        let most = most.min(state.waiting.len());
-        state.waiting.drain(..most).map(job).collect()
+        std::iter::from_fn(|| state.next()).take(most).map(job).collect()
     }
 
     async fn arrival(&self) {
@@ -80,7 +108,8 @@ impl Queue for DatabaseQueue {
     }
 
     async fn close(&self) {
-        self.state().waiting.clear();
+        let mut state = self.state();
+        (state.lines, state.turns, state.waiting) = Default::default();
     }
 }
 
@@ -91,5 +120,31 @@ fn job(candidate: Candidate) -> Job {
         request: candidate.request.clone(),
         candidate: Some(candidate),
         retries: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(request: &str, number: usize) -> Candidate {
+        Candidate {
+            image: format!("{request}-{number}").into(),
+            request: request.into(),
+            input: "http://h/a.jpg".into(),
+            round: 1,
+            attempts: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_with_a_full_window_holds_no_other_up() {
+        let queue = DatabaseQueue::new(100);
+        queue.add((0..90).map(|number| candidate("large", number)).collect()).await.unwrap();
+        queue.add((0..2).map(|number| candidate("small", number)).collect()).await.unwrap();
+        let taken: Vec<_> = queue.take(5).into_iter().map(|job| job.image.as_str().to_owned()).collect();
+        assert_eq!(taken, ["large-0", "small-0", "large-1", "small-1", "large-2"]);
+        assert_eq!(queue.room().await.unwrap(), 100 - 92 + 5);
+        assert_eq!(queue.take(1_000).len(), 87);
     }
 }

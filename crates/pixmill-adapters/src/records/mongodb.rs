@@ -1,6 +1,9 @@
 //! Records in MongoDB (5.0 or later, a standalone server too), for as many processes and machines as wanted, in the
 //! shapes that Mongoose apps write: their documents are taken as they are.
 //!
+//! What pixmill adds to documents is one subdocument, `pixmill`; of an app's own fields it writes `status`, `outputUrl`,
+//! `processedImages` and `updatedAt` alone (`schema.rs`). A document that can't be read or written costs itself.
+//!
 //! There are no transactions. Every promise rests on single documents: an image's end is a compare-and-set on its
 //! lease; only ends are counted, which absorb, so a count can lag behind the images but never run ahead of them; the
 //! write that completes a request holds its event. What a crash leaves half done is marked before it is begun, and
@@ -25,6 +28,7 @@ mod idempotency;
 mod intake;
 mod keys;
 mod lead;
+mod odd;
 mod outbox;
 mod pages;
 mod report;
@@ -48,13 +52,15 @@ use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::model::time::Timestamp;
 
 use self::claim::{Asked, SeenImages};
-use self::clock::ServerClock;
+use self::clock::{ServerClock, Times};
 use self::completion::Watch;
+use self::directory::Census;
 use self::foreign::Foreign;
 use self::gather::Gather;
 use self::head::Heads;
 use self::intake::Intakes;
 use self::settle::{Given, HeldImages};
+use self::upkeep::Rounds;
 
 /// The database where the address names none: what Mongoose takes then.
 const DATABASE: &str = "test";
@@ -64,13 +70,15 @@ const SELECTION: Duration = Duration::from_secs(10);
 
 /// Claims and ends gather for so long before they are written together, unless many are waiting. Claims are waited for by
 /// origins that answer few requests at a time.
-const GATHER: Gathering = Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(400) };
+const GATHER: Gathering =
+    Gathering { claims: Duration::from_millis(25), ends: Duration::from_millis(400), times: Times::OfServer };
 
-/// How long calls gather.
+/// How long calls gather, and whose clock says when leases end and images are due.
 #[derive(Debug, Clone, Copy)]
 struct Gathering {
     claims: Duration,
     ends: Duration,
+    times: Times,
 }
 
 /// What whoever opens records may choose.
@@ -101,6 +109,8 @@ struct Shared {
     watch: Watch,
     intakes: Intakes,
     foreign: Foreign,
+    rounds: Rounds,
+    census: Census,
     clock: ServerClock,
 }
 
@@ -134,7 +144,7 @@ impl Mongodb {
         let client = Client::with_options(options).map_err(|error| fault::address(&error))?;
         let database = client.database(&name);
         schema::prepare(&database).await?;
-        let foreign = Foreign::open(&database, settings.adopt_since, now).await?;
+        Foreign::open(&database, settings.adopt_since, now).await?;
         let shared = Arc::new(Shared {
             database,
             settings,
@@ -143,8 +153,10 @@ impl Mongodb {
             held: HeldImages::default(),
             watch: Watch::default(),
             intakes: Intakes::default(),
-            foreign,
-            clock: ServerClock::default(),
+            foreign: Foreign::default(),
+            rounds: Rounds::default(),
+            census: Census::default(),
+            clock: ServerClock::new(gather.times),
         });
         let (claiming, settling) = (shared.clone(), shared.clone());
         Ok(Mongodb {

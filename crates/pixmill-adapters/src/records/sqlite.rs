@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::port::clock::Clock;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
@@ -120,6 +120,7 @@ impl Readers {
                 Code::BackendUnavailable,
                 format!("reading the records in {} broke off: {error}", file.display()),
             )
+            .of(Blame::Backend)
         };
         let (answer, answered) = oneshot::channel();
         let readers = self.clone();

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pixmill_codec::{Limits, Recipe, Recompressed};
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -95,7 +95,7 @@ impl ProcessSandbox {
                 }
                 Err(error) if left == 0 => {
                     let message = format!("no process can be started for pictures: {error}");
-                    return Err(Fault::transient(Code::BackendUnavailable, message));
+                    return Err(Fault::transient(Code::BackendUnavailable, message).of(Blame::Backend));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a child did not come up");

@@ -16,7 +16,7 @@ use std::thread;
 
 use async_trait::async_trait;
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::port::storage::Storage;
 use tokio::sync::oneshot;
 
@@ -133,9 +133,11 @@ fn gone() -> Fault {
 pub(crate) fn fault(error: &io::Error, path: &Path) -> Fault {
     let message = format!("{} can't be written: {error}", path.display());
     match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Fault::permanent(Code::DiskFull, message),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Fault::permanent(Code::DiskFull, message).of(Blame::Backend)
+        }
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => {
-            Fault::permanent(Code::DiskReadOnly, message)
+            Fault::permanent(Code::DiskReadOnly, message).of(Blame::Backend)
         }
         ErrorKind::NotADirectory
         | ErrorKind::IsADirectory

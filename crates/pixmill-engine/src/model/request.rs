@@ -94,6 +94,8 @@ pub struct Request {
     pub id: RequestId,
     /// Whose it is.
     pub tenant: String,
+    /// Another program made it: it is done, but not deleted.
+    pub foreign: bool,
     /// Where it stands.
     pub status: RequestStatus,
     /// Raised by each retry, from 1.

@@ -4,7 +4,6 @@ mod breaker;
 mod claim;
 mod feed;
 mod lanes;
-mod lead;
 mod outage;
 mod pace;
 mod places;
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Scope, Supply};
 use crate::code::Code;
-use crate::fault::Fault;
+use crate::fault::{Blame, Fault};
 use crate::model::id::{ImageId, JobId};
 use crate::model::image::Claim;
 use crate::model::lease::Token;
@@ -107,6 +106,7 @@ pub async fn feed(supply: Supply, lease: Duration, stop: CancellationToken) -> R
 /// A task that panicked took its image's place with it: its lease lapses, and it is tried again.
 fn broken_off(broken: &tokio::task::JoinError) -> Fault {
     Fault::transient(Code::BackendUnavailable, format!("work on an image broke off: {broken}"))
+        .of(Blame::Backend)
 }
 
 struct Dispatch {
@@ -322,7 +322,7 @@ impl Dispatch {
         self.ask_at = None;
         self.asked_at = now;
         let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
-        let standings = self.worker.ports.records.standings(&images).await?;
+        let standings = self.worker.ports.records.standings(&images, self.worker.ports.clock.wall()).await?;
         let wall = self.worker.ports.clock.wall();
         for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {
             match verdict(&job, standing, self.worker.settings.lease, wall) {
@@ -343,8 +343,8 @@ impl Dispatch {
             return Ok(());
         }
         let images: Vec<_> = stuck.iter().map(|job| job.image.clone()).collect();
-        let until = self.worker.ports.clock.wall() + STUCK_BACK;
-        let deferred = self.worker.ports.records.defer(&images, until).await;
+        let wall = self.worker.ports.clock.wall();
+        let deferred = self.worker.ports.records.defer(&images, wall + STUCK_BACK, wall).await;
         let delivered = if deferred.is_ok() { Delivered::PutOff(STUCK_BACK) } else { Delivered::Returned };
         for job in &stuck {
             self.finish(&job.id, delivered.clone(), now);
@@ -355,7 +355,8 @@ impl Dispatch {
     async fn renew(&mut self, now: Instant) -> Result<(), Fault> {
         let held: Vec<_> = self.held.iter().map(|(image, token)| (image.clone(), *token)).collect();
         let lease = self.worker.settings.lease;
-        self.worker.ports.records.renew(&held, self.worker.ports.clock.wall() + lease).await?;
+        let wall = self.worker.ports.clock.wall();
+        self.worker.ports.records.renew(&held, wall + lease, wall).await?;
         self.renew_at = now + lease / 3;
         Ok(())
     }

@@ -167,7 +167,7 @@ impl Webhook {
     }
 
     async fn settle(&self, telling: &Telling, delivery: Option<Delivery>, next: Next) {
-        if let Err(fault) = self.outbox.settle_event(telling, delivery, next).await {
+        if let Err(fault) = self.outbox.settle_event(telling, delivery, next, self.clock.wall()).await {
             tracing::warn!(%fault, event = telling.event.id, "a delivery can't be written down: it will be made again");
         }
         fail::fail_point!("after_telling");

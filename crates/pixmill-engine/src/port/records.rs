@@ -18,7 +18,11 @@ use crate::model::time::Timestamp;
 
 /// All of records.
 ///
-/// Every method may fail with `backend.unavailable` (transient), `disk.full` or `disk.read_only`.
+/// Every method may fail with `backend.unavailable` (transient), `disk.full` or `disk.read_only`, and then it is the
+/// backend's fault. A request whose record can't be read fails what asks for it alone, with a fault of the request's own;
+/// it is left out of lists, and told of once.
+///
+/// Times that are given are those of the caller's clock. Records that several machines share keep their own.
 pub trait Records: Intake + Backlog + Settle + Report + Upkeep {}
 
 impl<T: Intake + Backlog + Settle + Report + Upkeep> Records for T {}
@@ -57,11 +61,32 @@ pub trait Intake: Send + Sync {
     async fn discard(&self, request: &RequestId) -> Result<(), Fault>;
 }
 
+/// A request whose images may be fed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Whose it is.
+    pub tenant: String,
+    /// Which request.
+    pub request: RequestId,
+    /// Its place in the order in which requests were opened, or opened again; records' own.
+    pub order: i64,
+}
+
+/// A right that one process has at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Right {
+    /// To feed a shared queue.
+    Feeding,
+    /// To do the upkeep that concerns all.
+    Upkeep,
+}
+
 /// The dispatch stage's side.
 #[async_trait]
 pub trait Backlog: Send + Sync {
-    /// Requests whose images may be fed, oldest first.
-    async fn open_requests(&self) -> Result<Vec<RequestId>, Fault>;
+    /// Requests whose images may be fed, in the order in which they were opened: of each tenant `most` at a time, those
+    /// after the one of it that is known. What it costs depends on how many are answered, not on how many there are.
+    async fn open_requests(&self, known: &[Opened], most: usize) -> Result<Vec<Opened>, Fault>;
 
     /// Pending images of a request that were never put back, in order, beginning after one of them. Equal inputs
     /// that follow another image are not among them.
@@ -82,21 +107,21 @@ pub trait Backlog: Send + Sync {
     ) -> Result<(Vec<Candidate>, Option<Timestamp>), Fault>;
 
     /// How images stand that jobs name, one answer each, in order.
-    async fn standings(&self, images: &[ImageId]) -> Result<Vec<Standing>, Fault>;
+    async fn standings(&self, images: &[ImageId], now: Timestamp) -> Result<Vec<Standing>, Fault>;
 
-    /// Takes or renews the right to feed a shared queue, which one process has at a time; false while another token's
-    /// lease holds. A lease that has run out at `now` gives the right back.
-    async fn lead(&self, lease: Lease, now: Timestamp) -> Result<bool, Fault>;
+    /// Takes or renews a right; false while another token's lease holds. A lease that has run out at `now` gives the
+    /// right back.
+    async fn lead(&self, right: Right, lease: Lease, now: Timestamp) -> Result<bool, Fault>;
 
     /// Claims those of the images that are still pending and whose request is open: sets the lease, counts the
     /// attempt, all in one durable write. The rest are left out of the answer.
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault>;
 
     /// Puts pending images off until a time, so that they make room for others; no attempt is counted.
-    async fn defer(&self, images: &[ImageId], until: Timestamp) -> Result<(), Fault>;
+    async fn defer(&self, images: &[ImageId], until: Timestamp, now: Timestamp) -> Result<(), Fault>;
 
     /// Prolongs the leases of images that are still held under their tokens.
-    async fn renew(&self, held: &[(ImageId, Token)], until: Timestamp) -> Result<(), Fault>;
+    async fn renew(&self, held: &[(ImageId, Token)], until: Timestamp, now: Timestamp) -> Result<(), Fault>;
 }
 
 /// What a batch of settlements did.
@@ -166,6 +191,10 @@ pub enum Void {
     All,
 }
 
+/// Why a request that pixmill did not make is not deleted. Only records that share their database with other programs
+/// know such requests.
+pub const FOREIGN: &str = "another program made the request, so it is for that program to delete it";
+
 /// Why a request that is retired is not opened again.
 pub const RETIRED: &str = "the request ended longer ago than requests are kept, and is being deleted";
 
@@ -176,11 +205,12 @@ pub trait Upkeep: Send + Sync {
     /// `attempts.exhausted`, completing their request if they were its last. Returns how many were touched.
     async fn reap(&self, void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault>;
 
-    /// Completes requests all of whose images have ended; ends what is left of cancelled ones. Returns how many.
+    /// Completes requests all of whose images have ended; ends what is left of cancelled ones. Returns how many. Of very
+    /// many open requests a bounded number is looked after at a time.
     async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault>;
 
     /// Deletes intakes that stood still since `before`. Returns how many.
-    async fn forget_intakes(&self, before: Timestamp) -> Result<u64, Fault>;
+    async fn forget_intakes(&self, before: Timestamp, now: Timestamp) -> Result<u64, Fault>;
 
     /// Retires requests of pixmill's own that ended at a time or before, `most` at a time: from then on they can only be
     /// deleted, nothing opens them or tells of them again. One of which something is still to be told stays. Answers with
@@ -209,6 +239,7 @@ pub trait Outbox: Send + Sync {
         telling: &Telling,
         delivery: Option<Delivery>,
         next: Next,
+        now: Timestamp,
     ) -> Result<bool, Fault>;
 
     /// Tries, latest first, `most` at a time: of one request or of all, those before a certain one.
@@ -338,7 +369,8 @@ pub trait Amend: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<usize>, Fault>;
 
-    /// Deletes a request that has ended, with all that belongs to it; false while it is open.
+    /// Deletes a request that has ended, with all that belongs to it; false while it is open. One that another program
+    /// made is refused with `request.state`.
     async fn delete(&self, request: &RequestId) -> Result<bool, Fault>;
 }
 

@@ -2,7 +2,7 @@
 
 use pixmill_engine::model::image::{Candidate, Standing};
 use pixmill_engine::model::lease::LEASE;
-use pixmill_engine::port::records::Void;
+use pixmill_engine::port::records::{Opened, Right, Void};
 
 use super::*;
 
@@ -17,6 +17,7 @@ where
     what_follows_another_image_is_not_claimed(make().await).await;
     unknown_images_are_passed_over(make().await).await;
     open_requests_are_told_oldest_first(make().await).await;
+    open_requests_of_a_tenant_are_told_some_at_a_time(make().await).await;
     fresh_images_are_told_in_order_after_one_of_them(make().await).await;
     a_retry_waits_for_its_time(make().await).await;
     giving_back_returns_the_attempt(make().await).await;
@@ -73,7 +74,7 @@ async fn the_first_claim_makes_its_request_processing(records: Arc<dyn RecordsFo
     assert_eq!(status(&records, &id).await, RequestStatus::Pending);
     claim_fresh(&records, &id, START).await;
     assert_eq!(status(&records, &id).await, RequestStatus::Processing);
-    assert_eq!(records.open_requests().await.unwrap(), [id]);
+    assert_eq!(open(&*records).await, [id]);
 }
 
 async fn what_follows_another_image_is_not_claimed(records: Arc<dyn RecordsForTests>) {
@@ -105,12 +106,45 @@ async fn open_requests_are_told_oldest_first(records: Arc<dyn RecordsForTests>) 
     for _ in 0..5 {
         ids.push(take_in_distinct(&records, 1).await);
     }
-    assert_eq!(records.open_requests().await.unwrap(), ids);
+    assert_eq!(open(&*records).await, ids);
     let ended = ids.remove(2);
     let claims = claim_fresh(&records, &ended, START).await;
     settle(&records, claims.iter().map(completed), START).await;
     records.cancel(&ids.remove(0), START).await.unwrap();
-    assert_eq!(records.open_requests().await.unwrap(), ids);
+    assert_eq!(open(&*records).await, ids);
+    assert_eq!(records.retry(&ended, START).await.unwrap(), 0);
+    assert_eq!(open(&*records).await, ids, "nothing of it was opened again");
+}
+
+async fn open_requests_of_a_tenant_are_told_some_at_a_time(records: Arc<dyn RecordsForTests>) {
+    let mut ids: Vec<Vec<RequestId>> = vec![Vec::new(); 3];
+    for _ in 0..5 {
+        for (tenant, ids) in ["a", "b", "c"].into_iter().zip(&mut ids) {
+            let new = NewRequest { tenant: tenant.to_owned(), ..new_request() };
+            ids.push(new.id.clone());
+            take_in_as(&records, new, rows(&[&["http://h/a.jpg"]])).await;
+        }
+    }
+    let (mut known, mut told) = (Vec::<Opened>::new(), vec![Vec::new(); 3]);
+    for most in [2, 2, 2, 1] {
+        let opened = records.open_requests(&known, most).await.unwrap();
+        for (place, tenant) in ["a", "b", "c"].into_iter().enumerate() {
+            let of_it: Vec<_> = opened.iter().filter(|opened| opened.tenant == tenant).collect();
+            assert!(of_it.len() <= most);
+            if let Some(last) = of_it.last() {
+                known.retain(|known| known.tenant != tenant);
+                known.push((*last).clone());
+            }
+            told[place].extend(of_it.into_iter().map(|opened| opened.request.clone()));
+        }
+    }
+    assert_eq!(told, ids);
+    // What is opened again comes after all that was told.
+    let claims = claim_fresh(&records, &ids[0][0], START).await;
+    settle(&records, claims.iter().map(failed), START).await;
+    records.retry(&ids[0][0], START).await.unwrap();
+    let again = records.open_requests(&known, 9).await.unwrap();
+    assert_eq!(again.into_iter().map(|opened| opened.request).collect::<Vec<_>>(), [ids[0][0].clone()]);
 }
 
 async fn fresh_images_are_told_in_order_after_one_of_them(records: Arc<dyn RecordsForTests>) {
@@ -178,7 +212,7 @@ async fn what_is_put_off_waits_without_an_attempt(records: Arc<dyn RecordsForTes
     let id = take_in_distinct(&records, 3).await;
     let images = fresh(&records, &id).await;
     records.claim(&images[..1], Lease::from(START), START).await.unwrap();
-    records.defer(&images[..2], at(300)).await.unwrap();
+    records.defer(&images[..2], at(300), START).await.unwrap();
     assert_eq!(fresh(&records, &id).await, &images[2..]);
     assert_eq!(records.due(None, at(299), 10).await.unwrap(), (vec![], Some(at(300))));
     assert_eq!(records.claim(&images[..2], Lease::from(at(1)), at(1)).await.unwrap(), []);
@@ -215,7 +249,7 @@ async fn a_renewed_lease_holds(records: Arc<dyn RecordsForTests>) {
     let later = START + LEASE;
     let stranger = Lease::from(START).token;
     let held = [(claims[0].image.clone(), claims[0].token), (claims[1].image.clone(), stranger)];
-    records.renew(&held, later + LEASE).await.unwrap();
+    records.renew(&held, later + LEASE, later).await.unwrap();
     assert_eq!(records.reap(Void::Expired, ATTEMPTS, later).await.unwrap(), 1);
     let won = settle(&records, claims.iter().map(completed), later).await.won;
     assert_eq!(won, [true, false]);
@@ -245,7 +279,7 @@ async fn how_images_stand_is_told_in_order(records: Arc<dyn RecordsForTests>) {
     settle(&records, settlements, START).await;
     let mut asked: Vec<_> = images.iter().rev().cloned().collect();
     asked.push(ImageId::from("no image"));
-    let told = records.standings(&asked).await.unwrap();
+    let told = records.standings(&asked, START).await.unwrap();
     let candidate = |number: usize, attempts| Candidate {
         image: images[number].clone(),
         request: id.clone(),
@@ -260,7 +294,7 @@ async fn how_images_stand_is_told_in_order(records: Arc<dyn RecordsForTests>) {
     assert_eq!(told[4..6], [Standing::Failed(failure), Standing::Completed(output(&claims[0]))]);
     assert_eq!(told[6], Standing::Unknown);
     records.cancel_halfway(&id).await;
-    let told = records.standings(&images).await.unwrap();
+    let told = records.standings(&images, START).await.unwrap();
     assert_eq!(told[0], Standing::Completed(output(&claims[0])));
     assert_eq!(
         told[2..],
@@ -271,17 +305,17 @@ async fn how_images_stand_is_told_in_order(records: Arc<dyn RecordsForTests>) {
 async fn images_that_nobody_may_see_are_unknown(records: Arc<dyn RecordsForTests>) {
     let known = take_in_inputs(&records, &[&["http://h/a.jpg", "http://h/a.jpg"]]).await;
     let lead = fresh(&records, &known).await.remove(0);
-    assert!(matches!(records.standings(&[lead]).await.unwrap()[..], [Standing::Claimable(..)]));
+    assert!(matches!(records.standings(&[lead], START).await.unwrap()[..], [Standing::Claimable(..)]));
     let new = new_request();
     records.begin(new.clone(), START).await.unwrap();
     let strange = [ImageId::from(""), ImageId::from(new.id.as_str()), ImageId::from(known.as_str())];
-    assert_eq!(records.standings(&strange).await.unwrap(), [const { Standing::Unknown }; 3]);
-    assert_eq!(records.standings(&[]).await.unwrap(), []);
+    assert_eq!(records.standings(&strange, START).await.unwrap(), [const { Standing::Unknown }; 3]);
+    assert_eq!(records.standings(&[], START).await.unwrap(), []);
 }
 
 async fn one_process_leads_until_its_lease_runs_out(records: Arc<dyn RecordsForTests>) {
     let (first, second) = (Lease::from(START), Lease::from(START));
-    let lead = async |lease: Lease, now| records.lead(lease, now).await.unwrap();
+    let lead = async |lease: Lease, now| records.lead(Right::Feeding, lease, now).await.unwrap();
     assert!(lead(first, START).await);
     assert!(!lead(second, at(1)).await);
     let renewed = Lease { until: first.until + LEASE, ..first };
@@ -292,4 +326,5 @@ async fn one_process_leads_until_its_lease_runs_out(records: Arc<dyn RecordsForT
     assert!(!lead(Lease { until: taken.until, ..first }, renewed.until).await);
     assert!(lead(Lease { until: renewed.until, ..second }, renewed.until).await, "it is given back");
     assert!(lead(Lease { until: taken.until, ..first }, renewed.until).await);
+    assert!(records.lead(Right::Upkeep, second, START).await.unwrap(), "one right is not another");
 }

@@ -278,7 +278,7 @@ async fn tries_are_shown_to_their_tenant_alone(case: Case) {
             at: at(9),
             answer: Ok(Answer { status: 200, beginning: String::new() }),
         };
-        case.ledger.settle_event(&telling, Some(delivery.clone()), Next::Nothing).await.unwrap();
+        case.ledger.settle_event(&telling, Some(delivery.clone()), Next::Nothing, START).await.unwrap();
         made.push(delivery);
     }
     let of = |tenant, request, before| case.ledger.deliveries_of(tenant, request, before, 9);

@@ -31,11 +31,11 @@ async fn an_intake_is_invisible_until_opened(records: Arc<dyn RecordsForTests>) 
     records.begin(new, START).await.unwrap();
     records.append(&id, rows(&[&["http://h/a.jpg"]]), START).await.unwrap();
     assert_eq!(status(&records, &id).await, RequestStatus::Receiving);
-    assert_eq!(records.open_requests().await.unwrap(), []);
+    assert_eq!(open(&*records).await, []);
     assert_eq!(fresh(&records, &id).await, []);
     assert_eq!(records.due(None, START, 10).await.unwrap(), (vec![], None));
     records.open(&id, intake_end(1), START).await.unwrap();
-    assert_eq!(records.open_requests().await.unwrap(), std::slice::from_ref(&id));
+    assert_eq!(open(&*records).await, std::slice::from_ref(&id));
     assert_eq!(fresh(&records, &id).await.len(), 1);
     audit(&records, &id).await;
 }
@@ -117,7 +117,7 @@ async fn an_empty_request_completes_at_once(records: Arc<dyn RecordsForTests>) {
     assert_eq!(status(&records, &id).await, RequestStatus::Completed);
     let events = records.completions(&id).await.unwrap();
     assert_eq!((events.len(), events[0].round, &events[0].request), (1, 1, &id));
-    assert_eq!(records.open_requests().await.unwrap(), []);
+    assert_eq!(open(&*records).await, []);
     audit(&records, &id).await;
 }
 
@@ -166,7 +166,7 @@ async fn only_intakes_that_stood_still_are_forgotten(records: Arc<dyn RecordsFor
         records.append(&moving.id, rows(&[&["http://h/a.jpg"]]), at(minute * 60_000)).await.unwrap();
     }
     let opened = take_in_distinct(&records, 1).await;
-    assert_eq!(records.forget_intakes(at(10 * 60_000)).await.unwrap(), 1);
+    assert_eq!(records.forget_intakes(at(10 * 60_000), at(10 * 60_000)).await.unwrap(), 1);
     assert_eq!(records.request(&still.id).await.unwrap(), None);
     assert_eq!(records.traces(&still.id).await, 0);
     assert_eq!(records.open(&still.id, intake_end(1), at(0)).await.unwrap_err().code, Code::RequestNotFound);

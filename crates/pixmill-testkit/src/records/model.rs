@@ -179,7 +179,7 @@ async fn apply(records: &Arc<dyn RecordsForTests>, id: &RequestId, model: &mut M
             let until = now + Duration::from_millis(wait);
             let leads: Vec<_> = model.leads().into_iter().skip(first).take(3).collect();
             let images: Vec<_> = leads.iter().filter_map(|&number| model.images[number].id.clone()).collect();
-            records.defer(&images, until).await.unwrap();
+            records.defer(&images, until, model.now).await.unwrap();
             for number in leads {
                 if model.status.is_open() && model.images[number].status == ImageStatus::Pending {
                     model.images[number].due = Some(until);

@@ -59,7 +59,7 @@ impl Case {
     }
 
     async fn settle(&self, telling: &Telling, delivery: Option<Delivery>, next: Next) -> bool {
-        self.outbox.settle_event(telling, delivery, next).await.unwrap()
+        self.outbox.settle_event(telling, delivery, next, START).await.unwrap()
     }
 
     async fn deliveries(&self, request: Option<&RequestId>) -> Vec<Delivery> {

@@ -47,7 +47,7 @@ impl Case {
         let mut made = Vec::new();
         for telling in self.ledger.lease_events(100, Lease::from(now), now).await.unwrap() {
             let delivery = heard(&telling);
-            self.ledger.settle_event(&telling, Some(delivery.clone()), next).await.unwrap();
+            self.ledger.settle_event(&telling, Some(delivery.clone()), next, START).await.unwrap();
             made.push(delivery);
         }
         made
@@ -96,7 +96,7 @@ async fn what_is_still_to_be_told_is_not_retired(case: Case) {
     let lease = Lease::from(START);
     let telling = case.ledger.lease_events(1, lease, START).await.unwrap().remove(0);
     assert_eq!(case.retire(at(LATE)).await, [], "somebody is being told");
-    case.ledger.settle_event(&telling, Some(heard(&telling)), Next::Again(at(5))).await.unwrap();
+    case.ledger.settle_event(&telling, Some(heard(&telling)), Next::Again(at(5)), START).await.unwrap();
     assert_eq!(case.retire(at(LATE)).await, [], "it will be told again");
     case.tell(at(5), Next::Nothing).await;
     assert_eq!(case.retire(at(LATE)).await, [id]);

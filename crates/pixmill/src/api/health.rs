@@ -79,7 +79,7 @@ async fn ask(api: &Api) -> Vec<Backend> {
     let on = &api.on;
     // Giving free what nobody holds needs the records to be writable, and writes nothing.
     let records = async {
-        on.ledger.open_requests().await?;
+        on.ledger.open_requests(&[], 1).await?;
         on.ledger.release(&RequestId::from("")).await
     };
     let queue = async { on.queue.room().await.map(drop) };

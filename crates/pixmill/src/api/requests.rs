@@ -13,7 +13,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::pipeline::accept::apart;
-use pixmill_engine::port::records::RequestView;
+use pixmill_engine::port::records::{FOREIGN, RequestView};
 use pixmill_engine::upkeep::retain::remove_outputs;
 
 use super::Api;
@@ -275,6 +275,9 @@ pub(super) async fn delete(
     let open = || Problem::new(Code::RequestState, "the request is under way: cancel it first");
     if standing.request.status.is_open() {
         return Err(open());
+    }
+    if standing.request.foreign {
+        return Err(Problem::new(Code::RequestState, FOREIGN));
     }
     let id = standing.request.id;
     if elsewhere || api.on.outputs.is_some() {

@@ -207,7 +207,7 @@ async fn a_slow_upload_that_sends_is_never_given_up() {
             let mut given_up = 0;
             while !over.load(Ordering::Relaxed) {
                 let stalled = Timestamp(clock.wall().0 - 6_000_000);
-                given_up += records.forget_intakes(stalled).await.unwrap();
+                given_up += records.forget_intakes(stalled, stalled).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             given_up

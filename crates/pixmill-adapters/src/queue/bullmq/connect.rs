@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bullmq::options::{RedisConnectionOptions, TlsCerts};
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::time::Timestamp;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind};
 
@@ -59,6 +59,7 @@ impl Address {
         let at = &self.0;
         let unavailable = |transient: bool, message: String| Fault {
             transient,
+            blame: Blame::Backend,
             ..Fault::permanent(Code::BackendUnavailable, message)
         };
         let said = said(error);
@@ -96,7 +97,8 @@ impl Address {
             error => Fault::transient(
                 Code::BackendUnavailable,
                 format!("the queue in Redis at {} failed: {error}", self.0),
-            ),
+            )
+            .of(Blame::Backend),
         }
     }
 }

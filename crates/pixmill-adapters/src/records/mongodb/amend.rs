@@ -12,12 +12,12 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{Correction, ImageStatus};
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::Amend;
+use pixmill_engine::port::records::{Amend, FOREIGN};
 use uuid::Uuid;
 
 pub(super) use self::plan::{Plan, Waiting};
 use super::command::{self, Again, Reading, by_id, find};
-use super::document::{as_it_is, date, string};
+use super::document::{as_it_is, at, date, string};
 use super::head::{CANCELLING, CORRECTING, DROPPING, Head, RETIRING};
 use super::upkeep::retried;
 use super::{Mongodb, Shared, schema};
@@ -59,15 +59,17 @@ impl Amend for Mongodb {
 
     async fn delete(&self, request: &RequestId) -> Result<bool, Fault> {
         let head = self.shared.accepted(request).await?;
+        if !head.own {
+            return Err(Fault::permanent(Code::RequestState, FOREIGN));
+        }
         if head.status.is_open() {
             return Ok(false);
         }
         let mut ended = head.in_round();
         ended.insert("status", head.status.as_str());
-        ended.insert("unfinished", doc! { "$in": [Bson::Null, CANCELLING, RETIRING] });
-        let drop = vec![command::one(ended, doc! { "$set": { "unfinished": DROPPING } })];
-        let dropped = command::update(&self.shared.database, schema::REQUESTS, drop, Again::Safe).await?;
-        if dropped.matched == 0 && !dropped.twice {
+        ended.insert("pixmill.unfinished", doc! { "$in": [Bson::Null, CANCELLING, RETIRING] });
+        let drop = doc! { "$set": { "pixmill.unfinished": DROPPING } };
+        if !self.shared.change_once(request, ended, drop).await? {
             // It is being opened again.
             return Ok(false);
         }
@@ -86,33 +88,32 @@ impl Shared {
     pub(super) async fn mark_corrected(&self, head: &Head, plan: &[Waiting]) -> Result<bool, Fault> {
         let mark = Uuid::new_v4().to_string();
         let wait = plan.iter().map(|waiting| {
-            let correction = doc! { "$set": { "correction": waiting.document(&mark) } };
+            let correction = doc! { "$set": { "pixmill.correction": waiting.document(&mark) } };
             command::one(doc! { "_id": waiting.image.clone() }, correction)
         });
         command::update(&self.database, schema::IMAGES, wait.collect(), Again::Safe).await?;
-        let marked = doc! { "$set": { "unfinished": CORRECTING, "correction": &mark } };
-        if self.change(head, marked).await? {
-            return Ok(true);
-        }
-        // The answer to a first sending may have been lost.
-        let found = by_id(&self.requests(), head.request.as_str(), doc! { "correction": 1 }).await?;
-        Ok(found.is_some_and(|found| string(&found, "correction") == mark))
+        let marked = doc! { "$set": { "pixmill.unfinished": CORRECTING, "pixmill.correction": &mark } };
+        self.change(head, marked).await
     }
 
     /// Corrects the images of a request that is marked so, then opens it in a new round.
     pub(super) async fn carry_out(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
-        let marked = by_id(&self.requests(), head.request.as_str(), doc! { "correction": 1 }).await?;
-        let Some(mark) = marked.as_ref().map(|marked| string(marked, "correction")) else { return Ok(()) };
-        let reading = Reading { fields: doc! { "correction": 1 }, ..Reading::default() };
-        let waiting = find(&self.images(), doc! { "correction.mark": mark }, reading).await?;
-        let corrections =
-            waiting.iter().filter_map(|image| Some((image, image.get_document("correction").ok()?)));
+        let marked = by_id(&self.requests(), head.request.as_str(), doc! { "pixmill.correction": 1 }).await?;
+        let Some(mark) = marked.as_ref().map(|marked| string(marked, "pixmill.correction")) else {
+            return Ok(());
+        };
+        let reading = Reading { fields: doc! { "pixmill.correction": 1 }, ..Reading::default() };
+        let waiting = find(&self.images(), doc! { "pixmill.correction.mark": mark }, reading).await?;
+        let corrections = waiting
+            .iter()
+            .filter_map(|image| Some((image, at(image, "pixmill.correction").and_then(Bson::as_document)?)));
+        let due = self.shift(now).await?.of_server(now);
         let corrected = corrections.map(|(image, correction)| {
             // What is only passed on stays as it ended, whatever that was.
             let mut as_planned =
                 if correction.contains_key("inputUrl") { retried(head) } else { Document::new() };
-            as_planned.extend(doc! { "_id": as_it_is(image, "_id"), "correction.mark": mark });
-            command::one(as_planned, corrected(correction, now))
+            as_planned.extend(doc! { "_id": as_it_is(image, "_id"), "pixmill.correction.mark": mark });
+            command::one(as_planned, corrected(correction, due, now))
         });
         command::update(&self.database, schema::IMAGES, corrected.collect(), Again::Safe).await?;
         self.open_again(head, CORRECTING).await
@@ -120,27 +121,29 @@ impl Shared {
 }
 
 /// What carries out a correction that waited.
-fn corrected(correction: &Document, now: Timestamp) -> Document {
-    let (mut set, mut unset) = (Document::new(), doc! { "correction": "" });
+fn corrected(correction: &Document, due: Timestamp, now: Timestamp) -> Document {
+    let (mut set, mut unset) = (Document::new(), doc! { "pixmill.correction": "" });
     match correction.get("sameAs") {
-        Some(lead) => _ = set.insert("sameAs", lead.clone()),
-        None => _ = unset.insert("sameAs", ""),
+        Some(lead) => _ = set.insert("pixmill.sameAs", lead.clone()),
+        None => _ = unset.insert("pixmill.sameAs", ""),
     }
     if correction.get_bool("followed").unwrap_or(false) {
-        set.insert("followed", true);
+        set.insert("pixmill.followed", true);
     }
     if let Ok(input) = correction.get_str("inputUrl") {
         set.extend(doc! {
             "inputUrl": input,
             "status": ImageStatus::Pending.as_str(),
-            "attempts": 0,
+            "pixmill.attempts": 0,
             "updatedAt": date(now),
         });
-        unset.extend(doc! { "error": "", "telling": "", "ended": "" });
+        unset.extend(doc! {
+            "pixmill.error": "", "pixmill.telling": "", "pixmill.ended": "", "pixmill.wait": "",
+        });
         // Leads are due at once: whoever feeds may have read past them.
         match correction.get("sameAs") {
-            Some(_) => _ = unset.insert("due", ""),
-            None => _ = set.insert("due", date(now)),
+            Some(_) => _ = unset.insert("pixmill.due", ""),
+            None => _ = set.insert("pixmill.due", date(due)),
         }
     }
     let mut update = doc! { "$unset": unset };

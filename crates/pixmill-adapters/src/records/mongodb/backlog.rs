@@ -1,6 +1,6 @@
 //! What is to be done: reading it and holding it.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
@@ -10,21 +10,28 @@ use pixmill_engine::model::image::{Candidate, Claim, ImageStatus, Standing};
 use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::Backlog;
+use pixmill_engine::port::records::{Backlog, Opened, Right};
 
-use super::claim::Asked;
+use super::claim::{Asked, due, due_in};
+use super::clock::Shift;
 use super::command::{self, Again, Reading, find};
 use super::document::{
-    candidate, candidate_fields, date, moment, no_output, open, pending, request_id, slot, slot_fields,
+    at, candidate, candidate_fields, date, moment, no_output, open, pending, request_id, said, slot,
+    slot_fields,
 };
 use super::head::Head;
-use super::id::{matching, object_id};
-use super::{Mongodb, Shared, head, schema};
+use super::id::{later, matching, object_id, text};
+use super::{Mongodb, Shared, schema};
 
 #[async_trait]
 impl Backlog for Mongodb {
-    async fn open_requests(&self) -> Result<Vec<RequestId>, Fault> {
-        Ok(self.shared.fed().await?.into_iter().map(|head| head.request).collect())
+    async fn open_requests(&self, known: &[Opened], most: usize) -> Result<Vec<Opened>, Fault> {
+        let mut opened = Vec::new();
+        for tenant in self.shared.open_tenants().await? {
+            let last = known.iter().find(|known| known.tenant == tenant);
+            opened.extend(self.shared.opened_after(&tenant, last, most).await?);
+        }
+        Ok(opened)
     }
 
     async fn fresh(
@@ -40,8 +47,8 @@ impl Backlog for Mongodb {
         let mut query = doc! {
             "requestId": head.images(),
             "status": pending(),
-            "due": Bson::Null,
-            "sameAs": Bson::Null,
+            "pixmill.due": Bson::Null,
+            "pixmill.sameAs": Bson::Null,
             "outputUrl": no_output(),
         };
         if let Some(after) = after {
@@ -58,35 +65,39 @@ impl Backlog for Mongodb {
         now: Timestamp,
         most: usize,
     ) -> Result<(Vec<Candidate>, Option<Timestamp>), Fault> {
-        let heads = match request {
-            Some(request) => {
-                let heads = self.shared.heads([request]).await?;
-                heads.into_values().filter(|head| head.status.is_open()).collect()
-            }
-            None => self.shared.fed().await?,
+        let shared = &self.shared;
+        let shift = shared.shift(now).await?;
+        let its = match request {
+            Some(request) => match shared.heads([request]).await?.get(request) {
+                Some(head) if head.status.is_open() => Some(head.images()),
+                _ => return Ok((Vec::new(), None)),
+            },
+            None => None,
         };
-        if heads.is_empty() {
-            return Ok((Vec::new(), None));
-        }
         let waiting = |due: Document| {
-            doc! {
-                "due": due,
-                "requestId": { "$in": any_of(&heads) },
-                "status": ImageStatus::Pending.as_str(),
-                "outputUrl": no_output(),
-            }
+            let status = ImageStatus::Pending.as_str();
+            let mut waiting = doc! { "pixmill.due": due, "status": status, "outputUrl": no_output() };
+            waiting.extend(its.clone().map(|its| ("requestId".to_owned(), its)));
+            waiting
         };
-        let order = doc! { "due": 1, "_id": 1 };
+        let order = doc! { "pixmill.due": 1, "_id": 1 };
         let reading = Reading { fields: candidate_fields(), order: order.clone(), most };
-        let due = find(&self.shared.images(), waiting(doc! { "$lte": date(now) }), reading).await?;
-        let reading = Reading { fields: doc! { "due": 1 }, order, most: 1 };
-        let next = find(&self.shared.images(), waiting(doc! { "$gt": date(now) }), reading).await?;
-        let rounds: HashMap<_, _> = heads.iter().map(|head| (&head.request, head.round)).collect();
-        let due = due.iter().filter_map(|document| candidate(document, *rounds.get(&request_id(document)?)?));
-        Ok((due.collect(), next.first().and_then(|document| moment(document, "due"))))
+        let reached = date(shift.of_server(now));
+        let due = find(&shared.images(), waiting(doc! { "$lte": reached }), reading).await?;
+        let reading = Reading { fields: doc! { "pixmill.due": 1 }, order, most: 1 };
+        let next = find(&shared.images(), waiting(doc! { "$gt": reached }), reading).await?;
+        let requests: Vec<_> = due.iter().filter_map(request_id).collect();
+        let heads = shared.heads(&requests).await?;
+        let candidates = due.iter().filter_map(|document| {
+            let head = heads.get(&request_id(document)?);
+            candidate(document, head.filter(|head| head.status.is_open() && head.is_fed())?.round)
+        });
+        let next = next.first().and_then(|document| moment(document, "pixmill.due"));
+        Ok((candidates.collect(), next.map(|next| shift.of_caller(next))))
     }
 
-    async fn standings(&self, images: &[ImageId]) -> Result<Vec<Standing>, Fault> {
+    async fn standings(&self, images: &[ImageId], now: Timestamp) -> Result<Vec<Standing>, Fault> {
+        let shift = self.shared.shift(now).await?;
         let mut fields = candidate_fields();
         fields.extend(slot_fields());
         fields.extend(super::claim::fields());
@@ -95,7 +106,7 @@ impl Backlog for Mongodb {
         let heads = self.shared.heads(&requests).await?;
         let standings = images.iter().map(|image| {
             let document = documents.get(image)?;
-            standing(document, heads.get(&request_id(document)?)?)
+            standing(document, heads.get(&request_id(document)?)?, shift)
         });
         let standings: Vec<_> = standings.map(|standing| standing.unwrap_or(Standing::Unknown)).collect();
         let claimable = images.iter().zip(&standings).filter_map(|(image, standing)| match standing {
@@ -106,83 +117,129 @@ impl Backlog for Mongodb {
         Ok(standings)
     }
 
-    async fn lead(&self, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
-        self.shared.lead(lease, now).await
+    async fn lead(&self, right: Right, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
+        self.shared.lead(right, lease, now).await
     }
 
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault> {
         self.claims.call(Asked { images: images.to_vec(), lease, now }).await
     }
 
-    async fn defer(&self, images: &[ImageId], until: Timestamp) -> Result<(), Fault> {
+    async fn defer(&self, images: &[ImageId], until: Timestamp, now: Timestamp) -> Result<(), Fault> {
         let shared = &self.shared;
+        let until = shared.shift(now).await?.of_server(until);
         let fields = doc! { "requestId": 1 };
         let documents = shared.images_by_id(images, fields).await?;
         let requests: Vec<_> = documents.values().filter_map(request_id).collect();
         let heads = shared.heads(&requests).await?;
-        let is_open = |document: &&Document| {
-            let request = request_id(document);
-            request.and_then(|request| heads.get(&request)).is_some_and(|head| head.status.is_open())
-        };
-        let statements = documents.values().filter(is_open).filter_map(|document| {
+        let statements = documents.values().filter_map(|document| {
+            let head = heads.get(&request_id(document)?).filter(|head| head.status.is_open())?;
             let waiting = doc! {
                 "_id": document.get("_id")?.clone(),
                 "status": pending(),
-                "sameAs": Bson::Null,
+                "pixmill.sameAs": Bson::Null,
                 "outputUrl": no_output(),
             };
             // A foreign document gets a status, without which it is not found when it is due.
-            let put_off = doc! { "due": date(until), "status": ImageStatus::Pending.as_str() };
+            let put_off =
+                doc! { due_in(head.is_fed()): date(until), "status": ImageStatus::Pending.as_str() };
             Some(command::one(waiting, doc! { "$set": put_off }))
         });
         command::update(&shared.database, schema::IMAGES, statements.collect(), Again::Safe).await.map(|_| ())
     }
 
-    async fn renew(&self, held: &[(ImageId, Token)], until: Timestamp) -> Result<(), Fault> {
+    async fn renew(&self, held: &[(ImageId, Token)], until: Timestamp, now: Timestamp) -> Result<(), Fault> {
+        let until = self.shared.shift(now).await?.of_server(until);
         let statements = held.iter().map(|(image, token)| {
             let id = self.shared.held.id(image).unwrap_or_else(|| matching(image.as_str()));
-            let under_lease = doc! { "_id": id, "lease.token": token.0 };
-            command::one(under_lease, doc! { "$set": { "lease.until": date(until) } })
+            let under_lease = doc! { "_id": id, "pixmill.lease.token": token.0 };
+            command::one(under_lease, doc! { "$set": { "pixmill.lease.until": date(until) } })
         });
         let statements = statements.collect();
         command::update(&self.shared.database, schema::IMAGES, statements, Again::Safe).await.map(|_| ())
     }
 }
 
+/// Requests are told so long after they were opened: by then every write to which the server gave an earlier time can be
+/// read.
+const IN_ORDER_AFTER: Duration = Duration::from_millis(100);
+
+/// Tenants that are asked about one after another before those that follow wait for the next time.
+const TENANTS: usize = 1_000;
+
 impl Shared {
-    /// Requests whose images are fed, oldest first: pixmill's own, and foreign ones that were taken over.
-    async fn fed(&self) -> Result<Vec<Head>, Fault> {
-        let mut fields = head::fields();
-        fields.insert("createdAt", 1);
-        let reading = Reading { fields, order: doc! { "createdAt": 1, "_id": 1 }, most: 0 };
-        let open = find(&self.requests(), doc! { "status": open() }, reading).await?;
-        let heads = open.iter().filter_map(Head::of);
-        Ok(heads.filter(|head| head.own || head.adopted).collect())
+    /// Tenants of whom something is fed.
+    async fn open_tenants(&self) -> Result<Vec<String>, Fault> {
+        let mut tenants: Vec<String> = Vec::new();
+        while tenants.len() < TENANTS {
+            let after = tenants.last().map_or("", String::as_str);
+            let reading =
+                Reading { fields: doc! { "pixmill.fed": 1 }, order: doc! { "pixmill.fed": 1 }, most: 1 };
+            let next = find(&self.requests(), doc! { "pixmill.fed": { "$gt": after } }, reading).await?;
+            match next.first().and_then(|next| said(next, "pixmill.fed")) {
+                Some(tenant) => tenants.push(tenant.to_owned()),
+                None => break,
+            }
+        }
+        Ok(tenants)
+    }
+
+    /// Requests of a tenant whose images are fed, in the order in which they were opened: pixmill's own, and foreign ones
+    /// that were taken over.
+    async fn opened_after(
+        &self,
+        tenant: &str,
+        last: Option<&Opened>,
+        most: usize,
+    ) -> Result<Vec<Opened>, Fault> {
+        let mut fed = doc! { "pixmill.fed": tenant, "status": open() };
+        let mut opened = doc! { "$lt": date(self.settled_time(IN_ORDER_AFTER).await?) };
+        if let Some(last) = last {
+            opened.insert("$gte", date(Timestamp(last.order)));
+            let (same_time, id) = (date(Timestamp(last.order)), last.request.as_str());
+            let mut next = later(id);
+            next.push(doc! { "pixmill.opened": { "$gt": same_time } });
+            fed.insert("$or", next);
+        }
+        fed.insert("pixmill.opened", opened);
+        let reading = Reading {
+            fields: doc! { "pixmill.opened": 1 },
+            order: doc! { "pixmill.opened": 1, "_id": 1 },
+            most,
+        };
+        let found = find(&self.requests(), fed, reading).await?;
+        let opened = found.iter().filter_map(|document| {
+            let request = document.get("_id").and_then(text).map(RequestId::from)?;
+            let order = moment(document, "pixmill.opened")?.0;
+            Some(Opened { tenant: tenant.to_owned(), request, order })
+        });
+        Ok(opened.collect())
     }
 }
 
 /// How an image stands; none where nobody may see it.
-fn standing(document: &Document, head: &Head) -> Option<Standing> {
+fn standing(document: &Document, head: &Head, shift: Shift) -> Option<Standing> {
     if head.status == RequestStatus::Receiving {
         return None;
     }
     let slot = slot(document, head.status);
-    let is = |name: &str| document.get(name).is_some_and(|value| *value != Bson::Null);
+    let is = |path: &str| at(document, path).is_some_and(|value| *value != Bson::Null);
     Some(match (slot.status, slot.output, slot.failure) {
         (_, Some(output), _) => Standing::Completed(output),
         (_, _, Some(failure)) => Standing::Failed(failure),
         (ImageStatus::Cancelled, ..) => Standing::Cancelled,
         // Without a lease it was left so by another kind of worker.
-        _ if is("lease") || is("sameAs") => Standing::Held,
+        _ if is("pixmill.lease") || is("pixmill.sameAs") => Standing::Held,
         _ => {
-            Standing::Claimable(candidate(document, head.round)?, moment(document, "due").unwrap_or_default())
+            let due = due(document).map(|due| shift.of_caller(due));
+            Standing::Claimable(candidate(document, head.round)?, due.unwrap_or_default())
         }
     })
 }
 
 /// What images may name their request by, for any of these.
-pub(super) fn any_of(heads: &[Head]) -> Vec<Bson> {
-    let ids = heads.iter().flat_map(|head| {
+pub(super) fn any_of<'h>(heads: impl IntoIterator<Item = &'h Head>) -> Vec<Bson> {
+    let ids = heads.into_iter().flat_map(|head| {
         let text = head.request.as_str();
         object_id(text).map(Bson::from).into_iter().chain([Bson::from(text)])
     });

@@ -12,10 +12,10 @@ use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 
-use super::clock::now_in;
+use super::clock::{Shift, now_in};
 use super::command::{self, Again, Reading, find};
 use super::document::{
-    as_it_is, date, image_id, image_status, moment, open, place, request_id, string, whole,
+    as_it_is, at, date, few, flag, image_id, image_status, moment, number, place, request_id, string,
 };
 use super::gather::Call;
 use super::head::Head;
@@ -44,27 +44,32 @@ struct Chosen<'d> {
     image: &'d ImageId,
     lease: Lease,
     now: Timestamp,
+    shift: Shift,
 }
 
 impl Chosen<'_> {
     fn attempt(&self) -> u32 {
-        whole(self.document, "attempts").unwrap_or_default() as u32 + 1
+        few(self.document, "pixmill.attempts").unwrap_or_default().saturating_add(1)
     }
 
     /// Takes the document if it is as it was read: then nobody else has taken it, ended it, put it off or corrected it.
     fn statement(&self) -> Document {
-        let mut unchanged = doc! { "lease": Bson::Null };
-        for field in ["_id", "status", "attempts", "due", "outputUrl", "inputUrl", "followed"] {
+        let mut unchanged = doc! { "pixmill.lease": Bson::Null };
+        let (theirs, ours) =
+            (["_id", "status", "outputUrl", "inputUrl"], ["attempts", "due", "wait", "followed"]);
+        let ours = ours.map(|field| format!("pixmill.{field}"));
+        for field in theirs.into_iter().chain(ours.iter().map(String::as_str)) {
             unchanged.insert(field, as_it_is(self.document, field));
         }
-        let lease = doc! { "token": self.lease.token.0, "until": date(self.lease.until) };
+        let until = self.shift.of_server(self.lease.until);
+        let lease = doc! { "token": self.lease.token.0, "until": date(until) };
         let set = doc! {
             "status": ImageStatus::Processing.as_str(),
-            "attempts": self.attempt(),
-            "lease": lease,
+            "pixmill.attempts": i64::from(self.attempt()),
+            "pixmill.lease": lease,
             "updatedAt": date(self.now),
         };
-        command::one(unchanged, doc! { "$set": set, "$unset": { "due": "" } })
+        command::one(unchanged, doc! { "$set": set, "$unset": { "pixmill.due": "", "pixmill.wait": "" } })
     }
 
     fn claim(&self, request: &RequestId) -> Claim {
@@ -85,26 +90,40 @@ impl Chosen<'_> {
             id: as_it_is(self.document, "_id"),
             request: head.request.clone(),
             token: self.lease.token,
-            followed: self.document.get_bool("followed").unwrap_or(false),
+            followed: flag(self.document, "pixmill.followed"),
+            fed: head.is_fed(),
         }
     }
 }
 
-/// Whether nobody else has the image, it has not ended, and its time has come. One in `processing` without a lease was
-/// left so by another kind of worker, whose queue has given it to us.
+/// Whether nobody else has the image, it has not ended, and its time, as the server tells it, has come. One in
+/// `processing` without a lease was left so by another kind of worker, whose queue has given it to us.
 fn may_be_claimed(document: &Document, now: Timestamp) -> bool {
+    let none = |path| at(document, path).is_none_or(|value| *value == Bson::Null);
     !image_status(document).is_end()
-        && document.get("lease").is_none_or(|lease| *lease == Bson::Null)
-        && document.get("sameAs").is_none()
+        && none("pixmill.lease")
+        && none("pixmill.sameAs")
         && document.get_str("inputUrl").is_ok()
-        && moment(document, "due").is_none_or(|due| due <= now)
+        && due(document).is_none_or(|due| due <= now)
+}
+
+/// When an image that was put back may be claimed again. Those that nobody of ours feeds only wait for their job: they
+/// are not among what is due.
+pub(super) fn due(document: &Document) -> Option<Timestamp> {
+    moment(document, "pixmill.due").max(moment(document, "pixmill.wait"))
+}
+
+/// Where it is written down when an image that was put back may be claimed again.
+pub(super) fn due_in(fed: bool) -> &'static str {
+    if fed { "pixmill.due" } else { "pixmill.wait" }
 }
 
 /// What claiming reads of a document.
 pub(super) fn fields() -> Document {
     doc! {
-        "requestId": 1, "inputUrl": 1, "status": 1, "outputUrl": 1, "attempts": 1, "lease": 1, "due": 1, "sameAs": 1,
-        "followed": 1, "row": 1, "position": 1,
+        "requestId": 1, "inputUrl": 1, "status": 1, "outputUrl": 1, "pixmill.attempts": 1, "pixmill.lease": 1,
+        "pixmill.due": 1, "pixmill.wait": 1, "pixmill.sameAs": 1, "pixmill.followed": 1, "pixmill.row": 1,
+        "pixmill.position": 1,
     }
 }
 
@@ -134,8 +153,10 @@ impl SeenImages {
 impl Shared {
     /// Claims for many callers; an image that several of them want goes to the first.
     pub(super) async fn claim_batch(&self, batch: Vec<Asked>) -> Result<Vec<Vec<Claim>>, Fault> {
+        let Some(shift) = batch.first().map(|asked| self.shift(asked.now)) else { return Ok(Vec::new()) };
+        let shift = shift.await?;
         let documents = self.to_be_claimed(batch.iter().flat_map(|asked| &asked.images)).await?;
-        let heads = self.open_heads(&documents, batch.first().map(|asked| asked.now)).await?;
+        let heads = self.open_heads(&documents, shift.of_server(batch[0].now)).await?;
         let mut taken = HashSet::new();
         let chosen: Vec<Vec<(Chosen<'_>, &Head)>> = batch
             .iter()
@@ -143,10 +164,10 @@ impl Shared {
                 let chosen = asked.images.iter().filter_map(|image| {
                     let document = documents.get(image)?;
                     let head = heads.get(&request_id(document)?).filter(|head| head.status.is_open())?;
-                    if !may_be_claimed(document, asked.now) || !taken.insert(image) {
+                    if !may_be_claimed(document, shift.of_server(asked.now)) || !taken.insert(image) {
                         return None;
                     }
-                    Some((Chosen { document, image, lease: asked.lease, now: asked.now }, head))
+                    Some((Chosen { document, image, lease: asked.lease, now: asked.now, shift }, head))
                 });
                 chosen.collect()
             })
@@ -164,7 +185,10 @@ impl Shared {
             }
             claims.push(claimed);
         }
-        self.begin(begun.into_values()).await?;
+        if let Err(fault) = self.begin(begun.into_values()).await {
+            // The claims stand. The next one says so, and a request is completed from either state.
+            tracing::debug!(%fault, "a request that was begun could not be told so");
+        }
         Ok(claims)
     }
 
@@ -215,11 +239,10 @@ impl Shared {
     async fn open_heads(
         &self,
         images: &HashMap<ImageId, Document>,
-        now: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<HashMap<RequestId, Head>, Fault> {
         let requests: HashSet<_> = images.values().filter_map(request_id).collect();
         let mut heads = self.heads(&requests).await?;
-        let Some(now) = now else { return Ok(heads) };
         for head in heads.values_mut().filter(|head| !head.own && head.status == RequestStatus::Completed) {
             let is_late = |document: &Document| {
                 request_id(document).as_ref() == Some(&head.request) && may_be_claimed(document, now)
@@ -243,7 +266,7 @@ impl Shared {
             return Ok(chosen.iter().map(|one| one.image.clone()).collect());
         }
         let images = chosen.iter().map(|one| one.image);
-        let now = self.images_by_id(images, doc! { "lease.token": 1 }).await?;
+        let now = self.images_by_id(images, doc! { "pixmill.lease.token": 1 }).await?;
         let is_ours = |one: &&&Chosen<'_>| {
             now.get(one.image).and_then(token_in).is_some_and(|token| token == one.lease.token)
         };
@@ -256,7 +279,7 @@ impl Shared {
         for head in requests.filter(|head| head.status == RequestStatus::Pending) {
             self.heads.forget(&head.request);
             statements.push(command::one(
-                doc! { "_id": head.id.clone(), "status": open() },
+                doc! { "_id": head.id.clone(), "status": { "$nin": begun_or_closed() } },
                 doc! {
                     "$set": { "status": RequestStatus::Processing.as_str() },
                     "$currentDate": now_in("updatedAt"),
@@ -267,7 +290,14 @@ impl Shared {
     }
 }
 
+/// What requests say whose images have been claimed, or are not to be. Whoever gave the job of one that says something
+/// else wants it done.
+fn begun_or_closed() -> Vec<&'static str> {
+    let all = RequestStatus::ALL.into_iter().filter(|status| *status != RequestStatus::Pending);
+    all.map(RequestStatus::as_str).collect()
+}
+
 /// The token under which an image is held.
 pub(super) fn token_in(document: &Document) -> Option<Token> {
-    document.get_document("lease").ok()?.get_i64("token").ok().map(Token)
+    number(document, "pixmill.lease.token").map(Token)
 }

@@ -7,9 +7,11 @@ use mongodb::bson::{Bson, Document, doc};
 use mongodb::error::{Error, RETRYABLE_WRITE_ERROR};
 use mongodb::{Collection, Database};
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 
-use super::fault::{fault, refused};
+use super::document::as_it_is;
+use super::fault::{fault, is_of_document, refused};
+use super::odd;
 
 /// Statements in one command: fewer than any server's limit.
 const STATEMENTS: usize = 1_000;
@@ -35,6 +37,13 @@ pub(super) struct Written {
     pub(super) twice: bool,
 }
 
+impl Written {
+    /// Whether a change that only one can make was made: it was seen to be, or may have been by a first sending.
+    pub(super) fn may_be_ours(self) -> bool {
+        self.matched == 0 && self.twice
+    }
+}
+
 /// One statement: changes one document.
 pub(super) fn one(query: Document, update: impl Into<Bson>) -> Document {
     doc! { "q": query, "u": update }
@@ -45,7 +54,8 @@ pub(super) fn many(query: Document, update: impl Into<Bson>) -> Document {
     doc! { "q": query, "u": update, "multi": true }
 }
 
-/// Runs update statements, in no order, acknowledged by a majority.
+/// Runs update statements, in no order, acknowledged by a majority. A document that can't be changed as wanted, because
+/// its app keeps something else there, is told of once and counts as not matched: it holds up none beside it.
 pub(super) async fn update(
     database: &Database,
     collection: &str,
@@ -56,12 +66,32 @@ pub(super) async fn update(
     let mut rest = statements.into_iter().peekable();
     while rest.peek().is_some() {
         let updates: Vec<_> = rest.by_ref().take(STATEMENTS).collect();
-        let command = doc! { "update": collection, "updates": updates, "ordered": false };
-        let (answer, twice) = run(database, command, again).await?;
+        let command = doc! { "update": collection, "updates": updates.clone(), "ordered": false };
+        let (answer, twice) = send(database, command, again).await?;
+        let answer = checked(pass_over(collection, &updates, answer))?;
         written.matched += number(&answer, "n");
         written.twice |= twice;
     }
     Ok(written)
+}
+
+/// Tells of statements that failed for what their document holds, and takes them out of the answer.
+fn pass_over(collection: &str, updates: &[Document], mut answer: Document) -> Document {
+    let Ok(errors) = answer.get_array_mut("writeErrors") else { return answer };
+    errors.retain(|error| {
+        let Some(error) = error.as_document().filter(|error| is_of_document(code(error))) else {
+            return true;
+        };
+        let failed = usize::try_from(number(error, "index")).ok().and_then(|index| updates.get(index));
+        let query = failed.and_then(|update| update.get_document("q").ok());
+        let id = query.map_or(Bson::Null, |query| as_it_is(query, "_id"));
+        odd::tell_of(collection, &id, error.get_str("errmsg").unwrap_or_default());
+        false
+    });
+    if errors.is_empty() {
+        answer.remove("writeErrors");
+    }
+    answer
 }
 
 /// Deletes every document that matches, acknowledged by a majority. How many.
@@ -74,16 +104,22 @@ pub(super) async fn delete(database: &Database, collection: &str, query: Documen
 /// Runs a command that writes. The answer, and whether the command had to be sent twice.
 pub(super) async fn run(
     database: &Database,
-    mut command: Document,
+    command: Document,
     again: Again,
 ) -> Result<(Document, bool), Fault> {
+    let (answer, twice) = send(database, command, again).await?;
+    Ok((checked(answer)?, twice))
+}
+
+/// The same, whatever the answer says.
+async fn send(database: &Database, mut command: Document, again: Again) -> Result<(Document, bool), Fault> {
     command.insert("writeConcern", doc! { "w": "majority", "j": true });
     match database.run_command(command.clone()).await {
-        Ok(answer) => Ok((checked(answer)?, false)),
+        Ok(answer) => Ok((answer, false)),
         Err(error) if again == Again::Safe && may_help(&error) => {
             tokio::time::sleep(PAUSE).await;
             let answer = database.run_command(command).await.map_err(|error| fault(&error))?;
-            Ok((checked(answer)?, true))
+            Ok((answer, true))
         }
         Err(error) => Err(fault(&error)),
     }
@@ -108,8 +144,11 @@ fn checked(answer: Document) -> Result<Document, Fault> {
 }
 
 fn told(error: &Document) -> Fault {
-    let code = error.get_i32("code").unwrap_or_default();
-    refused(code, error.get_str("errmsg").unwrap_or("no reason was told"))
+    refused(code(error), error.get_str("errmsg").unwrap_or("no reason was told"))
+}
+
+fn code(error: &Document) -> i32 {
+    error.get_i32("code").unwrap_or_default()
 }
 
 /// A number in an answer, of whatever type.
@@ -172,14 +211,28 @@ pub(super) async fn by_id(
     found.map_err(|error| fault(&error))
 }
 
-/// A document does not look as it must.
+/// An answer of the server does not look as it must.
 pub(super) fn broken(what: &str) -> Fault {
-    Fault::permanent(Code::BackendUnavailable, format!("a document in MongoDB can't be read: {what}"))
+    let message = format!("what MongoDB answers can't be read: {what}");
+    Fault::permanent(Code::BackendUnavailable, message).of(Blame::Backend)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_document_holds_fails_its_own_change_alone() {
+        let updates = [one(doc! { "_id": "a" }, doc! {}), one(doc! { "_id": "b" }, doc! {})];
+        let odd =
+            doc! { "index": 1, "code": 28, "errmsg": "Cannot create field 'lease' in element {pixmill: 5}" };
+        let answer = doc! { "ok": 1, "n": 1, "writeErrors": [odd.clone()] };
+        let answer = checked(pass_over("images", &updates, answer)).unwrap();
+        assert_eq!(number(&answer, "n"), 1);
+        let full = doc! { "index": 0, "code": 14_031, "errmsg": "no space" };
+        let answer = doc! { "ok": 1, "n": 0, "writeErrors": [odd, full] };
+        assert!(checked(pass_over("images", &updates, answer)).unwrap_err().message.contains("no space"));
+    }
 
     #[test]
     fn what_failed_in_an_answer_that_is_ok_is_told() {

@@ -14,15 +14,22 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 
+use super::backlog::any_of;
 use super::clock::now_in;
 use super::command::{self, Again, aggregate};
-use super::document::{date, open, string, whole};
+use super::document::{as_it_is, at, date, open, string, whole};
 use super::head::Head;
+use super::id::text;
 use super::outbox::completion;
 use super::{Shared, lock, schema};
 
 /// How old a snapshot may be.
 const MOMENT: Duration = Duration::from_secs(1);
+
+/// Requests that are watched, and looked at without being worked on here. Of those that nothing ended in here for so
+/// long, one more makes all go.
+const WATCHED: usize = 10_000;
+const IDLE: Duration = Duration::from_secs(60);
 
 /// How often counters are written at most.
 const TOLD_EVERY: Duration = Duration::from_secs(2);
@@ -47,6 +54,18 @@ struct Watched {
     /// When counters were last written.
     told: Option<Instant>,
     snapshot: Option<(u32, Progress, Instant)>,
+    /// When something last asked for it.
+    used: Option<Instant>,
+}
+
+/// What is known of a request, begun now where nothing was. What nobody has asked for in a while makes way.
+fn watched<'w>(all: &'w mut HashMap<RequestId, Watched>, request: &RequestId) -> &'w mut Watched {
+    if all.len() >= WATCHED && !all.contains_key(request) {
+        all.retain(|_, watched| watched.planned || watched.used.is_some_and(|used| used.elapsed() < IDLE));
+    }
+    let watched = all.entry(request.clone()).or_default();
+    watched.used = Some(Instant::now());
+    watched
 }
 
 impl Watch {
@@ -57,8 +76,8 @@ impl Watch {
 
     /// Images ended; whether it could be all.
     fn ended(&self, request: &RequestId, images: u64) -> bool {
-        let mut watched = lock(&self.0);
-        let watched = watched.entry(request.clone()).or_default();
+        let mut all = lock(&self.0);
+        let watched = watched(&mut all, request);
         watched.ended += images;
         watched.left = watched.left.map(|left| left.saturating_sub(images));
         watched.left.is_none_or(|left| left == 0)
@@ -73,8 +92,8 @@ impl Watch {
     }
 
     fn ended_so_far(&self, request: &RequestId) -> u64 {
-        let mut watched = lock(&self.0);
-        let watched = watched.entry(request.clone()).or_default();
+        let mut all = lock(&self.0);
+        let watched = watched(&mut all, request);
         watched.planned = false;
         watched.ended
     }
@@ -101,8 +120,8 @@ impl Watch {
 
     /// Keeps a snapshot, unless one that was counted beside it says more.
     fn keep(&self, head: &Head, progress: Progress) -> Progress {
-        let mut watched = lock(&self.0);
-        let watched = watched.entry(head.request.clone()).or_default();
+        let mut all = lock(&self.0);
+        let watched = watched(&mut all, &head.request);
         if let Some((known, more, _)) = watched.snapshot
             && known == head.round
             && more.ended() > progress.ended()
@@ -183,8 +202,8 @@ impl Shared {
         let group = doc! {
             "_id": "$status",
             "images": { "$sum": 1 },
-            "before": { "$sum": "$bytesBefore" },
-            "after": { "$sum": "$bytesAfter" },
+            "before": { "$sum": "$pixmill.bytesBefore" },
+            "after": { "$sum": "$pixmill.bytesAfter" },
         };
         let all = vec![doc! { "$match": { "requestId": head.images() } }, doc! { "$group": group.clone() }];
         let counted = aggregate(&self.images(), all).await?;
@@ -199,6 +218,33 @@ impl Shared {
         Ok(progress(head, &counted, &odd))
     }
 
+    /// Counts the images of many requests in one question.
+    pub(super) async fn count_many(&self, heads: &[&Head]) -> Result<HashMap<RequestId, Progress>, Fault> {
+        let group = doc! {
+            "_id": { "request": "$requestId", "status": "$status" },
+            "images": { "$sum": 1 },
+            "before": { "$sum": "$pixmill.bytesBefore" },
+            "after": { "$sum": "$pixmill.bytesAfter" },
+        };
+        let of_them = doc! { "$in": any_of(heads.iter().copied()) };
+        let all = vec![doc! { "$match": { "requestId": of_them.clone() } }, doc! { "$group": group.clone() }];
+        let with_output = doc! {
+            "requestId": of_them,
+            "status": { "$ne": ImageStatus::Completed.as_str() },
+            "outputUrl": { "$gt": "" },
+        };
+        let odd = vec![doc! { "$match": with_output }, doc! { "$group": group }];
+        let images = self.images();
+        let (mut counted, mut odd) =
+            (by_request(aggregate(&images, all).await?), by_request(aggregate(&images, odd).await?));
+        let mut groups = |head: &Head| {
+            let counted = counted.remove(&head.request).unwrap_or_default();
+            let odd = odd.remove(&head.request).unwrap_or_default();
+            (head.request.clone(), progress(head, &counted, &odd))
+        };
+        Ok(heads.iter().map(|head| groups(head)).collect())
+    }
+
     /// Completes a request in the round that was counted; the same write holds its event. Whether this was the winner.
     pub(super) async fn complete(
         &self,
@@ -207,23 +253,26 @@ impl Shared {
         now: Timestamp,
     ) -> Result<bool, Fault> {
         fail::fail_point!("before_completion");
-        let event = completion(head.round, progress, now);
+        let due = self.shift(now).await?.of_server(now);
+        let event = completion(head.round, progress, due, now);
         let id = string(&event, "id").to_owned();
         let mut still = head.in_round();
         still.insert("status", open());
-        still.insert("unfinished", Bson::Null);
+        still.insert("pixmill.unfinished", Bson::Null);
         let mut set = counters(progress);
         set.insert("status", RequestStatus::Completed.as_str());
-        set.insert("round", head.round);
-        set.insert("completedAt", date(now));
-        let told = doc! { "events": event };
-        let update = doc! { "$set": set, "$push": told, "$currentDate": now_in("updatedAt") };
+        set.insert("pixmill.round", i64::from(head.round));
+        set.insert("pixmill.completedAt", date(now));
+        let told = doc! { "pixmill.events": event };
+        let update = doc! {
+            "$set": set, "$push": told, "$unset": { "pixmill.fed": "" }, "$currentDate": now_in("updatedAt"),
+        };
         let update = command::one(still, update);
         let written = command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await?;
         self.heads.forget(&head.request);
         self.watch.forget(&head.request);
-        if written.matched == 0 && written.twice {
-            let ours = doc! { "_id": head.id.clone(), "events.id": id };
+        if written.may_be_ours() {
+            let ours = doc! { "_id": head.id.clone(), "pixmill.events.id": id };
             let found = self.requests().find_one(ours).await.map_err(|error| super::fault::fault(&error))?;
             return Ok(found.is_some());
         }
@@ -252,11 +301,11 @@ fn is_over(head: &Head, progress: &Progress) -> bool {
 fn counters(progress: &Progress) -> Document {
     doc! {
         "processedImages": progress.ended() as i64,
-        "completedImages": progress.completed as i64,
-        "failedImages": progress.failed as i64,
-        "cancelledImages": progress.cancelled as i64,
-        "bytesBefore": progress.bytes_before as i64,
-        "bytesAfter": progress.bytes_after as i64,
+        "pixmill.completedImages": progress.completed as i64,
+        "pixmill.failedImages": progress.failed as i64,
+        "pixmill.cancelledImages": progress.cancelled as i64,
+        "pixmill.bytesBefore": progress.bytes_before as i64,
+        "pixmill.bytesAfter": progress.bytes_after as i64,
     }
 }
 
@@ -291,6 +340,18 @@ fn progress(head: &Head, counted: &[Document], odd: &[Document]) -> Progress {
     progress.processing = progress.processing.min(unended);
     progress.pending = unended - progress.processing;
     progress
+}
+
+/// Groups by request and status, as groups by status for each request.
+fn by_request(groups: Vec<Document>) -> HashMap<RequestId, Vec<Document>> {
+    let mut all: HashMap<RequestId, Vec<Document>> = HashMap::new();
+    for mut group in groups {
+        let Some(request) = at(&group, "_id.request").and_then(text).map(RequestId::from) else { continue };
+        let status = as_it_is(&group, "_id.status");
+        group.insert("_id", status);
+        all.entry(request).or_default().push(group);
+    }
+    all
 }
 
 fn count_of<'p>(progress: &'p mut Progress, group: &Document) -> Option<&'p mut u64> {

@@ -1,8 +1,11 @@
 //! What clients ask for: requests, and what was done for them.
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::event::Delivery;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
@@ -10,19 +13,18 @@ use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{Directory, RequestView, Usage};
 
-use super::backlog::any_of;
-use super::command::{Reading, aggregate, broken, by_id, find};
-use super::document::{as_it_is, date, ends, no_output, open, request_status, whole};
+use super::command::{Reading, aggregate, by_id, find};
+use super::document::{as_it_is, at, date, ends, no_output, request_status, whole};
 use super::fault::fault;
 use super::head::{self, CANCELLING, DROPPING, Head};
 use super::id::earlier;
 use super::outbox::delivery_in;
-use super::{Mongodb, Shared, unknown};
+use super::{Mongodb, Shared, lock, odd, schema, unknown};
 
 #[async_trait]
 impl Directory for Mongodb {
     async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault> {
-        let found = by_id(&self.shared.requests(), id.as_str(), doc! { "events": 0 }).await?;
+        let found = by_id(&self.shared.requests(), id.as_str(), doc! { "pixmill.events": 0 }).await?;
         let head = found.as_ref().and_then(Head::of).filter(is_shown);
         match (found, head) {
             (Some(document), Some(head)) => self.shared.request_view(&document, &head).await.map(Some),
@@ -37,19 +39,28 @@ impl Directory for Mongodb {
         before: Option<&RequestId>,
         most: usize,
     ) -> Result<Vec<RequestView>, Fault> {
-        let requests = self.shared.requests();
-        let mut conditions = vec![shown(), doc! { "tenant": of_tenant(tenant) }];
+        let mut conditions = vec![shown(), doc! { "pixmill.tenant": of_tenant(tenant) }];
         conditions.extend(status.map(|status| doc! { "status": shown_as(status) }));
-        if let Some(before) = before {
-            let last = by_id(&requests, before.as_str(), doc! { "createdAt": 1 }).await?;
-            conditions.push(listed_after(&last.ok_or_else(|| unknown(before))?));
-        }
-        let order = doc! { "createdAt": -1, "_id": -1 };
-        let reading = Reading { fields: doc! { "events": 0 }, order, most };
+        let mut last = match before {
+            Some(before) => {
+                let fields = doc! { "createdAt": 1 };
+                let last = by_id(&self.shared.requests(), before.as_str(), fields).await?;
+                Some(last.ok_or_else(|| unknown(before))?)
+            }
+            None => None,
+        };
         let mut views = Vec::new();
-        for document in find(&requests, doc! { "$and": conditions }, reading).await? {
-            let head = Head::of(&document).ok_or_else(|| broken("the id of a request"))?;
-            views.push(self.shared.request_view(&document, &head).await?);
+        // What can't be read is passed over, and what comes after it fills the page.
+        while views.len() < most {
+            let wanted = most - views.len();
+            let found = self.shared.listed(&conditions, last.as_ref(), wanted).await?;
+            for document in &found {
+                views.extend(self.shared.readable_view(document).await?);
+            }
+            if found.len() < wanted {
+                break;
+            }
+            last = found.into_iter().next_back();
         }
         Ok(views)
     }
@@ -105,13 +116,12 @@ impl Directory for Mongodb {
         if let Some(before) = before {
             query.insert("_id", doc! { "$lt": before });
         }
-        let reading = Reading { order: doc! { "_id": -1 }, most, ..Reading::default() };
-        find(&self.shared.deliveries(), query, reading).await?.iter().map(delivery_in).collect()
+        self.shared.deliveries_like(query, most).await
     }
 
     async fn delivery_of(&self, tenant: &str, id: &str) -> Result<Option<Delivery>, Fault> {
         let found = self.shared.deliveries().find_one(doc! { "_id": id, "tenant": tenant }).await;
-        found.map_err(|error| fault(&error))?.as_ref().map(delivery_in).transpose()
+        Ok(found.map_err(|error| fault(&error))?.as_ref().and_then(delivery_in))
     }
 
     async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault> {
@@ -120,7 +130,7 @@ impl Directory for Mongodb {
         if from > Timestamp::default() {
             created.insert("$gte", date(from));
         }
-        let which = doc! { "$and": [shown(), { "tenant": of_tenant(tenant), "createdAt": created }] };
+        let which = doc! { "$and": [shown(), { "pixmill.tenant": of_tenant(tenant), "createdAt": created }] };
         let mut usage = Usage::default();
         for (_, requests, progress) in self.shared.sums(which).await? {
             usage.requests += requests;
@@ -130,24 +140,45 @@ impl Directory for Mongodb {
     }
 
     async fn census(&self) -> Result<(Vec<(RequestStatus, u64)>, Progress), Fault> {
-        let (mut by_status, mut all) = (Vec::<(RequestStatus, u64)>::new(), Progress::default());
-        for (status, requests, progress) in self.shared.sums(shown()).await? {
-            match by_status.iter_mut().find(|(known, _)| *known == status) {
-                Some((_, count)) => *count += requests,
-                None => by_status.push((status, requests)),
-            }
-            all += progress;
+        if let Some(census) = self.shared.census.recall() {
+            return Ok(census);
         }
-        let processing = self.shared.processing_images().await?.min(all.pending);
-        all.pending -= processing;
-        all.processing += processing;
-        Ok((by_status, all))
+        let began = Instant::now();
+        let census = self.shared.counted_census().await?;
+        self.shared.census.remember(&census, began.elapsed());
+        Ok(census)
+    }
+}
+
+/// How many requests there are by status, and how far all their images are.
+type Counted = (Vec<(RequestStatus, u64)>, Progress);
+
+/// A count that took so long is made again at once.
+const QUICK: Duration = Duration::from_millis(50);
+
+/// One that took longer stands so many times as long, so that counting costs a hundredth of the time however much there
+/// is.
+const SHARE: u32 = 100;
+
+/// The last census.
+#[derive(Debug, Default)]
+pub(super) struct Census(Mutex<Option<(Counted, Instant)>>);
+
+impl Census {
+    fn recall(&self) -> Option<Counted> {
+        lock(&self.0).as_ref().filter(|(_, until)| Instant::now() < *until).map(|(census, _)| census.clone())
+    }
+
+    fn remember(&self, census: &Counted, took: Duration) {
+        if took > QUICK {
+            *lock(&self.0) = Some((census.clone(), Instant::now() + took * SHARE));
+        }
     }
 }
 
 /// Matches requests that clients may see.
 fn shown() -> Document {
-    doc! { "status": { "$ne": RequestStatus::Receiving.as_str() }, "unfinished": { "$ne": DROPPING } }
+    doc! { "status": { "$ne": RequestStatus::Receiving.as_str() }, "pixmill.unfinished": { "$ne": DROPPING } }
 }
 
 fn is_shown(head: &Head) -> bool {
@@ -170,17 +201,10 @@ fn shown_as(status: RequestStatus) -> Bson {
     }
 }
 
-/// Matches requests that are listed after one, latest first. Those that don't say when they were made come last.
-fn listed_after(last: &Document) -> Document {
-    let created = as_it_is(last, "createdAt");
-    let mut same_time = earlier(&as_it_is(last, "_id"));
-    match created {
-        Bson::Null => doc! { "createdAt": Bson::Null, "$or": same_time },
-        created => {
-            same_time.push(doc! { "createdAt": { "$ne": created.clone() } });
-            doc! { "createdAt": { "$not": { "$gt": created } }, "$or": same_time }
-        }
-    }
+/// Matches requests that say when they were made, and those that don't: they are listed after all others.
+fn dated(dated: bool) -> Document {
+    let date = doc! { "$type": "date" };
+    doc! { "createdAt": if dated { date } else { doc! { "$not": date } } }
 }
 
 impl Shared {
@@ -190,19 +214,82 @@ impl Shared {
         Ok(found.as_ref().and_then(Head::of).filter(is_shown))
     }
 
+    /// Documents of requests, latest first: those after a certain one.
+    async fn listed(
+        &self,
+        conditions: &[Document],
+        last: Option<&Document>,
+        most: usize,
+    ) -> Result<Vec<Document>, Fault> {
+        let reading = |order, most| Reading { fields: doc! { "pixmill.events": 0 }, order, most };
+        let created = last.and_then(|last| last.get_datetime("createdAt").ok());
+        let mut found = Vec::new();
+        if last.is_none() || created.is_some() {
+            let mut conditions = conditions.to_vec();
+            conditions.push(dated(true));
+            if let (Some(created), Some(last)) = (created, last) {
+                let mut after = earlier(&as_it_is(last, "_id"));
+                after.push(doc! { "createdAt": { "$lt": *created } });
+                conditions.push(doc! { "createdAt": { "$lte": *created }, "$or": after });
+            }
+            let order = doc! { "createdAt": -1, "_id": -1 };
+            found = find(&self.requests(), doc! { "$and": conditions }, reading(order, most)).await?;
+        }
+        if found.len() < most {
+            let mut conditions = conditions.to_vec();
+            conditions.push(dated(false));
+            if let (None, Some(last)) = (created, last) {
+                conditions.push(doc! { "$or": earlier(&as_it_is(last, "_id")) });
+            }
+            let order = doc! { "_id": -1 };
+            let rest = reading(order, most - found.len());
+            found.extend(find(&self.requests(), doc! { "$and": conditions }, rest).await?);
+        }
+        Ok(found)
+    }
+
+    /// A request and how far it is; none for one that can't be read, which is told of once.
+    async fn readable_view(&self, document: &Document) -> Result<Option<RequestView>, Fault> {
+        let Some(head) = Head::of(document) else { return Ok(None) };
+        match self.request_view(document, &head).await {
+            Err(fault) if fault.blame == Blame::Request => {
+                odd::tell(schema::REQUESTS, document, &fault.message);
+                Ok(None)
+            }
+            view => view.map(Some),
+        }
+    }
+
+    /// Counts everything there is.
+    async fn counted_census(&self) -> Result<Counted, Fault> {
+        let (mut by_status, mut all) = (Vec::<(RequestStatus, u64)>::new(), Progress::default());
+        for (status, requests, progress) in self.sums(shown()).await? {
+            match by_status.iter_mut().find(|(known, _)| *known == status) {
+                Some((_, count)) => *count += requests,
+                None => by_status.push((status, requests)),
+            }
+            all += progress;
+        }
+        let processing = self.processing_images().await?.min(all.pending);
+        all.pending -= processing;
+        all.processing += processing;
+        Ok((by_status, all))
+    }
+
     /// A request and how far it is. What has ended tells what was counted in the write that ended it; the rest is a
     /// moment old at most.
     async fn request_view(&self, document: &Document, head: &Head) -> Result<RequestView, Fault> {
         let told = head.own && !head.status.is_open() && head.unfinished != CANCELLING;
-        let progress = if told { counted(document, head.status) } else { self.snapshot(head).await? };
+        let progress = if told { told_in(document, head.status) } else { self.snapshot(head).await? };
         Ok(RequestView { request: self.request(document)?, progress })
     }
 
     /// How many requests there are and how far they are, by what they say their status is, from their counters.
     async fn sums(&self, which: Document) -> Result<Vec<(RequestStatus, u64, Progress)>, Fault> {
         let mut group = doc! { "_id": "$status", "requests": { "$sum": 1 } };
+        group.insert("totalImages", sum_of("totalImages"));
         for counter in COUNTERS {
-            group.insert(counter, doc! { "$sum": format!("${counter}") });
+            group.insert(counter, sum_of(&format!("pixmill.{counter}")));
         }
         let groups =
             aggregate(&self.requests(), vec![doc! { "$match": which }, doc! { "$group": group }]).await?;
@@ -213,26 +300,33 @@ impl Shared {
         Ok(sums.collect())
     }
 
-    /// Images that somebody works on, over all open requests.
+    /// Images that somebody of ours works on.
     async fn processing_images(&self) -> Result<u64, Fault> {
-        let reading = Reading { fields: head::fields(), ..Reading::default() };
-        let requests = find(&self.requests(), doc! { "status": open() }, reading).await?;
-        let heads: Vec<_> = requests.iter().filter_map(Head::of).collect();
-        if heads.is_empty() {
-            return Ok(0);
-        }
-        let processing = doc! {
-            "requestId": { "$in": any_of(&heads) },
-            "status": ImageStatus::Processing.as_str(),
-            "outputUrl": no_output(),
-        };
-        self.images().count_documents(processing).await.map_err(|error| fault(&error))
+        let held = doc! { "pixmill.lease.until": { "$exists": true }, "outputUrl": no_output() };
+        self.images().count_documents(held).await.map_err(|error| fault(&error))
     }
 }
 
-/// The counters in a request's document that say how far it is.
-const COUNTERS: [&str; 6] =
-    ["totalImages", "completedImages", "failedImages", "cancelledImages", "bytesBefore", "bytesAfter"];
+/// What pixmill counts in a request's document.
+const COUNTERS: [&str; 5] =
+    ["completedImages", "failedImages", "cancelledImages", "bytesBefore", "bytesAfter"];
+
+/// The largest number that is taken for a count: an app may keep anything there, and no document spoils a sum.
+const MOST: f64 = 1e15;
+
+/// Sums a field up, as far as it holds numbers that can be counts.
+fn sum_of(path: &str) -> Document {
+    let value = format!("${path}");
+    let is_count = doc! { "$and": [{ "$gte": [&value, 0] }, { "$lte": [&value, MOST] }] };
+    doc! { "$sum": { "$cond": [is_count, &value, 0] } }
+}
+
+/// How far a request is, by the counters in its document.
+fn told_in(document: &Document, status: RequestStatus) -> Progress {
+    let mut counters = at(document, "pixmill").and_then(Bson::as_document).cloned().unwrap_or_default();
+    counters.insert("totalImages", as_it_is(document, "totalImages"));
+    counted(&counters, status)
+}
 
 /// How far requests of this status are that have these counters.
 fn counted(counters: &Document, status: RequestStatus) -> Progress {

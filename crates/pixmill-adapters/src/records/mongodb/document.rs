@@ -1,4 +1,7 @@
-//! What documents say, however sparse: an app leaves out what it does not know.
+//! What documents say, however sparse: an app leaves out what it does not know. What pixmill keeps in them is one
+//! subdocument, `pixmill`, whose fields are named by their paths.
+
+use std::ops::RangeInclusive;
 
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use pixmill_engine::code::Code;
@@ -10,12 +13,27 @@ use pixmill_engine::model::time::Timestamp;
 
 use super::id::{stand_in_row, text};
 
+/// What stands at a path, such as `pixmill.lease.token`.
+pub(super) fn at<'d>(document: &'d Document, path: &str) -> Option<&'d Bson> {
+    match path.split_once('.') {
+        Some((first, rest)) => at(document.get_document(first).ok()?, rest),
+        None => document.get(path),
+    }
+}
+
+/// Matches `pixmill` in documents to which pixmill can add: an app may have a field of that name, of whatever kind.
+pub(super) fn addable() -> Document {
+    let others = ["double", "string", "array", "binData", "objectId", "bool", "date", "null", "regex", "int"];
+    let others = others.into_iter().chain(["long", "decimal", "timestamp", "javascript", "minKey", "maxKey"]);
+    doc! { "$not": { "$type": others.collect::<Vec<_>>() } }
+}
+
 /// A moment as documents hold it.
 pub(super) fn date(moment: Timestamp) -> DateTime {
     DateTime::from_millis(moment.0)
 }
 
-/// The ends that a document counts, a request or an event.
+/// The ends that a document counts: what pixmill keeps in a request, an event, or sums.
 pub(super) fn ends(document: &Document) -> Progress {
     let count = |name| whole(document, name).unwrap_or_default();
     Progress {
@@ -28,14 +46,19 @@ pub(super) fn ends(document: &Document) -> Progress {
     }
 }
 
+/// The first and the last moment of the years 0 to 9999: beyond them nothing can be written as text.
+pub(super) const WRITABLE: RangeInclusive<Timestamp> =
+    Timestamp(-62_167_219_200_000)..=Timestamp(253_402_300_799_999);
+
 /// A moment in a document.
 pub(super) fn moment(document: &Document, name: &str) -> Option<Timestamp> {
-    document.get_datetime(name).ok().map(|date| Timestamp(date.timestamp_millis()))
+    let moment = Timestamp(at(document, name)?.as_datetime()?.timestamp_millis());
+    WRITABLE.contains(&moment).then_some(moment)
 }
 
 /// A whole number in a document, of whatever type; nothing where it is missing or negative.
 pub(super) fn whole(document: &Document, name: &str) -> Option<u64> {
-    match document.get(name)? {
+    match at(document, name)? {
         Bson::Int32(number) => u64::try_from(*number).ok(),
         Bson::Int64(number) => u64::try_from(*number).ok(),
         Bson::Double(number) if *number >= 0.0 => Some(*number as u64),
@@ -43,14 +66,34 @@ pub(super) fn whole(document: &Document, name: &str) -> Option<u64> {
     }
 }
 
+/// The same, as many as there can be of attempts, rounds and positions: what is more than that is not more to us.
+pub(super) fn few(document: &Document, name: &str) -> Option<u32> {
+    whole(document, name).map(|number| u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// A number that tells one change from all others.
+pub(super) fn number(document: &Document, name: &str) -> Option<i64> {
+    at(document, name)?.as_i64()
+}
+
+/// Whether a document says so.
+pub(super) fn flag(document: &Document, name: &str) -> bool {
+    at(document, name).and_then(Bson::as_bool).unwrap_or(false)
+}
+
+/// A text in a document, if there is one.
+pub(super) fn said<'d>(document: &'d Document, name: &str) -> Option<&'d str> {
+    at(document, name)?.as_str()
+}
+
 /// A text in a document, empty where there is none.
 pub(super) fn string<'d>(document: &'d Document, name: &str) -> &'d str {
-    document.get_str(name).unwrap_or_default()
+    said(document, name).unwrap_or_default()
 }
 
 /// The value of a field, for a compare-and-set: what is missing equals null.
 pub(super) fn as_it_is(document: &Document, name: &str) -> Bson {
-    document.get(name).cloned().unwrap_or(Bson::Null)
+    at(document, name).cloned().unwrap_or(Bson::Null)
 }
 
 /// The state that a request's document tells. Without one, or with one that pixmill does not know, it is pending.
@@ -79,20 +122,31 @@ pub(super) fn pending() -> Document {
     doc! { "$in": [Bson::Null, Bson::from(ImageStatus::Pending.as_str())] }
 }
 
-/// Matches the status of requests that are open: pending, processing, or something that only their app knows.
+/// Matches the status of requests that are open: pending, processing, or none at all. What only their app knows is
+/// left to it.
 pub(super) fn open() -> Document {
-    let closed = RequestStatus::ALL.into_iter().filter(|status| !status.is_open());
-    doc! { "$nin": closed.map(RequestStatus::as_str).collect::<Vec<_>>() }
+    let open = RequestStatus::ALL.into_iter().filter(|status| status.is_open());
+    let open = open.map(|status| Bson::from(status.as_str())).chain([Bson::Null]);
+    doc! { "$in": open.collect::<Vec<_>>() }
+}
+
+/// Whether a request's document tells a state that pixmill knows.
+pub(super) fn is_known(document: &Document) -> bool {
+    match document.get("status") {
+        None | Some(Bson::Null) => true,
+        Some(Bson::String(told)) => RequestStatus::ALL.into_iter().any(|status| status.as_str() == told),
+        Some(_) => false,
+    }
 }
 
 /// Whether the document says that pixmill made it.
 pub(super) fn is_own(document: &Document) -> bool {
-    string(document, super::schema::MADE_BY) == super::schema::PIXMILL
+    flag(document, super::schema::OWN)
 }
 
 /// The fields of a [`Candidate`].
 pub(super) fn candidate_fields() -> Document {
-    doc! { "requestId": 1, "inputUrl": 1, "attempts": 1 }
+    doc! { "requestId": 1, "inputUrl": 1, "pixmill.attempts": 1 }
 }
 
 /// An image that may be claimed in a round of its request; none where its ids or its input can't be read.
@@ -102,7 +156,7 @@ pub(super) fn candidate(document: &Document, round: u32) -> Option<Candidate> {
         request: request_id(document)?,
         input: document.get_str("inputUrl").ok()?.to_owned(),
         round,
-        attempts: whole(document, "attempts").unwrap_or_default() as u32,
+        attempts: few(document, "pixmill.attempts").unwrap_or_default(),
     })
 }
 
@@ -118,14 +172,16 @@ pub(super) fn request_id(document: &Document) -> Option<RequestId> {
 
 /// Row and position of an image.
 pub(super) fn place(document: &Document) -> (u64, u32) {
-    let position = whole(document, "position").and_then(|position| u32::try_from(position).ok());
-    let row = whole(document, "row").unwrap_or_else(|| stand_in_row(&as_it_is(document, "_id")));
+    let position = few(document, "pixmill.position");
+    let row = whole(document, "pixmill.row").unwrap_or_else(|| stand_in_row(&as_it_is(document, "_id")));
     (row, position.unwrap_or_default())
 }
 
 /// The fields of a [`Slot`].
 pub(super) fn slot_fields() -> Document {
-    doc! { "status": 1, "outputUrl": 1, "bytesBefore": 1, "bytesAfter": 1, "error": 1 }
+    doc! {
+        "status": 1, "outputUrl": 1, "pixmill.bytesBefore": 1, "pixmill.bytesAfter": 1, "pixmill.error": 1, "error": 1,
+    }
 }
 
 /// An image on its way into results.
@@ -145,19 +201,22 @@ pub(super) fn slot(document: &Document, request: RequestStatus) -> Slot {
 fn output(document: &Document) -> Output {
     Output {
         location: string(document, "outputUrl").to_owned(),
-        bytes_before: whole(document, "bytesBefore").unwrap_or_default(),
-        bytes_after: whole(document, "bytesAfter").unwrap_or_default(),
+        bytes_before: whole(document, "pixmill.bytesBefore").unwrap_or_default(),
+        bytes_after: whole(document, "pixmill.bytesAfter").unwrap_or_default(),
     }
 }
 
 /// Why an image failed; another worker may have kept a text of its own, or none.
 pub(super) fn failure(document: &Document) -> Failure {
-    match document.get("error") {
-        Some(Bson::Document(error)) => Failure {
+    match (at(document, "pixmill.error"), document.get("error")) {
+        (Some(Bson::Document(error)), _) => Failure {
             code: Code::parse(string(error, "code")).unwrap_or(Code::AttemptsExhausted),
             message: string(error, "message").to_owned(),
         },
-        Some(Bson::String(told)) => Failure { code: Code::AttemptsExhausted, message: told.clone() },
+        (_, Some(Bson::Document(error))) => {
+            Failure { code: Code::AttemptsExhausted, message: string(error, "message").to_owned() }
+        }
+        (_, Some(Bson::String(told))) => Failure { code: Code::AttemptsExhausted, message: told.clone() },
         _ => Failure { code: Code::AttemptsExhausted, message: "another worker ended it so".to_owned() },
     }
 }
@@ -183,7 +242,7 @@ mod tests {
 
     #[test]
     fn failures_of_other_workers_are_read() {
-        let ours = doc! { "error": { "code": "fetch.dns", "message": "no such host" } };
+        let ours = doc! { "pixmill": { "error": { "code": "fetch.dns", "message": "no such host" } } };
         assert_eq!(failure(&ours).code, Code::FetchDns);
         assert_eq!(failure(&doc! { "error": "ECONNREFUSED" }).message, "ECONNREFUSED");
         assert!(!failure(&doc! {}).message.is_empty());

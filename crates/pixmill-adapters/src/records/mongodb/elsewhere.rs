@@ -6,9 +6,9 @@ use pixmill_engine::model::image::ImageStatus;
 
 use super::backlog::any_of;
 use super::clock::now_in;
-use super::command::{self, Again, Reading, find};
-use super::document::open;
-use super::head::{self, Head};
+use super::command::{self, Again};
+use super::document::addable;
+use super::head::Head;
 use super::{Shared, schema};
 
 /// Requests whose images are looked for at a time.
@@ -16,13 +16,11 @@ const AT_A_TIME: usize = 1_000;
 
 impl Shared {
     /// Ends them as our own workers would: with a status and a time, and so that what follows them ends too.
-    pub(super) async fn end_done_elsewhere(&self) -> Result<(), Fault> {
-        let own = doc! { "status": open(), "madeBy": schema::PIXMILL };
-        let reading = Reading { fields: head::fields(), ..Reading::default() };
-        let heads: Vec<_> = find(&self.requests(), own, reading).await?.iter().filter_map(Head::of).collect();
-        for heads in heads.chunks(AT_A_TIME) {
+    pub(super) async fn end_done_elsewhere(&self, fed: &[Head]) -> Result<(), Fault> {
+        let own: Vec<_> = fed.iter().filter(|head| head.own).cloned().collect();
+        for heads in own.chunks(AT_A_TIME) {
             let statements = vec![
-                done(heads, true.into(), doc! { "telling": true }),
+                done(heads, true.into(), doc! { "pixmill.telling": true }),
                 done(heads, doc! { "$ne": true }.into(), Document::new()),
             ];
             command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?;
@@ -37,15 +35,16 @@ fn done(heads: &[Head], followed: Bson, also: Document) -> Document {
         "requestId": { "$in": any_of(heads) },
         "status": { "$in": [Bson::Null, ImageStatus::Pending.as_str(), ImageStatus::Failed.as_str()] },
         "outputUrl": { "$gt": "" },
-        "lease": Bson::Null,
-        "followed": followed,
+        "pixmill": addable(),
+        "pixmill.lease": Bson::Null,
+        "pixmill.followed": followed,
     };
     let mut set = doc! { "status": ImageStatus::Completed.as_str() };
     set.extend(also);
     let end = doc! {
         "$set": set,
-        "$unset": { "due": "", "error": "" },
-        "$currentDate": now_in("ended"),
+        "$unset": { "pixmill.due": "", "pixmill.error": "" },
+        "$currentDate": now_in("pixmill.ended"),
     };
     command::many(elsewhere, end)
 }

@@ -2,7 +2,7 @@
 
 use mongodb::error::{Error, ErrorKind, WriteFailure};
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 
 /// Server codes that say who asks lacks a right.
 const UNAUTHORIZED: i32 = 13;
@@ -15,6 +15,15 @@ const DUPLICATE_KEY: i32 = 11_000;
 const PASSING: [i32; 14] = [6, 7, 64, 89, 91, 100, 112, 134, 189, 262, 9_001, 10_107, 11_600, 11_602];
 const PASSING_TOO: [i32; 4] = [13_388, 13_435, 13_436, 50];
 
+/// What the server says of a change that a document does not allow: what stands at a path is of another kind, the app
+/// has rules for its documents, or they grow too large.
+const OF_DOCUMENT: [i32; 9] = [2, 14, 28, 40, 66, 121, 10_334, 17_419, DUPLICATE_KEY];
+
+/// Whether a change failed for what its document holds.
+pub(super) fn is_of_document(code: i32) -> bool {
+    OF_DOCUMENT.contains(&code)
+}
+
 /// An address that the driver refuses.
 pub(super) fn address(error: &Error) -> Fault {
     match &*error.kind {
@@ -25,8 +34,12 @@ pub(super) fn address(error: &Error) -> Fault {
     }
 }
 
-/// The fault that an error of the driver stands for.
+/// The fault that an error of the driver stands for: whatever was asked for, it is the server's.
 pub(super) fn fault(error: &Error) -> Fault {
+    of_server(error).of(Blame::Backend)
+}
+
+fn of_server(error: &Error) -> Fault {
     let (code, message) = match &*error.kind {
         ErrorKind::Command(command) => (Some(command.code), command.message.clone()),
         ErrorKind::Write(WriteFailure::WriteError(write)) => (Some(write.code), write.message.clone()),
@@ -53,7 +66,7 @@ pub(super) fn fault(error: &Error) -> Fault {
 /// What the server's refusal means.
 pub(super) fn refused(code: i32, message: &str) -> Fault {
     let unavailable = Code::BackendUnavailable;
-    match code {
+    let fault = match code {
         UNAUTHORIZED => Fault::permanent(
             unavailable,
             format!("the MongoDB user lacks a right: {message}; give it the role readWrite on this database"),
@@ -66,7 +79,8 @@ pub(super) fn refused(code: i32, message: &str) -> Fault {
             Fault::transient(unavailable, format!("MongoDB is not ready: {message}"))
         }
         _ => Fault::permanent(unavailable, format!("MongoDB refused ({code}): {message}")),
-    }
+    };
+    fault.of(Blame::Backend)
 }
 
 /// Whether a document of this id, or of another unique value, is there already.

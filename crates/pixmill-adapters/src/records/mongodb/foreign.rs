@@ -4,9 +4,9 @@
 //! Their producers write documents one by one, and other workers may be at it, so time must show what is over. Whether
 //! a job of theirs waits in a queue is for the queue to say: records only tell which requests stand still.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mongodb::Database;
 use mongodb::bson::{Bson, Document, doc};
@@ -17,10 +17,10 @@ use pixmill_engine::model::time::Timestamp;
 
 use super::clock::now_in;
 use super::command::{self, Again, Reading, find};
-use super::document::{as_it_is, date, moment, open};
+use super::document::{addable, as_it_is, date, moment, open};
 use super::fault::{fault, is_duplicate};
 use super::head::{self, Head};
-use super::id::made;
+use super::id::first_id_of;
 use super::{Shared, lock, schema};
 
 /// A request that does not say how many images it has is complete when none has appeared for so long.
@@ -38,12 +38,23 @@ const LATE: Duration = OLD;
 /// The document that remembers since when requests are taken over.
 const ADOPTION: &str = "adoption";
 
+/// So long after its completion upkeep looks in each round, and later less often.
+const JUST_COMPLETED: Duration = Duration::from_secs(15 * 60);
+const LATE_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Requests that are counted in one question, and looked after in a round of upkeep: of more, the rest waits for the
+/// rounds that follow.
+const AT_A_TIME: usize = 200;
+const LOOKED_AFTER: usize = 2_000;
+
 /// What is known of foreign requests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Foreign {
-    /// Requests that last changed before this are left alone.
-    since: Timestamp,
     seen: Mutex<HashMap<RequestId, Seen>>,
+    /// Which of very many are looked after in this round.
+    latest_first: Mutex<bool>,
+    /// When those were looked at last that were completed long ago.
+    late_at: Mutex<Option<Instant>>,
 }
 
 /// A request as it was last looked at, and since when it has been so.
@@ -76,12 +87,12 @@ impl Seen {
 }
 
 impl Foreign {
-    /// Reads since when foreign requests are taken over; at the first start, writes it.
+    /// At the first start, writes since when foreign requests are taken over; later, where somebody says so.
     pub(super) async fn open(
         database: &Database,
         adopt_since: Option<Timestamp>,
         now: Timestamp,
-    ) -> Result<Foreign, Fault> {
+    ) -> Result<(), Fault> {
         let state = database.collection::<Document>(schema::STATE);
         let first = doc! { "_id": ADOPTION, "since": date(adopt_since.unwrap_or(now - OLD)) };
         match state.insert_one(first).await {
@@ -93,16 +104,7 @@ impl Foreign {
             }
             _ => {}
         }
-        let known = state.find_one(doc! { "_id": ADOPTION }).await.map_err(|error| fault(&error))?;
-        let since = known.and_then(|known| moment(&known, "since")).unwrap_or_default();
-        Ok(Foreign { since, seen: Mutex::default() })
-    }
-
-    /// Whether a request stood still before pixmill came, and nobody has asked for it since.
-    fn leaves_alone(&self, head: &Head, document: &Document) -> bool {
-        let moments = [moment(document, "updatedAt"), moment(document, "createdAt"), made(&head.id)];
-        let changed = moments.into_iter().flatten().max();
-        !head.adopted && changed.is_some_and(|changed| changed < self.since)
+        Ok(())
     }
 
     fn look(&self, head: &Head, progress: Progress, updated: Bson, now: Timestamp) -> Seen {
@@ -112,66 +114,145 @@ impl Foreign {
         seen
     }
 
-    /// Forgets requests that are open no more.
-    fn keep_only(&self, open: &[Head]) {
-        let mut seen = lock(&self.seen);
-        seen.retain(|request, _| open.iter().any(|head| head.request == *request));
+    /// Forgets requests that are open no more, once all that are open have been looked at.
+    fn keep_only(&self, open: &HashSet<&RequestId>) {
+        lock(&self.seen).retain(|request, _| open.contains(request));
     }
 }
 
 impl Shared {
-    /// Completes foreign requests that are over, takes those over that stand still, and opens those again of which
-    /// more has appeared; how many changed.
-    pub(super) async fn tend_foreign(&self, now: Timestamp) -> Result<u64, Fault> {
-        let mut fields = head::fields();
-        fields.extend(doc! { "updatedAt": 1, "createdAt": 1 });
-        let reading = Reading { fields: fields.clone(), ..Reading::default() };
-        let foreign = doc! { "$ne": schema::PIXMILL };
-        let open = doc! { "status": open(), "madeBy": foreign.clone() };
-        let (mut changed, mut heads) = (0, Vec::new());
-        for document in find(&self.requests(), open, reading).await? {
-            let Some(head) = Head::of(&document) else { continue };
-            if !self.foreign.leaves_alone(&head, &document) {
-                let updated = as_it_is(&document, "updatedAt");
-                changed += u64::from(self.tend(&head, updated, now).await?);
-                heads.push(head);
-            }
-        }
-        self.foreign.keep_only(&heads);
-        let recent = doc! {
-            "status": RequestStatus::Completed.as_str(),
-            "madeBy": foreign,
-            "completedAt": { "$gte": date(now - LATE) },
-        };
-        let reading = Reading { fields, ..Reading::default() };
-        for head in find(&self.requests(), recent, reading).await?.iter().filter_map(Head::of) {
-            if self.has_unended(&head).await? {
-                self.reopen_late(&head).await?;
-                changed += 1;
-            }
-        }
-        Ok(changed)
+    /// Since when foreign requests are taken over: those that last changed before are left alone. Read in each round, for
+    /// another process may have been told to go back further.
+    async fn adopting_since(&self) -> Result<Timestamp, Fault> {
+        let state = self.database.collection::<Document>(schema::STATE);
+        let known = state.find_one(doc! { "_id": ADOPTION }).await.map_err(|error| fault(&error))?;
+        Ok(known.and_then(|known| moment(&known, "since")).unwrap_or_default())
     }
 
-    async fn tend(&self, head: &Head, updated: Bson, now: Timestamp) -> Result<bool, Fault> {
-        let progress = self.count(head).await?;
+    /// Completes foreign requests that are over, takes those over that stand still, and opens those again of which
+    /// more has appeared; how many changed.
+    pub(super) async fn tend_foreign(&self, fed: &[Head], now: Timestamp) -> Result<u64, Fault> {
+        let mut changed = 0;
+        let (requests, all) = self.open_foreign(fed).await?;
+        for some in requests.chunks(AT_A_TIME) {
+            let heads: Vec<_> = some.iter().map(|(head, _)| head).collect();
+            let counted = self.count_many(&heads).await?;
+            for (head, updated) in some {
+                let Some(progress) = counted.get(&head.request) else { continue };
+                changed += u64::from(self.tend(head, *progress, updated.clone(), now).await?);
+            }
+        }
+        if all {
+            self.foreign.keep_only(&requests.iter().map(|(head, _)| &head.request).collect());
+        }
+        Ok(changed + self.reopen_grown(now).await?)
+    }
+
+    /// Open requests of apps that changed since they are taken over, or were asked for, each with its time of change; and
+    /// whether these are all. Of very many, the first and the last take turns.
+    async fn open_foreign(&self, fed: &[Head]) -> Result<(Vec<(Head, Bson)>, bool), Fault> {
+        let since = self.adopting_since().await?;
+        let recent = doc! { "$gte": date(since) };
+        let undated = doc! { "$not": { "$type": "date" } };
+        let made = [doc! { "_id": { "$type": "string" } }, doc! { "_id": { "$gte": first_id_of(since) } }];
+        let latest_first = {
+            let mut turn = lock(&self.foreign.latest_first);
+            *turn = !*turn;
+            *turn
+        };
+        let mut requests: HashMap<RequestId, (Head, Bson)> = HashMap::new();
+        let mut all = true;
+        for (index, changed) in [
+            ("createdAt", doc! { "createdAt": recent.clone() }),
+            ("updatedAt", doc! { "updatedAt": recent }),
+            ("createdAt", doc! { "createdAt": undated.clone(), "updatedAt": undated, "$or": made.to_vec() }),
+        ] {
+            let mut open = doc! { "status": open(), schema::OWN: { "$ne": true }, "pixmill": addable() };
+            open.extend(changed);
+            let mut fields = head::fields();
+            fields.extend(doc! { "updatedAt": 1 });
+            let order = doc! { index: if latest_first { -1 } else { 1 } };
+            let reading = Reading { fields, order, most: LOOKED_AFTER };
+            let found = find(&self.requests(), open, reading).await?;
+            all &= found.len() < LOOKED_AFTER;
+            let heads = found.iter().filter_map(|document| {
+                let head = Head::of(document).filter(|head| head.known)?;
+                Some((head.request.clone(), (head, as_it_is(document, "updatedAt"))))
+            });
+            requests.extend(heads);
+        }
+        for head in fed.iter().filter(|head| !head.own) {
+            requests.entry(head.request.clone()).or_insert_with(|| (head.clone(), Bson::Null));
+        }
+        Ok((requests.into_values().collect(), all))
+    }
+
+    async fn tend(
+        &self,
+        head: &Head,
+        progress: Progress,
+        updated: Bson,
+        now: Timestamp,
+    ) -> Result<bool, Fault> {
         let seen = self.foreign.look(head, progress, updated, now);
         let all_here = head.total > 0 || now.since(seen.complete_since) >= NO_MORE;
         if all_here && progress.is_complete() {
-            return self.complete(head, &progress, now).await;
+            return Ok(self.is_ours_to_do(head).await? && self.complete(head, &progress, now).await?);
         }
         if head.adopted || progress.is_complete() || now.since(seen.still_since) < STILL {
+            return Ok(false);
+        }
+        if !self.is_ours_to_do(head).await? {
             return Ok(false);
         }
         // Its `updatedAt` stays: it tells when the app changed it.
         let adopt = vec![command::one(
             doc! { "_id": head.id.clone(), "status": open() },
-            doc! { "$set": { "adopted": true } },
+            doc! {
+                "$set": { "pixmill.adopted": true, "pixmill.fed": &head.tenant },
+                "$currentDate": now_in("pixmill.opened"),
+            },
         )];
-        command::update(&self.database, schema::REQUESTS, adopt, Again::Safe).await?;
+        let adopted = command::update(&self.database, schema::REQUESTS, adopt, Again::Safe).await?;
         self.heads.forget(&head.request);
-        tracing::info!(request = %head.request, "a request that stood still is taken over");
-        Ok(true)
+        if adopted.matched > 0 {
+            tracing::info!(request = %head.request, "a request that stood still is taken over");
+        }
+        Ok(adopted.matched > 0)
+    }
+
+    /// Whether an image document led to a request. One without belongs to something else that has this name.
+    async fn is_ours_to_do(&self, head: &Head) -> Result<bool, Fault> {
+        let image = doc! { "requestId": head.images(), "inputUrl": { "$type": "string" } };
+        let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1 };
+        Ok(!find(&self.images(), image, one).await?.is_empty())
+    }
+
+    /// Opens requests again that were completed before all of them had appeared; how many.
+    async fn reopen_grown(&self, now: Timestamp) -> Result<u64, Fault> {
+        let long_ago = {
+            let mut late_at = lock(&self.foreign.late_at);
+            let due = late_at.is_none_or(|at| at.elapsed() >= LATE_EVERY);
+            if due {
+                *late_at = Some(Instant::now());
+            }
+            due
+        };
+        let back = if long_ago { LATE } else { JUST_COMPLETED };
+        let recent = doc! {
+            "pixmill.completedAt": { "$gte": date(now - back) },
+            "status": RequestStatus::Completed.as_str(),
+            schema::OWN: { "$ne": true },
+        };
+        let reading = Reading { fields: head::fields(), ..Reading::default() };
+        let mut reopened = 0;
+        for head in find(&self.requests(), recent, reading).await?.iter().filter_map(Head::of) {
+            if self.has_unended(&head).await? {
+                self.reopen_late(&head).await?;
+                reopened += 1;
+            }
+        }
+        Ok(reopened)
     }
 
     /// Opens a new round of a foreign request that was completed before all of it had appeared. The request as it is
@@ -179,9 +260,15 @@ impl Shared {
     pub(super) async fn reopen_late(&self, head: &Head) -> Result<Head, Fault> {
         let mut completed = head.in_round();
         completed.insert("status", RequestStatus::Completed.as_str());
-        let set = doc! { "status": RequestStatus::Processing.as_str(), "round": head.round + 1 };
-        let update =
-            doc! { "$set": set, "$unset": { "completedAt": "" }, "$currentDate": now_in("updatedAt") };
+        let mut set = doc! {
+            "status": RequestStatus::Processing.as_str(), "pixmill.round": i64::from(head.round) + 1,
+        };
+        let mut changed = now_in("updatedAt");
+        if head.adopted {
+            set.insert("pixmill.fed", &head.tenant);
+            changed.insert("pixmill.opened", true);
+        }
+        let update = doc! { "$set": set, "$unset": { "pixmill.completedAt": "" }, "$currentDate": changed };
         let reopen = vec![command::one(completed, update)];
         command::update(&self.database, schema::REQUESTS, reopen, Again::Safe).await?;
         self.watch.forget(&head.request);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -84,7 +84,8 @@ impl<C: Call> Gather<C> {
     /// Makes a call and waits for its answer.
     pub(super) async fn call(&self, call: C) -> Result<C::Answer, Fault> {
         let (answer, answered) = oneshot::channel();
-        let broken = || Fault::permanent(Code::BackendUnavailable, "writing to MongoDB broke off");
+        let broken =
+            || Fault::permanent(Code::BackendUnavailable, "writing to MongoDB broke off").of(Blame::Backend);
         self.calls.send(Waiting { call, answer }).await.map_err(|_| broken())?;
         answered.await.unwrap_or_else(|_| Err(broken()))
     }

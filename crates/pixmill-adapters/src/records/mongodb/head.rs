@@ -11,10 +11,15 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::RequestStatus;
 
-use super::command::{Reading, by_id, find};
-use super::document::{as_it_is, is_own, request_status, string, whole};
+use pixmill_engine::model::request::DEFAULT_TENANT;
+use uuid::Uuid;
+
+use super::command::{self, Again, Reading, by_id, find};
+use super::document::{
+    addable, as_it_is, at, few, flag, is_known, is_own, number, request_status, said, string, whole,
+};
 use super::id::{matching, text};
-use super::{Shared, lock, unknown};
+use super::{Shared, lock, odd, schema, unknown};
 
 /// How long another process's change may go unnoticed.
 const REMEMBERED: Duration = Duration::from_secs(1);
@@ -22,7 +27,7 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 /// Requests that are remembered.
 const MOST: usize = 10_000;
 
-/// What `unfinished` says while a request is being cancelled, re-opened by a retry or by corrections, retired (nothing
+/// What `pixmill.unfinished` says while a request is being cancelled, re-opened by a retry or by corrections, retired (nothing
 /// opens it any more, and its outputs go), or deleted.
 pub(super) const CANCELLING: &str = "cancelling";
 pub(super) const REOPENING: &str = "reopening";
@@ -39,6 +44,10 @@ pub(super) struct Head {
     pub(super) request: RequestId,
     /// Where it stands.
     pub(super) status: RequestStatus,
+    /// It says so in words that pixmill knows. Where it does not, it is left alone unless a job names an image of it.
+    pub(super) known: bool,
+    /// Whose it is.
+    pub(super) tenant: String,
     /// From 1.
     pub(super) round: u32,
     /// pixmill made it.
@@ -56,39 +65,61 @@ pub(super) struct Head {
 /// The fields of a [`Head`].
 pub(super) fn fields() -> Document {
     doc! {
-        "status": 1, "round": 1, "madeBy": 1, "totalImages": 1, "unfinished": 1, "adopted": 1, "firstImage": 1,
+        "status": 1, "totalImages": 1, "pixmill.round": 1, "pixmill.own": 1, "pixmill.tenant": 1,
+        "pixmill.unfinished": 1, "pixmill.adopted": 1, "pixmill.firstImage": 1,
     }
 }
 
 impl Head {
-    /// What a document says; none where its id is of a kind that nobody uses.
+    /// What a document says; none where it can't be one of a request, which is told of.
     pub(super) fn of(document: &Document) -> Option<Head> {
         let id = as_it_is(document, "_id");
+        let Some(request) = text(&id) else {
+            odd::tell(schema::REQUESTS, document, "ids are texts or ObjectIds");
+            return None;
+        };
         Some(Head {
-            request: RequestId::from(text(&id)?),
+            request: RequestId::from(request),
             id,
             status: request_status(document),
-            round: whole(document, "round").map_or(1, |round| round as u32),
+            known: is_known(document),
+            tenant: said(document, "pixmill.tenant").unwrap_or(DEFAULT_TENANT).to_owned(),
+            round: few(document, "pixmill.round").unwrap_or(1),
             own: is_own(document),
-            adopted: document.get_bool("adopted").unwrap_or(false),
+            adopted: flag(document, "pixmill.adopted"),
             total: whole(document, "totalImages").unwrap_or_default(),
-            unfinished: string(document, "unfinished").to_owned(),
-            first_image: document.get_object_id("firstImage").ok(),
+            unfinished: string(document, "pixmill.unfinished").to_owned(),
+            first_image: at(document, "pixmill.firstImage").and_then(Bson::as_object_id),
         })
+    }
+
+    /// Whether pixmill feeds its images while it is open: it made the request, or took it over.
+    pub(super) fn is_fed(&self) -> bool {
+        self.own || self.adopted
     }
 
     /// Matches the request while it is in the round that was read.
     pub(super) fn in_round(&self) -> Document {
         let round = match self.round {
             1 => doc! { "$in": [Bson::Null, 1] }.into(),
-            round => Bson::from(round),
+            round => Bson::from(i64::from(round)),
         };
-        doc! { "_id": self.id.clone(), "round": round }
+        doc! { "_id": self.id.clone(), "pixmill.round": round }
+    }
+
+    /// What `pixmill.unfinished` says in it, for a compare-and-set.
+    pub(super) fn unfinished_as_it_is(&self) -> Bson {
+        if self.unfinished.is_empty() { Bson::Null } else { self.unfinished.as_str().into() }
     }
 
     /// Matches the images of the request.
     pub(super) fn images(&self) -> Bson {
         matching(self.request.as_str())
+    }
+
+    /// Matches those of them that pixmill can change, all at once.
+    pub(super) fn changeable(&self) -> Document {
+        doc! { "requestId": self.images(), "pixmill": addable() }
     }
 }
 
@@ -126,6 +157,30 @@ impl Shared {
         let head = found.as_ref().and_then(Head::of).ok_or_else(|| unknown(request))?;
         self.heads.remember(head.clone());
         Ok(head)
+    }
+
+    /// Changes a request that is as it is said to be, together with others that may try the same; whether it was changed
+    /// here. Each try has a mark of its own, so that a lost answer says nothing wrong.
+    pub(super) async fn change_once(
+        &self,
+        request: &RequestId,
+        as_it_is: Document,
+        mut update: Document,
+    ) -> Result<bool, Fault> {
+        let mark = (Uuid::new_v4().as_u64_pair().1 & (i64::MAX as u64)) as i64;
+        let set = update.entry("$set".to_owned()).or_insert_with(|| Document::new().into());
+        if let Bson::Document(set) = set {
+            set.insert("pixmill.changed", mark);
+        }
+        let change = vec![command::one(as_it_is, update)];
+        let written = command::update(&self.database, schema::REQUESTS, change, Again::Safe).await?;
+        self.heads.forget(request);
+        self.watch.forget(request);
+        if !written.may_be_ours() {
+            return Ok(written.matched == 1);
+        }
+        let found = by_id(&self.requests(), request.as_str(), doc! { "pixmill.changed": 1 }).await?;
+        Ok(found.is_some_and(|found| number(&found, "pixmill.changed") == Some(mark)))
     }
 
     /// Requests as they were a moment ago at most; those that are unknown are left out.

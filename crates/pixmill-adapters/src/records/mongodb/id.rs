@@ -35,6 +35,13 @@ pub(super) fn later(text: &str) -> Vec<Document> {
     }
 }
 
+/// The first ObjectId that can be made at a time.
+pub(super) fn first_id_of(time: Timestamp) -> ObjectId {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&u32::try_from(time.0.div_euclid(1_000)).unwrap_or_default().to_be_bytes());
+    ObjectId::from_bytes(bytes)
+}
+
 /// Matches ids that sort before this one, any of them.
 pub(super) fn earlier(id: &Bson) -> Vec<Document> {
     let mut earlier = vec![doc! { "_id": { "$lt": id.clone() } }];

@@ -35,7 +35,7 @@ impl Idempotency for Mongodb {
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
         let shared = &self.shared;
-        let old = doc! { "at": { "$lt": date(now - REMEMBERED) } };
+        let old = doc! { "at": { "$lt": date(now - REMEMBERED) }, "request": { "$type": "string" } };
         command::delete(&shared.database, schema::IDEMPOTENCY, old).await?;
         // A tenant's name has no spaces.
         let id = format!("{tenant} {key}");

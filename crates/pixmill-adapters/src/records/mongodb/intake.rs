@@ -35,6 +35,7 @@ pub(super) struct Intakes(Mutex<HashMap<RequestId, Arc<Taking>>>);
 
 /// One intake under way.
 struct Taking {
+    tenant: String,
     images: Series,
     products: Series,
     gathered: AsyncMutex<Gathered>,
@@ -66,14 +67,20 @@ impl Intake for Mongodb {
     async fn begin(&self, new: NewRequest, now: Timestamp) -> Result<(), Fault> {
         let id = new.id.clone();
         let images = Series::new(now);
-        match self.shared.requests().insert_one(request(&new, images, now)).await {
+        let touched = self.shared.shift(now).await?.of_server(now);
+        match self.shared.requests().insert_one(request(&new, images, touched, now)).await {
             Ok(_) => {}
             Err(error) if is_duplicate(&error) => {
                 return Err(Fault::permanent(Code::RequestState, format!("the id {id} is in use")));
             }
             Err(error) => return Err(fault(&error)),
         }
-        let taking = Taking { images, products: Series::new(now), gathered: AsyncMutex::default() };
+        let taking = Taking {
+            tenant: new.tenant,
+            images,
+            products: Series::new(now),
+            gathered: AsyncMutex::default(),
+        };
         lock(&self.shared.intakes.0).insert(id, Arc::new(taking));
         Ok(())
     }
@@ -101,7 +108,7 @@ impl Intake for Mongodb {
             return Err(broken);
         }
         self.shared.write_rows(request, &taking, &mut gathered, now).await?;
-        self.shared.open(request, gathered.images, &end, now).await
+        self.shared.open(request, &taking.tenant, gathered.images, &end, now).await
     }
 
     async fn discard(&self, request: &RequestId) -> Result<(), Fault> {
@@ -109,27 +116,29 @@ impl Intake for Mongodb {
     }
 }
 
-/// A request that nobody sees yet.
-fn request(new: &NewRequest, images: Series, now: Timestamp) -> Document {
-    let mut request = doc! {
+/// A request that nobody sees yet, touched at a time of the server's.
+fn request(new: &NewRequest, images: Series, touched: Timestamp, now: Timestamp) -> Document {
+    let mut ours = doc! {
+        "own": true,
+        "round": 1_i64,
+        "tenant": &new.tenant,
+        "header": &new.header,
+        "catalogue": &new.catalogue,
+        "firstImage": images.id(0),
+        "touchedAt": date(touched),
+    };
+    if let Some(traceparent) = &new.traceparent {
+        ours.insert("traceparent", traceparent.as_str());
+    }
+    doc! {
         "_id": new.id.as_str(),
         "status": RequestStatus::Receiving.as_str(),
         "totalImages": 0_i64,
         "processedImages": 0_i64,
         "createdAt": date(now),
         "updatedAt": date(now),
-        schema::MADE_BY: schema::PIXMILL,
-        "round": 1,
-        "tenant": &new.tenant,
-        "header": &new.header,
-        "catalogue": &new.catalogue,
-        "firstImage": images.id(0),
-        "touchedAt": date(now),
-    };
-    if let Some(traceparent) = &new.traceparent {
-        request.insert("traceparent", traceparent.as_str());
+        "pixmill": ours,
     }
-    request
 }
 
 /// Matches a request of pixmill's own while it is being taken in.
@@ -137,8 +146,8 @@ fn receiving(request: &RequestId) -> Document {
     doc! {
         "_id": request.as_str(),
         "status": RequestStatus::Receiving.as_str(),
-        schema::MADE_BY: schema::PIXMILL,
-        "unfinished": Bson::Null,
+        schema::OWN: true,
+        "pixmill.unfinished": Bson::Null,
     }
 }
 
@@ -165,7 +174,8 @@ impl Shared {
         gathered: &mut Gathered,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let touch = vec![command::one(receiving(request), doc! { "$set": { "touchedAt": date(now) } })];
+        let touched = date(self.shift(now).await?.of_server(now));
+        let touch = vec![command::one(receiving(request), doc! { "$set": { "pixmill.touchedAt": touched } })];
         let touched = command::update(&self.database, schema::REQUESTS, touch, Again::Safe).await?;
         if touched.matched == 0 {
             return Err(unknown(request));
@@ -181,7 +191,10 @@ impl Shared {
             }
         }
         let followed = documents.followed.into_iter().map(|lead| {
-            command::one(doc! { "_id": taking.images.id(lead) }, doc! { "$set": { "followed": true } })
+            command::one(
+                doc! { "_id": taking.images.id(lead) },
+                doc! { "$set": { "pixmill.followed": true } },
+            )
         });
         command::update(&self.database, schema::IMAGES, followed.collect(), Again::Safe).await.map(|_| ())
     }
@@ -207,6 +220,7 @@ impl Shared {
     async fn open(
         &self,
         request: &RequestId,
+        tenant: &str,
         images: u32,
         end: &IntakeEnd,
         now: Timestamp,
@@ -223,33 +237,36 @@ impl Shared {
         })?;
         let mut set = doc! {
             "status": RequestStatus::Pending.as_str(),
-            "recipe": recipe,
             "totalImages": i64::from(images),
-            "digest": &end.digest,
-            "reading": &end.reading,
-            "rows": end.rows as i64,
-            "rowErrors": end.row_errors_total as i64,
+            "pixmill.recipe": recipe,
+            "pixmill.digest": &end.digest,
+            "pixmill.reading": &end.reading,
+            "pixmill.rows": end.rows as i64,
+            "pixmill.rowErrors": end.row_errors_total as i64,
         };
         if let Some(webhook) = &end.options.webhook {
-            set.insert("webhookUrl", webhook);
+            set.insert("pixmill.webhookUrl", webhook);
         }
+        let mut changed = now_in("updatedAt");
         if images == 0 {
             set.insert("status", RequestStatus::Completed.as_str());
-            set.insert("completedAt", date(now));
-            set.insert("events", vec![completion(1, &Progress::default(), now)]);
+            set.insert("pixmill.completedAt", date(now));
+            let due = self.shift(now).await?.of_server(now);
+            set.insert("pixmill.events", vec![completion(1, &Progress::default(), due, now)]);
+        } else {
+            set.insert("pixmill.fed", tenant);
+            changed.insert("pixmill.opened", true);
         }
-        let update = doc! { "$set": set, "$unset": { "touchedAt": "" }, "$currentDate": now_in("updatedAt") };
-        let open = command::one(receiving(request), update);
-        let opened = command::update(&self.database, schema::REQUESTS, vec![open], Again::Safe).await?;
-        self.heads.forget(request);
-        // Sent twice, the first sending may have opened it.
-        if opened.matched == 1 || opened.twice { Ok(()) } else { Err(unknown(request)) }
+        let update = doc! { "$set": set, "$unset": { "pixmill.touchedAt": "" }, "$currentDate": changed };
+        let opened = self.change_once(request, receiving(request), update).await?;
+        if opened { Ok(()) } else { Err(unknown(request)) }
     }
 
     /// Deletes an intake; whether there was one.
     pub(super) async fn drop_intake(&self, request: &RequestId) -> Result<bool, Fault> {
         self.intakes.forget(request);
-        let drop = vec![command::one(receiving(request), doc! { "$set": { "unfinished": DROPPING } })];
+        let drop =
+            vec![command::one(receiving(request), doc! { "$set": { "pixmill.unfinished": DROPPING } })];
         let dropped = command::update(&self.database, schema::REQUESTS, drop, Again::Safe).await?;
         if dropped.matched == 0 {
             return Ok(false);
@@ -261,13 +278,15 @@ impl Shared {
     /// Deletes a request that is marked so, itself last.
     pub(super) async fn delete(&self, head: &Head) -> Result<(), Fault> {
         for collection in [schema::IMAGES, schema::PRODUCTS] {
-            command::delete(&self.database, collection, doc! { "requestId": head.images() }).await?;
+            // What an app added to our request has no row in our catalogue.
+            let ours = doc! { "requestId": head.request.as_str(), "pixmill.row": { "$exists": true } };
+            command::delete(&self.database, collection, ours).await?;
         }
         let told = doc! { "request": head.request.as_str() };
         command::delete(&self.database, schema::DELIVERIES, told).await?;
         let by_id = doc! { "_id": matching(head.request.as_str()) };
         command::delete(&self.database, schema::ROW_ERRORS, by_id).await?;
-        let marked = doc! { "_id": head.id.clone(), "unfinished": DROPPING };
+        let marked = doc! { "_id": head.id.clone(), schema::OWN: true, "pixmill.unfinished": DROPPING };
         command::delete(&self.database, schema::REQUESTS, marked).await?;
         self.heads.forget(&head.request);
         Ok(())

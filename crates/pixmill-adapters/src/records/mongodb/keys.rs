@@ -7,17 +7,19 @@ use pixmill_engine::model::key::Key;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Keys;
 
-use super::command::{self, Again, Reading, broken, find};
-use super::document::{date, moment, string, whole};
+use uuid::Uuid;
+
+use super::command::{self, Again, Reading, find};
+use super::document::{date, moment, said, string, whole};
 use super::fault::fault;
-use super::{Mongodb, schema};
+use super::{Mongodb, odd, schema};
 
 #[async_trait]
 impl Keys for Mongodb {
     async fn keys(&self) -> Result<Vec<Key>, Fault> {
         let keys = self.shared.database.collection::<Document>(schema::KEYS);
         let oldest_first = Reading { order: doc! { "_id": 1 }, ..Reading::default() };
-        find(&keys, doc! {}, oldest_first).await?.iter().map(key).collect()
+        Ok(find(&keys, doc! {}, oldest_first).await?.iter().filter_map(key).collect())
     }
 
     async fn add_key(&self, key: Key) -> Result<(), Fault> {
@@ -40,20 +42,36 @@ impl Keys for Mongodb {
 
     async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<bool, Fault> {
         let holds = doc! { "_id": id, "revokedAt": Bson::Null };
-        let revoke = vec![command::one(holds, doc! { "$set": { "revokedAt": date(now) } })];
+        let by = Uuid::new_v4().to_string();
+        let set = doc! { "revokedAt": date(now), "revokedBy": &by };
+        let revoke = vec![command::one(holds, doc! { "$set": set })];
         let revoked = command::update(&self.shared.database, schema::KEYS, revoke, Again::Safe).await?;
-        Ok(revoked.matched == 1 || revoked.twice)
+        if !revoked.may_be_ours() {
+            return Ok(revoked.matched == 1);
+        }
+        let keys = self.shared.database.collection::<Document>(schema::KEYS);
+        let ours = keys.find_one(doc! { "_id": id, "revokedBy": by }).await.map_err(|error| fault(&error))?;
+        Ok(ours.is_some())
     }
 }
 
-fn key(document: &Document) -> Result<Key, Fault> {
-    Ok(Key {
-        id: string(document, "_id").to_owned(),
-        tenant: string(document, "tenant").to_owned(),
+/// A key as its document tells it; none where it can't be read, which is told of once.
+fn key(document: &Document) -> Option<Key> {
+    let key = read_key(document);
+    if key.is_none() {
+        odd::tell(schema::KEYS, document, "it is no key");
+    }
+    key
+}
+
+fn read_key(document: &Document) -> Option<Key> {
+    Some(Key {
+        id: said(document, "_id")?.to_owned(),
+        tenant: said(document, "tenant")?.to_owned(),
         name: string(document, "name").to_owned(),
-        hash: string(document, "hash").to_owned(),
+        hash: said(document, "hash")?.to_owned(),
         per_minute: whole(document, "perMinute").and_then(|calls| u32::try_from(calls).ok()),
-        created: moment(document, "createdAt").ok_or_else(|| broken("the time of a key"))?,
+        created: moment(document, "createdAt")?,
         revoked: moment(document, "revokedAt"),
     })
 }

@@ -15,21 +15,21 @@ use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::Outbox;
 use uuid::Uuid;
 
-use super::command::{self, Again, Reading, broken, by_id, find};
-use super::document::{as_it_is, date, ends, moment, string, whole};
+use super::command::{self, Again, Reading, by_id, find};
+use super::document::{as_it_is, at, date, ends, few, moment, said, string, whole};
 use super::fault::{fault, is_duplicate};
 use super::head::{DROPPING, RETIRING};
 use super::id::{matching, text};
-use super::{Mongodb, Shared, schema};
+use super::{Mongodb, Shared, odd, schema};
 
-/// What apps call the address that is told of a request, pixmill first.
-const WEBHOOKS: [&str; 4] = ["webhookUrl", "webhook_url", "webhook", "callback_url"];
+/// Where the address is that is told of a request: pixmill's own, and what apps call it.
+const WEBHOOKS: [&str; 5] = ["pixmill.webhookUrl", "webhookUrl", "webhook_url", "webhook", "callback_url"];
 
-/// The event that completes a request, due at once.
-pub(super) fn completion(round: u32, progress: &Progress, now: Timestamp) -> Document {
+/// The event that completes a request, due at once, by the server's clock.
+pub(super) fn completion(round: u32, progress: &Progress, due: Timestamp, now: Timestamp) -> Document {
     doc! {
         "id": Uuid::now_v7().to_string(),
-        "round": round,
+        "round": i64::from(round),
         "at": date(now),
         "completedImages": progress.completed as i64,
         "failedImages": progress.failed as i64,
@@ -37,23 +37,23 @@ pub(super) fn completion(round: u32, progress: &Progress, now: Timestamp) -> Doc
         "bytesBefore": progress.bytes_before as i64,
         "bytesAfter": progress.bytes_after as i64,
         "tries": 0,
-        "due": date(now),
+        "due": date(due),
     }
 }
 
-/// An event as its request's document holds it.
-pub(super) fn completion_in(request: &RequestId, event: &Document) -> Result<Completion, Fault> {
-    Ok(Completion {
-        id: string(event, "id").to_owned(),
+/// An event as its request's document holds it; none where it can't be read.
+pub(super) fn completion_in(request: &RequestId, event: &Document) -> Option<Completion> {
+    Some(Completion {
+        id: said(event, "id")?.to_owned(),
         request: request.clone(),
-        round: whole(event, "round").ok_or_else(|| broken("the round of an event"))? as u32,
-        at: moment(event, "at").ok_or_else(|| broken("the time of an event"))?,
+        round: few(event, "round")?,
+        at: moment(event, "at")?,
     })
 }
 
 /// The events of a request's document, oldest first.
 pub(super) fn events(request: &Document) -> impl Iterator<Item = &Document> {
-    let events = request.get_array("events").ok();
+    let events = at(request, "pixmill.events").and_then(Bson::as_array);
     events.into_iter().flatten().filter_map(Bson::as_document)
 }
 
@@ -64,7 +64,7 @@ pub(super) fn webhook(request: &Document) -> Option<String> {
 }
 
 fn fields() -> Document {
-    let mut fields = doc! { "events": 1, "traceparent": 1 };
+    let mut fields = doc! { "pixmill.events": 1, "pixmill.traceparent": 1 };
     fields.extend(WEBHOOKS.map(|name| (name.to_owned(), 1.into())));
     fields
 }
@@ -72,19 +72,25 @@ fn fields() -> Document {
 #[async_trait]
 impl Outbox for Mongodb {
     async fn lease_events(&self, most: usize, lease: Lease, now: Timestamp) -> Result<Vec<Telling>, Fault> {
-        let due = doc! { "events.due": { "$lte": date(now) }, "unfinished": { "$ne": DROPPING } };
-        let reading = Reading { fields: fields(), order: doc! { "events.due": 1 }, most };
+        let shift = self.shared.shift(now).await?;
+        let reached = shift.of_server(now);
+        let due = doc! {
+            "pixmill.events.due": { "$lte": date(reached) }, "pixmill.unfinished": { "$ne": DROPPING },
+        };
+        let reading = Reading { fields: fields(), order: doc! { "pixmill.events.due": 1 }, most };
         let requests = find(&self.shared.requests(), due, reading).await?;
         let mut due: Vec<_> = requests
             .iter()
             .flat_map(|request| events(request).map(move |event| (request, event)))
-            .filter(|(_, event)| moment(event, "due").is_some_and(|due| due <= now))
+            .filter(|(_, event)| moment(event, "due").is_some_and(|due| due <= reached))
+            .filter(|(request, event)| is_readable(request, event))
             .collect();
         due.sort_by_key(|(_, event)| (moment(event, "due"), string(event, "id")));
         due.truncate(most);
-        let won = self.shared.take_events(&due, lease).await?;
+        let until = Lease { until: shift.of_server(lease.until), ..lease };
+        let won = self.shared.take_events(&due, until).await?;
         let tellings = due.into_iter().filter(|(_, event)| won.iter().any(|won| won == string(event, "id")));
-        tellings.map(|(request, event)| telling(request, event, lease)).collect()
+        Ok(tellings.filter_map(|(request, event)| telling(request, event, lease)).collect())
     }
 
     async fn settle_event(
@@ -92,27 +98,32 @@ impl Outbox for Mongodb {
         telling: &Telling,
         delivery: Option<Delivery>,
         next: Next,
+        now: Timestamp,
     ) -> Result<bool, Fault> {
         let request = telling.event.request.as_str();
+        let fields = doc! { "pixmill.tenant": 1 };
         // A request that was deleted meanwhile took its events with it.
-        let Some(found) = by_id(&self.shared.requests(), request, doc! { "tenant": 1 }).await? else {
+        let Some(found) = by_id(&self.shared.requests(), request, fields).await? else {
             return Ok(false);
         };
         let tries = i32::from(delivery.is_some());
         if let Some(delivery) = delivery {
-            self.shared.write_down(&delivery, found.get_str("tenant").unwrap_or(DEFAULT_TENANT)).await?;
+            let tenant = said(&found, "pixmill.tenant").unwrap_or(DEFAULT_TENANT);
+            self.shared.write_down(&delivery, tenant).await?;
         }
-        let mut update = doc! { "$inc": { "events.$.tries": tries }, "$unset": { "events.$.lease": "" } };
+        let mut gone = doc! { "pixmill.events.$[event].lease": "" };
+        let mut update = doc! { "$inc": { "pixmill.events.$[event].tries": tries } };
         match next {
-            Next::Nothing => {
-                update.insert("$unset", doc! { "events.$.lease": "", "events.$.due": "" });
-            }
+            Next::Nothing => _ = gone.insert("pixmill.events.$[event].due", ""),
             Next::Again(at) => {
-                update.insert("$set", doc! { "events.$.due": date(at) });
+                let at = self.shared.shift(now).await?.of_server(at);
+                update.insert("$set", doc! { "pixmill.events.$[event].due": date(at) });
             }
         }
+        update.insert("$unset", gone);
         let leased = doc! { "$elemMatch": { "id": &telling.event.id, "lease": telling.token.0 } };
-        let settle = vec![command::one(doc! { "_id": matching(request), "events": leased }, update)];
+        let leased = doc! { "_id": matching(request), "pixmill.events": leased };
+        let settle = vec![of_event(command::one(leased, update), &telling.event.id)];
         let settled = command::update(&self.shared.database, schema::REQUESTS, settle, Again::Never).await?;
         Ok(settled.matched == 1)
     }
@@ -130,35 +141,63 @@ impl Outbox for Mongodb {
         if let Some(before) = before {
             query.insert("_id", doc! { "$lt": before });
         }
-        let reading = Reading { order: doc! { "_id": -1 }, most, ..Reading::default() };
-        let found = find(&self.shared.deliveries(), query, reading).await?;
-        found.iter().map(delivery_in).collect()
+        self.shared.deliveries_like(query, most).await
     }
 
     async fn redeliver(&self, delivery: &str, now: Timestamp) -> Result<bool, Fault> {
         let found = self.shared.deliveries().find_one(doc! { "_id": delivery }).await;
         let Some(found) = found.map_err(|error| fault(&error))? else { return Ok(false) };
+        let event = string(&found, "event");
         let of_it = doc! {
             "_id": matching(string(&found, "request")),
-            "events": { "$elemMatch": { "id": string(&found, "event") } },
-            "unfinished": { "$ne": RETIRING },
+            "pixmill.events": { "$elemMatch": { "id": event } },
+            "pixmill.unfinished": { "$ne": RETIRING },
         };
+        let due = date(self.shared.shift(now).await?.of_server(now));
         let anew = doc! {
-            "$set": { "events.$.due": date(now), "events.$.tries": 0 },
-            "$unset": { "events.$.lease": "" },
+            "$set": { "pixmill.events.$[event].due": due, "pixmill.events.$[event].tries": 0 },
+            "$unset": { "pixmill.events.$[event].lease": "" },
         };
-        let anew = vec![command::one(of_it, anew)];
+        let anew = vec![of_event(command::one(of_it, anew), event)];
         let due = command::update(&self.shared.database, schema::REQUESTS, anew, Again::Safe).await?;
         Ok(due.matched == 1)
     }
 
     async fn forget_deliveries(&self, before: Timestamp) -> Result<u64, Fault> {
-        let old = doc! { "at": { "$lt": date(before) } };
+        let old = doc! { "at": { "$lt": date(before) }, "event": { "$type": "string" } };
         command::delete(&self.shared.database, schema::DELIVERIES, old).await
     }
 }
 
+/// Lets a statement change the event of this id.
+fn of_event(mut statement: Document, id: &str) -> Document {
+    statement.insert("arrayFilters", vec![doc! { "event.id": id }]);
+    statement
+}
+
+/// Whether an event can be told; one that can't is told of here, once.
+fn is_readable(request: &Document, event: &Document) -> bool {
+    let id = request.get("_id").and_then(text).map(RequestId::from);
+    let readable = id.is_some_and(|id| completion_in(&id, event).is_some());
+    if !readable {
+        odd::tell(schema::REQUESTS, request, "an event of it can't be read");
+    }
+    readable
+}
+
 impl Shared {
+    /// Tries to tell webhooks, latest first. One that can't be read is passed over.
+    pub(super) async fn deliveries_like(
+        &self,
+        mut query: Document,
+        most: usize,
+    ) -> Result<Vec<Delivery>, Fault> {
+        query.extend(doc! { "event": { "$type": "string" }, "at": { "$type": "date" } });
+        let reading = Reading { order: doc! { "_id": -1 }, most, ..Reading::default() };
+        let found = find(&self.deliveries(), query, reading).await?;
+        Ok(found.iter().filter_map(delivery_in).collect())
+    }
+
     /// Takes events that are as they were read; the ids of those that nobody else took.
     async fn take_events(&self, due: &[(&Document, &Document)], lease: Lease) -> Result<Vec<String>, Fault> {
         let id = |event: &Document| string(event, "id").to_owned();
@@ -168,9 +207,13 @@ impl Shared {
                 "due": as_it_is(event, "due"),
                 "lease": as_it_is(event, "lease"),
             };
-            let unchanged = doc! { "_id": as_it_is(request, "_id"), "events": { "$elemMatch": unchanged } };
-            let set = doc! { "events.$.due": date(lease.until), "events.$.lease": lease.token.0 };
-            command::one(unchanged, doc! { "$set": set })
+            let unchanged =
+                doc! { "_id": as_it_is(request, "_id"), "pixmill.events": { "$elemMatch": unchanged } };
+            let set = doc! {
+                "pixmill.events.$[event].due": date(lease.until),
+                "pixmill.events.$[event].lease": lease.token.0,
+            };
+            of_event(command::one(unchanged, doc! { "$set": set }), string(event, "id"))
         });
         let statements: Vec<_> = statements.collect();
         let all = statements.len() as u64;
@@ -178,8 +221,8 @@ impl Shared {
         if written.matched == all {
             return Ok(due.iter().map(|(_, event)| id(event)).collect());
         }
-        let ours = doc! { "events.lease": lease.token.0 };
-        let reading = Reading { fields: doc! { "events": 1 }, ..Reading::default() };
+        let ours = doc! { "pixmill.events.lease": lease.token.0 };
+        let reading = Reading { fields: doc! { "pixmill.events": 1 }, ..Reading::default() };
         let requests: Vec<_> = due.iter().map(|(request, _)| as_it_is(request, "_id")).collect();
         let query = doc! { "$and": [{ "_id": { "$in": requests } }, ours] };
         let now = find(&self.requests(), query, reading).await?;
@@ -217,35 +260,44 @@ impl Shared {
     }
 }
 
-fn telling(request: &Document, event: &Document, lease: Lease) -> Result<Telling, Fault> {
-    let id = request.get("_id").and_then(text).ok_or_else(|| broken("the id of a request"))?;
-    Ok(Telling {
+fn telling(request: &Document, event: &Document, lease: Lease) -> Option<Telling> {
+    let id = request.get("_id").and_then(text)?;
+    Some(Telling {
         event: completion_in(&id.into(), event)?,
         progress: ends(event),
         url: webhook(request),
-        traceparent: Traceparent::parse(string(request, "traceparent")),
-        tries: whole(event, "tries").unwrap_or_default() as u32,
+        traceparent: Traceparent::parse(string(request, "pixmill.traceparent")),
+        tries: few(event, "tries").unwrap_or_default(),
         token: lease.token,
     })
 }
 
-pub(super) fn delivery_in(document: &Document) -> Result<Delivery, Fault> {
+/// A try as its document tells it; none where it can't be read, which is told of once.
+pub(super) fn delivery_in(document: &Document) -> Option<Delivery> {
+    let delivery = read_delivery(document);
+    if delivery.is_none() {
+        odd::tell(schema::DELIVERIES, document, "it is no try to tell a webhook");
+    }
+    delivery
+}
+
+fn read_delivery(document: &Document) -> Option<Delivery> {
     let answer = match whole(document, "status") {
         Some(status) => {
-            let status = u16::try_from(status).map_err(|_| broken("the status of a delivery"))?;
+            let status = u16::try_from(status).ok()?;
             Ok(Answer { status, beginning: string(document, "answer").to_owned() })
         }
         None => Err(Failure {
-            code: Code::parse(string(document, "code")).ok_or_else(|| broken("the code of a delivery"))?,
+            code: Code::parse(string(document, "code"))?,
             message: string(document, "message").to_owned(),
         }),
     };
-    Ok(Delivery {
-        id: string(document, "_id").to_owned(),
-        event: string(document, "event").to_owned(),
-        request: string(document, "request").into(),
+    Some(Delivery {
+        id: said(document, "_id")?.to_owned(),
+        event: said(document, "event")?.to_owned(),
+        request: said(document, "request")?.into(),
         url: string(document, "url").to_owned(),
-        at: moment(document, "at").ok_or_else(|| broken("the time of a delivery"))?,
+        at: moment(document, "at")?,
         answer,
     })
 }

@@ -12,7 +12,9 @@ use pixmill_engine::model::request::RequestStatus;
 
 use super::Shared;
 use super::command::{Reading, find};
-use super::document::{as_it_is, date, image_id, moment, no_output, place, slot, slot_fields, string, whole};
+use super::document::{
+    as_it_is, date, few, image_id, moment, no_output, place, said, slot, slot_fields, string,
+};
 use super::head::Head;
 use super::id::{Series, later, text};
 
@@ -49,7 +51,7 @@ impl Shared {
         let reading = Reading { fields, order: doc! { "_id": 1 }, most };
         let images = find(&self.images(), doc! { "$and": conditions }, reading).await?;
         let products: Vec<_> = images.iter().map(|image| as_it_is(image, "productId")).collect();
-        let reading = Reading { fields: doc! { "cells": 1, "name": 1 }, ..Reading::default() };
+        let reading = Reading { fields: doc! { "pixmill.cells": 1, "name": 1 }, ..Reading::default() };
         let products = find(&self.products(), doc! { "_id": { "$in": products } }, reading).await?;
         let products: HashMap<_, _> =
             products.iter().filter_map(|product| Some((text(product.get("_id")?)?, product))).collect();
@@ -73,16 +75,16 @@ impl Shared {
         match &since.image {
             Some(image) => {
                 let mut next = later(image.as_str());
-                next.push(doc! { "ended": { "$gt": at } });
-                conditions.push(doc! { "ended": { "$gte": at }, "$or": next });
+                next.push(doc! { "pixmill.ended": { "$gt": at } });
+                conditions.push(doc! { "pixmill.ended": { "$gte": at }, "$or": next });
             }
-            None => conditions.push(doc! { "ended": { "$gt": at } }),
+            None => conditions.push(doc! { "pixmill.ended": { "$gt": at } }),
         }
         if head.status.is_open() {
             let until = date(self.server_time().await? - IN_ORDER_AFTER);
-            conditions.push(doc! { "ended": { "$lt": until } });
+            conditions.push(doc! { "pixmill.ended": { "$lt": until } });
         }
-        let reading = Reading { fields: fields(), order: doc! { "ended": 1, "_id": 1 }, most };
+        let reading = Reading { fields: fields(), order: doc! { "pixmill.ended": 1, "_id": 1 }, most };
         let ended = find(&self.images(), doc! { "$and": conditions }, reading).await?;
         Ok(ended.iter().filter_map(|document| view(document, head)).collect())
     }
@@ -91,7 +93,9 @@ impl Shared {
 /// The fields of an [`ImageView`].
 fn fields() -> Document {
     let mut fields = slot_fields();
-    fields.extend(doc! { "row": 1, "position": 1, "inputUrl": 1, "attempts": 1, "ended": 1 });
+    fields.extend(doc! {
+        "pixmill.row": 1, "pixmill.position": 1, "inputUrl": 1, "pixmill.attempts": 1, "pixmill.ended": 1,
+    });
     fields
 }
 
@@ -102,17 +106,17 @@ fn view(document: &Document, head: &Head) -> Option<ImageView> {
         row,
         position,
         input: string(document, "inputUrl").to_owned(),
-        attempts: whole(document, "attempts").unwrap_or_default() as u32,
-        ended: moment(document, "ended"),
+        attempts: few(document, "pixmill.attempts").unwrap_or_default(),
+        ended: moment(document, "pixmill.ended"),
         slot: slot(document, head.status),
     })
 }
 
 /// The columns of an image's row; made up where there was no catalogue.
 fn cells(product: Option<&Document>, image: &Document) -> String {
-    match product.map(|product| (product.get_str("cells"), string(product, "name"))) {
-        Some((Ok(cells), _)) => cells.to_owned(),
-        Some((Err(_), name)) => record(["", name, string(image, "inputUrl")]),
+    match product.map(|product| (said(product, "pixmill.cells"), string(product, "name"))) {
+        Some((Some(cells), _)) => cells.to_owned(),
+        Some((None, name)) => record(["", name, string(image, "inputUrl")]),
         None => record(["", "", string(image, "inputUrl")]),
     }
 }
@@ -144,7 +148,7 @@ fn shown_as(status: ImageStatus, head: &Head) -> Option<Document> {
             let mut told = told(failed.into());
             if head.own {
                 // Says what the index needs to have them in order: an image that has ended is never due.
-                told.insert("due", Bson::Null);
+                told.insert("pixmill.due", Bson::Null);
             }
             told
         }

@@ -1,26 +1,25 @@
 //! Reading, for whoever wants to know.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 
 use async_trait::async_trait;
 use mongodb::bson::{self, Bson, Document, doc};
 use pixmill_engine::catalogue::record;
 use pixmill_engine::checkup::Finding;
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::event::Completion;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, Request, RequestStatus};
+use pixmill_engine::model::request::{Progress, Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::{FailureGroup, Report};
 
-use super::command::{Reading, aggregate, broken, by_id, find};
-use super::document::{
-    as_it_is, failure, is_own, moment, no_output, request_status, slot, slot_fields, string, whole,
-};
+use super::command::{Reading, aggregate, by_id, find};
+use super::document::{as_it_is, at, failure, moment, no_output, said, slot, slot_fields, string, whole};
 use super::head::{DROPPING, Head};
 use super::id::{made, text};
 use super::outbox::{completion_in, events, webhook};
@@ -37,9 +36,9 @@ impl Report for Mongodb {
     }
 
     async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
-        let fields = doc! { "events": 0 };
+        let fields = doc! { "pixmill.events": 0 };
         let found = by_id(&self.shared.requests(), id.as_str(), fields).await?;
-        match found.filter(|document| string(document, "unfinished") != DROPPING) {
+        match found.filter(|document| string(document, "pixmill.unfinished") != DROPPING) {
             Some(document) => self.shared.request(&document).map(Some),
             None => Ok(None),
         }
@@ -64,7 +63,7 @@ impl Report for Mongodb {
         let Some(errors) = found.as_ref().and_then(|found| found.get_array("errors").ok()) else {
             return Ok(Vec::new());
         };
-        errors.iter().filter_map(Bson::as_document).map(row_error).collect()
+        Ok(errors.iter().filter_map(Bson::as_document).filter_map(row_error).collect())
     }
 
     async fn failures(&self, id: &RequestId) -> Result<Vec<FailureGroup>, Fault> {
@@ -75,9 +74,10 @@ impl Report for Mongodb {
             "outputUrl": no_output(),
         };
         let group = doc! {
-            "_id": "$error.code",
+            "_id": "$pixmill.error.code",
             "images": { "$sum": 1 },
             "example": { "$first": "$inputUrl" },
+            "ours": { "$first": "$pixmill.error" },
             "error": { "$first": "$error" },
         };
         let pipeline = vec![
@@ -91,23 +91,27 @@ impl Report for Mongodb {
     }
 
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault> {
-        let fields = doc! { "events": 1 };
+        let fields = doc! { "pixmill.events": 1 };
         let found = by_id(&self.shared.requests(), id.as_str(), fields).await?;
         let found = found.ok_or_else(|| super::unknown(id))?;
-        events(&found).map(|event| completion_in(id, event)).collect()
+        Ok(events(&found).filter_map(|event| completion_in(id, event)).collect())
     }
 }
 
-fn row_error(error: &Document) -> Result<RowError, Fault> {
-    Ok(RowError {
-        line: whole(error, "line").ok_or_else(|| broken("the line of a row's error"))?,
-        code: Code::parse(string(error, "code")).ok_or_else(|| broken("the code of a row's error"))?,
+fn row_error(error: &Document) -> Option<RowError> {
+    Some(RowError {
+        line: whole(error, "line")?,
+        code: Code::parse(string(error, "code"))?,
         message: string(error, "message").to_owned(),
     })
 }
 
 fn failure_group(group: &Document) -> FailureGroup {
-    let failure = failure(group);
+    let mut image = doc! { "error": as_it_is(group, "error") };
+    if let Ok(ours) = group.get_document("ours") {
+        image.insert("pixmill", doc! { "error": ours.clone() });
+    }
+    let failure = failure(&image);
     FailureGroup {
         code: failure.code,
         images: whole(group, "images").unwrap_or_default(),
@@ -116,52 +120,59 @@ fn failure_group(group: &Document) -> FailureGroup {
     }
 }
 
+/// What can't be read of a request is nobody's fault but the request's.
+fn unreadable(what: &str, why: &dyn Display) -> Fault {
+    Fault::permanent(Code::RecipeInvalid, format!("{what} can't be read: {why}")).of(Blame::Request)
+}
+
 impl Shared {
     /// A request as its document tells it. A foreign one has no catalogue, and takes the recipe from the settings.
     pub(super) fn request(&self, document: &Document) -> Result<Request, Fault> {
-        let head = Head::of(document).ok_or_else(|| broken("the id of a request"))?;
-        let recipe = match document.get("recipe") {
+        let no_id = || unreadable("a request", &"its id is neither a text nor an ObjectId");
+        let head = Head::of(document).ok_or_else(no_id)?;
+        let recipe = match at(document, "pixmill.recipe") {
             Some(recipe) => {
                 let told = bson::deserialize_from_bson(recipe.clone());
-                told.map_err(|error| broken(&format!("the recipe of request {}: {error}", head.request)))?
+                told.map_err(|error| unreadable(&format!("the recipe of request {}", head.request), &error))?
             }
             None => self.settings.recipe,
         };
-        let header = match document.get_str("header") {
-            Ok(header) => header.to_owned(),
-            Err(_) => record(HEADER),
+        let header = match said(document, "pixmill.header") {
+            Some(header) => header.to_owned(),
+            None => record(HEADER),
         };
         let created = moment(document, "createdAt").or_else(|| made(&head.id));
-        let completed = moment(document, "completedAt");
+        let completed = moment(document, "pixmill.completedAt");
+        let completed = completed.or_else(|| moment(document, "completedAt").filter(|_| !head.own));
         let updated = moment(document, "updatedAt").or(created).unwrap_or_default();
-        let tenant = document.get_str("tenant").unwrap_or(DEFAULT_TENANT).to_owned();
+        let tenant = head.tenant.clone();
         Ok(Request {
             tenant,
             updated,
-            status: request_status(document),
+            status: head.status,
             round: head.round,
             recipe,
             header,
-            catalogue: string(document, "catalogue").to_owned(),
+            catalogue: string(document, "pixmill.catalogue").to_owned(),
             webhook: webhook(document),
-            traceparent: Traceparent::parse(string(document, "traceparent")),
-            digest: string(document, "digest").to_owned(),
-            reading: string(document, "reading").to_owned(),
-            rows: whole(document, "rows").unwrap_or_default(),
-            row_errors: whole(document, "rowErrors").unwrap_or_default(),
+            traceparent: Traceparent::parse(string(document, "pixmill.traceparent")),
+            digest: string(document, "pixmill.digest").to_owned(),
+            reading: string(document, "pixmill.reading").to_owned(),
+            rows: whole(document, "pixmill.rows").unwrap_or_default(),
+            row_errors: whole(document, "pixmill.rowErrors").unwrap_or_default(),
             created: created.unwrap_or_default(),
-            completed: completed.filter(|_| head.status == RequestStatus::Completed || !is_own(document)),
+            completed: completed.filter(|_| head.status == RequestStatus::Completed || !head.own),
+            foreign: !head.own,
             id: head.request,
         })
     }
 
     /// Rows of a catalogue. Their images stand in the order of the rows, so one range of them serves all.
     async fn own_rows(&self, head: &Head, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
-        let from =
-            doc! { "requestId": head.images(), "row": { "$gte": i64::try_from(first).unwrap_or(i64::MAX) } };
-        let fields = doc! { "cells": 1, "error": 1, "images": 1 };
+        let from = doc! { "requestId": head.images(), "pixmill.row": { "$gte": i64::try_from(first).unwrap_or(i64::MAX) } };
+        let fields = doc! { "pixmill.cells": 1, "pixmill.error": 1, "images": 1 };
         let products =
-            find(&self.products(), from, Reading { fields, order: doc! { "row": 1 }, most }).await?;
+            find(&self.products(), from, Reading { fields, order: doc! { "pixmill.row": 1 }, most }).await?;
         let images: Vec<_> = products.iter().flat_map(images_of).collect();
         let slots = match (images.first(), images.last()) {
             (Some(first), Some(last)) => {
@@ -171,8 +182,8 @@ impl Shared {
             _ => HashMap::new(),
         };
         let row = |product: &Document| ResultRow {
-            cells: string(product, "cells").to_owned(),
-            error: product.get_str("error").ok().map(str::to_owned),
+            cells: string(product, "pixmill.cells").to_owned(),
+            error: said(product, "pixmill.error").map(str::to_owned),
             slots: slots_of(product, &slots),
         };
         Ok(products.iter().map(row).collect())

@@ -23,11 +23,11 @@ impl Shared {
             let mut unchanged = retirable();
             unchanged.extend(head.in_round());
             unchanged.insert("status", head.status.as_str());
-            command::one(unchanged, doc! { "$set": { "unfinished": RETIRING } })
+            command::one(unchanged, doc! { "$set": { "pixmill.unfinished": RETIRING } })
         });
         command::update(&self.database, schema::REQUESTS, mark.collect(), Again::Safe).await?;
         let ids: Vec<_> = heads.iter().map(|head| head.id.clone()).collect();
-        let marked = doc! { "_id": { "$in": ids }, "unfinished": RETIRING };
+        let marked = doc! { "_id": { "$in": ids }, "pixmill.unfinished": RETIRING };
         let reading = Reading { fields: head::fields(), ..Reading::default() };
         let retired = find(&self.requests(), marked, reading).await?;
         Ok(retired.iter().filter_map(Head::of).map(|head| head.request).collect())
@@ -37,9 +37,9 @@ impl Shared {
 /// Matches requests of pixmill's own of which nothing is to be told, and with which nothing is begun.
 fn retirable() -> Document {
     doc! {
-        "madeBy": schema::PIXMILL,
-        "unfinished": { "$in": [Bson::Null, Bson::from(RETIRING)] },
-        "events.due": { "$exists": false },
+        schema::OWN: true,
+        "pixmill.unfinished": { "$in": [Bson::Null, Bson::from(RETIRING)] },
+        "pixmill.events.due": { "$exists": false },
     }
 }
 
@@ -51,7 +51,7 @@ fn ended_before(before: Timestamp) -> Document {
         "status": { "$in": [completed, cancelled] },
         "createdAt": until.clone(),
         "$or": [
-            { "status": completed, "completedAt": until.clone() },
+            { "status": completed, "pixmill.completedAt": until.clone() },
             { "status": cancelled, "updatedAt": until },
         ],
     }

@@ -1,6 +1,7 @@
 //! Collections, their indexes, and the fields in them.
 //!
-//! `requests`, `products` and `images` are the ecosystem's; what pixmill adds to their documents stands beside.
+//! `requests`, `products` and `images` are the ecosystem's; what pixmill adds to their documents is one subdocument,
+//! `pixmill`. Collections of its own have names that begin so. Removing both undoes everything.
 
 use mongodb::Database;
 use mongodb::bson::{Document, doc};
@@ -16,20 +17,23 @@ pub(super) const PRODUCTS: &str = "products";
 /// Images.
 pub(super) const IMAGES: &str = "images";
 /// A document a request that has rows which can't be used.
-pub(super) const ROW_ERRORS: &str = "row_errors";
+pub(super) const ROW_ERRORS: &str = "pixmill_row_errors";
 /// Tries at telling webhooks.
-pub(super) const DELIVERIES: &str = "deliveries";
+pub(super) const DELIVERIES: &str = "pixmill_deliveries";
 /// Keys that clients show.
 pub(super) const KEYS: &str = "pixmill_keys";
 /// Keys that clients chose for their intakes.
 pub(super) const IDEMPOTENCY: &str = "pixmill_idempotency";
 /// What pixmill must remember of the database itself, a document each.
-pub(super) const STATE: &str = "pixmill";
+pub(super) const STATE: &str = "pixmill_state";
 
-/// Who made a document: only pixmill's own are ever deleted.
-pub(super) const MADE_BY: &str = "madeBy";
-/// What `madeBy` says in pixmill's own.
-pub(super) const PIXMILL: &str = "pixmill";
+/// Says that pixmill made a request: only its own are ever deleted.
+pub(super) const OWN: &str = "pixmill.own";
+
+/// An index over some documents only: those that have a field.
+fn partial(name: &str, key: Document, field: &str) -> Document {
+    doc! { "key": key, "name": name, "partialFilterExpression": { field: { "$exists": true } } }
+}
 
 /// Index definitions by collection. The first one of `images` serves feeding (status, then when due, then order) and
 /// counting, which reads nothing but the index.
@@ -38,26 +42,34 @@ fn indexes() -> [(&'static str, Vec<Document>); 5] {
         (
             REQUESTS,
             vec![
+                // What an app has open, by when it says it began or changed.
                 doc! { "key": { "status": 1, "createdAt": 1 }, "name": "pixmill_status" },
-                doc! { "key": { "tenant": 1, "createdAt": -1, "_id": -1 }, "name": "pixmill_tenants" },
-                doc! {
-                    "key": { "unfinished": 1 },
-                    "name": "pixmill_unfinished",
-                    "partialFilterExpression": { "unfinished": { "$exists": true } },
-                },
-                doc! {
-                    "key": { "events.due": 1 },
-                    "name": "pixmill_events",
-                    "partialFilterExpression": { "events.due": { "$exists": true } },
-                },
+                doc! { "key": { "status": 1, "updatedAt": 1 }, "name": "pixmill_changes" },
+                doc! { "key": { "pixmill.tenant": 1, "createdAt": -1, "_id": -1 }, "name": "pixmill_tenants" },
+                // What is fed, by tenant and in the order in which it was opened.
+                partial(
+                    "pixmill_fed",
+                    doc! { "pixmill.fed": 1, "pixmill.opened": 1, "_id": 1 },
+                    "pixmill.fed",
+                ),
+                partial("pixmill_receiving", doc! { "pixmill.touchedAt": 1 }, "pixmill.touchedAt"),
+                partial("pixmill_completed", doc! { "pixmill.completedAt": 1 }, "pixmill.completedAt"),
+                partial("pixmill_unfinished", doc! { "pixmill.unfinished": 1 }, "pixmill.unfinished"),
+                partial("pixmill_events", doc! { "pixmill.events.due": 1 }, "pixmill.events.due"),
             ],
         ),
-        (PRODUCTS, vec![doc! { "key": { "requestId": 1, "row": 1, "_id": 1 }, "name": "pixmill_rows" }]),
+        (
+            PRODUCTS,
+            vec![doc! { "key": { "requestId": 1, "pixmill.row": 1, "_id": 1 }, "name": "pixmill_rows" }],
+        ),
         (
             IMAGES,
             vec![
                 doc! {
-                    "key": { "requestId": 1, "status": 1, "due": 1, "_id": 1, "bytesBefore": 1, "bytesAfter": 1 },
+                    "key": {
+                        "requestId": 1, "status": 1, "pixmill.due": 1, "_id": 1, "pixmill.bytesBefore": 1,
+                        "pixmill.bytesAfter": 1,
+                    },
                     "name": "pixmill_backlog",
                 },
                 // Finds outputs that another worker wrote without a status.
@@ -66,37 +78,26 @@ fn indexes() -> [(&'static str, Vec<Document>); 5] {
                     "name": "pixmill_outputs",
                     "partialFilterExpression": { "outputUrl": { "$gt": "" } },
                 },
-                doc! {
-                    "key": { "requestId": 1, "ended": 1, "_id": 1 },
-                    "name": "pixmill_ended",
-                    "partialFilterExpression": { "ended": { "$exists": true } },
-                },
-                doc! {
-                    "key": { "correction.mark": 1 },
-                    "name": "pixmill_corrections",
-                    "partialFilterExpression": { "correction.mark": { "$exists": true } },
-                },
-                doc! {
-                    "key": { "due": 1, "_id": 1 },
-                    "name": "pixmill_due",
-                    "partialFilterExpression": { "due": { "$exists": true } },
-                },
-                doc! {
-                    "key": { "sameAs": 1 },
-                    "name": "pixmill_followers",
-                    "partialFilterExpression": { "sameAs": { "$exists": true } },
-                },
-                doc! {
-                    "key": { "telling": 1 },
-                    "name": "pixmill_telling",
-                    "partialFilterExpression": { "telling": { "$exists": true } },
-                },
+                partial(
+                    "pixmill_ended",
+                    doc! { "requestId": 1, "pixmill.ended": 1, "_id": 1 },
+                    "pixmill.ended",
+                ),
+                partial("pixmill_leases", doc! { "pixmill.lease.until": 1 }, "pixmill.lease.until"),
+                partial(
+                    "pixmill_corrections",
+                    doc! { "pixmill.correction.mark": 1 },
+                    "pixmill.correction.mark",
+                ),
+                partial("pixmill_due", doc! { "pixmill.due": 1, "_id": 1 }, "pixmill.due"),
+                partial("pixmill_followers", doc! { "pixmill.sameAs": 1 }, "pixmill.sameAs"),
+                partial("pixmill_telling", doc! { "pixmill.telling": 1 }, "pixmill.telling"),
             ],
         ),
         (
             DELIVERIES,
             vec![
-                doc! { "key": { "request": 1, "_id": -1 }, "name": "pixmill_deliveries" },
+                doc! { "key": { "request": 1, "_id": -1 }, "name": "pixmill_requests" },
                 doc! { "key": { "tenant": 1, "_id": -1 }, "name": "pixmill_tenants" },
                 doc! { "key": { "at": 1 }, "name": "pixmill_age" },
             ],

@@ -13,10 +13,12 @@ use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{Settle, Settled};
 use uuid::Uuid;
 
-use super::clock::now_in;
+use super::claim::due_in;
+use super::clock::{Shift, now_in};
 use super::command::{self, Again};
-use super::document::{as_it_is, date, no_output, request_id};
+use super::document::{as_it_is, date, flag, no_output, number, request_id};
 use super::gather::Call;
+use super::head::Head;
 use super::{Mongodb, Shared, lock, schema};
 
 #[async_trait]
@@ -49,6 +51,8 @@ pub(super) struct Held {
     pub(super) token: Token,
     /// Others follow it.
     pub(super) followed: bool,
+    /// Its request is fed by pixmill.
+    pub(super) fed: bool,
 }
 
 /// Images that were claimed here and not settled yet, so that settling them costs no look at them.
@@ -82,6 +86,7 @@ struct End<'s> {
     settlement: &'s Settlement,
     held: Held,
     now: Timestamp,
+    shift: Shift,
     /// Tells this try at ending the image from every other, those with the same token included.
     mark: i64,
 }
@@ -91,51 +96,46 @@ impl End<'_> {
         let under_lease = doc! {
             "_id": self.held.id.clone(),
             "status": ImageStatus::Processing.as_str(),
-            "lease.token": self.settlement.token.0,
+            "pixmill.lease.token": self.settlement.token.0,
         };
-        let mut update = self.settlement.outcome.update(self.now);
+        let mut update = self.update();
         let set = update.entry("$set".to_owned()).or_insert_with(|| Document::new().into());
         if let Bson::Document(set) = set {
-            set.insert("settled", self.mark);
+            set.insert("pixmill.settled", self.mark);
             set.insert("updatedAt", date(self.now));
             if self.held.followed && self.is_end() {
-                set.insert("telling", true);
+                set.insert("pixmill.telling", true);
             }
         }
         if self.is_end() {
-            update.insert("$currentDate", now_in("ended"));
+            update.insert("$currentDate", now_in("pixmill.ended"));
         }
         command::one(under_lease, update)
     }
 
-    fn is_end(&self) -> bool {
-        matches!(self.settlement.outcome, Outcome::Completed(_) | Outcome::Failed(_))
-    }
-}
-
-/// What an outcome makes of a document.
-trait Update {
-    fn update(&self, now: Timestamp) -> Document;
-}
-
-impl Update for Outcome {
-    fn update(&self, now: Timestamp) -> Document {
+    /// What the outcome makes of the document.
+    fn update(&self) -> Document {
         let pending = ImageStatus::Pending.as_str();
-        match self {
-            Outcome::Completed(_) | Outcome::Failed(_) => {
-                doc! { "$set": ending(self), "$unset": { "lease": "" } }
+        let due = due_in(self.held.fed);
+        match &self.settlement.outcome {
+            outcome @ (Outcome::Completed(_) | Outcome::Failed(_)) => {
+                doc! { "$set": ending(outcome), "$unset": { "pixmill.lease": "" } }
             }
-            Outcome::Retry(due) => doc! {
-                "$set": { "status": pending, "due": date(*due) },
-                "$unset": { "lease": "" },
+            Outcome::Retry(at) => doc! {
+                "$set": { "status": pending, due: date(self.shift.of_server(*at)) },
+                "$unset": { "pixmill.lease": "" },
             },
             // It was not touched: the attempt is given back.
             Outcome::GivenBack => doc! {
-                "$set": { "status": pending, "due": date(now) },
-                "$unset": { "lease": "" },
-                "$inc": { "attempts": -1 },
+                "$set": { "status": pending, due: date(self.shift.of_server(self.now)) },
+                "$unset": { "pixmill.lease": "" },
+                "$inc": { "pixmill.attempts": -1 },
             },
         }
+    }
+
+    fn is_end(&self) -> bool {
+        matches!(self.settlement.outcome, Outcome::Completed(_) | Outcome::Failed(_))
     }
 }
 
@@ -145,12 +145,12 @@ fn ending(outcome: &Outcome) -> Document {
         Outcome::Completed(output) => doc! {
             "status": ImageStatus::Completed.as_str(),
             "outputUrl": &output.location,
-            "bytesBefore": output.bytes_before as i64,
-            "bytesAfter": output.bytes_after as i64,
+            "pixmill.bytesBefore": output.bytes_before as i64,
+            "pixmill.bytesAfter": output.bytes_after as i64,
         },
         Outcome::Failed(failure) => doc! {
             "status": ImageStatus::Failed.as_str(),
-            "error": { "code": failure.code.as_str(), "message": &failure.message },
+            "pixmill.error": { "code": failure.code.as_str(), "message": &failure.message },
         },
         Outcome::Retry(_) | Outcome::GivenBack => Document::new(),
     }
@@ -159,6 +159,8 @@ fn ending(outcome: &Outcome) -> Document {
 impl Shared {
     /// Settles for many callers.
     pub(super) async fn settle_batch(self: &Arc<Self>, batch: Vec<Given>) -> Result<Vec<Settled>, Fault> {
+        let Some(first) = batch.first() else { return Ok(Vec::new()) };
+        let shift = self.shift(first.now).await?;
         let held = self.held_images(&batch).await?;
         let requests: HashSet<_> = held.values().map(|held| held.request.clone()).collect();
         let heads = self.heads(&requests).await?;
@@ -170,11 +172,15 @@ impl Shared {
             .map(|(mark, (settlement, now))| {
                 let held = held.get(&settlement.image)?;
                 heads.get(&held.request).filter(|head| head.status.is_open())?;
-                Some(End { settlement, held: held.clone(), now, mark })
+                Some(End { settlement, held: held.clone(), now, shift, mark })
             })
             .collect();
         fail::fail_point!("before_settle_commit");
         let won = self.write(&ends).await?;
+        // Whatever became of them, nothing more is asked of these leases.
+        for settlement in batch.iter().flat_map(|given| &given.settlements) {
+            self.held.remove(&settlement.image, settlement.token);
+        }
         fail::fail_point!("after_settle_commit");
         let mut settled = Vec::with_capacity(batch.len());
         let mut rest = ends.iter().zip(won);
@@ -211,14 +217,18 @@ impl Shared {
         if unknown.is_empty() {
             return Ok(held);
         }
-        let fields = doc! { "requestId": 1, "followed": 1, "lease.token": 1 };
-        for (image, document) in self.images_by_id(unknown, fields).await? {
+        let fields = doc! { "requestId": 1, "pixmill.followed": 1, "pixmill.lease.token": 1 };
+        let documents = self.images_by_id(unknown, fields).await?;
+        let requests: HashSet<_> = documents.values().filter_map(request_id).collect();
+        let heads = self.heads(&requests).await?;
+        for (image, document) in documents {
             let (Some(request), Some(token)) = (request_id(&document), super::claim::token_in(&document))
             else {
                 continue;
             };
-            let followed = document.get_bool("followed").unwrap_or(false);
-            held.insert(image, Held { id: as_it_is(&document, "_id"), request, token, followed });
+            let fed = heads.get(&request).is_some_and(Head::is_fed);
+            let followed = flag(&document, "pixmill.followed");
+            held.insert(image, Held { id: as_it_is(&document, "_id"), request, token, followed, fed });
         }
         Ok(held)
     }
@@ -232,16 +242,13 @@ impl Shared {
             ends.iter().map(Option::is_some).collect()
         } else {
             let images = ends.iter().flatten().map(|end| &end.settlement.image);
-            let now = self.images_by_id(images, doc! { "settled": 1 }).await?;
+            let now = self.images_by_id(images, doc! { "pixmill.settled": 1 }).await?;
             let has_its_mark = |end: &End<'_>| {
                 now.get(&end.settlement.image)
-                    .is_some_and(|now| now.get_i64("settled").is_ok_and(|mark| mark == end.mark))
+                    .is_some_and(|now| number(now, "pixmill.settled") == Some(end.mark))
             };
             ends.iter().map(|end| end.as_ref().is_some_and(has_its_mark)).collect()
         };
-        for end in ends.iter().flatten() {
-            self.held.remove(&end.settlement.image, end.settlement.token);
-        }
         Ok(won)
     }
 
@@ -278,12 +285,16 @@ impl Shared {
             let mut set = ending.clone();
             set.insert("updatedAt", date(*now));
             let waiting = doc! {
-                "sameAs": lead.clone(),
+                "pixmill.sameAs": lead.clone(),
                 "status": ImageStatus::Pending.as_str(),
                 "outputUrl": no_output(),
             };
-            followers.push(command::many(waiting, doc! { "$set": set, "$currentDate": now_in("ended") }));
-            told.push(command::one(doc! { "_id": lead.clone() }, doc! { "$unset": { "telling": "" } }));
+            followers
+                .push(command::many(waiting, doc! { "$set": set, "$currentDate": now_in("pixmill.ended") }));
+            told.push(command::one(
+                doc! { "_id": lead.clone() },
+                doc! { "$unset": { "pixmill.telling": "" } },
+            ));
         }
         command::update(&self.database, schema::IMAGES, followers, Again::Safe).await?;
         fail::fail_point!("after_followers");

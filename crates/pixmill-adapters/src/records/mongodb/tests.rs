@@ -4,6 +4,7 @@ mod amend;
 mod contention;
 mod faults;
 mod foreign;
+mod neighbours;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +24,9 @@ use pixmill_testkit as testkit;
 use pixmill_testkit::records::RecordsForTests;
 use pixmill_testkit::services;
 
+use super::clock::Times;
 use super::command::{Reading, find};
-use super::document::{image_status, slot, slot_fields};
+use super::document::{at, date, image_status, slot, slot_fields, whole};
 use super::id::matching;
 use super::{Gathering, Mongodb, Settings};
 use crate::clock::SystemClock;
@@ -33,12 +35,22 @@ use crate::clock::SystemClock;
 const START: Timestamp = Timestamp(1_700_000_000_000);
 
 /// Waits for no second call.
-const UNGATHERED: Gathering = Gathering { claims: Duration::ZERO, ends: Duration::ZERO };
+const UNGATHERED: Gathering =
+    Gathering { claims: Duration::ZERO, ends: Duration::ZERO, times: Times::OfCallers };
 
 /// Records in a database, which write at once what is asked of them.
 async fn connect(address: &str) -> Mongodb {
     let options = ClientOptions::parse(address).await.unwrap();
     Mongodb::open(options, Settings::default(), UNGATHERED, START).await.unwrap()
+}
+
+/// A request of pixmill's own, as far as tests need one.
+fn own(id: &str, status: &str, images: i64) -> Document {
+    let mut ours = doc! { "own": true };
+    if ["pending", "processing"].contains(&status) {
+        ours.extend(doc! { "fed": "default", "opened": date(START) });
+    }
+    doc! { "_id": id, "status": status, "totalImages": images, "pixmill": ours }
 }
 
 /// Empty records.
@@ -143,30 +155,27 @@ async fn counters_are_written_for_others_to_read() {
     let records = empty().await;
     let requests = records.shared.requests();
     let images = records.shared.images();
-    requests
-        .insert_one(doc! { "_id": "r", "madeBy": "pixmill", "status": "pending", "totalImages": 3 })
-        .await
-        .unwrap();
+    requests.insert_one(own("r", "pending", 3)).await.unwrap();
     let of_it = |status: &str| doc! { "requestId": "r", "inputUrl": "http://h/a.jpg", "status": status };
     let all: Vec<Document> = ["completed", "failed", "cancelled"].map(of_it).into();
     images.insert_many(all).await.unwrap();
     assert_eq!(records.reconcile(START).await.unwrap(), 1);
     let told = requests.find_one(doc! { "_id": "r" }).await.unwrap().unwrap();
     assert_eq!(told.get_i64("processedImages").unwrap(), 3);
-    assert_eq!(told.get_i64("failedImages").unwrap(), 1);
-    assert_eq!(told.get_array("events").unwrap().len(), 1);
+    assert_eq!(whole(&told, "pixmill.failedImages"), Some(1));
+    assert_eq!(at(&told, "pixmill.events").unwrap().as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn what_another_kind_of_worker_has_done_ends_with_what_follows_it() {
     let records = empty().await;
-    let request = doc! { "_id": "r", "madeBy": "pixmill", "status": "pending", "totalImages": 2 };
+    let request = own("r", "pending", 2);
     records.shared.requests().insert_one(request).await.unwrap();
     let image =
         |id: &str| doc! { "_id": id, "requestId": "r", "inputUrl": "http://h/a.jpg", "status": "pending" };
     let (mut lead, mut follower) = (image("a"), image("b"));
-    lead.extend(doc! { "followed": true, "outputUrl": "http://h/out.jpg" });
-    follower.insert("sameAs", "a");
+    lead.extend(doc! { "pixmill": { "followed": true }, "outputUrl": "http://h/out.jpg" });
+    follower.insert("pixmill", doc! { "sameAs": "a" });
     records.shared.images().insert_many([lead, follower]).await.unwrap();
     assert_eq!(records.reconcile(START).await.unwrap(), 1);
     let id = RequestId::from("r");

@@ -1,5 +1,8 @@
 //! Mending what crashes leave, and what people ask for: retrying and cancelling.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::code::Code;
@@ -11,14 +14,16 @@ use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
 
 use super::amend::{TRIES, busy};
-use super::backlog::any_of;
-use super::claim::token_in;
+use super::claim::{due_in, token_in};
 use super::clock::now_in;
-use super::command::{self, Again, Reading, Written, find};
-use super::document::{as_it_is, date, image_id, no_output, open, slot_fields, whole};
+use super::command::{self, Again, Reading, aggregate, find};
+use super::document::{
+    as_it_is, at, date, image_id, moment, no_output, open, request_id, slot_fields, string, whole,
+};
 use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING, RETIRING};
+use super::id::{later, text};
 use super::settle::Given;
-use super::{Mongodb, Shared, schema, unknown};
+use super::{Mongodb, Shared, lock, schema, unknown};
 
 /// Images read at a time.
 const AT_A_TIME: usize = 1_000;
@@ -26,33 +31,27 @@ const AT_A_TIME: usize = 1_000;
 #[async_trait]
 impl Upkeep for Mongodb {
     async fn reap(&self, void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault> {
-        let shared = &self.shared;
-        let reading = Reading { fields: head::fields(), ..Reading::default() };
-        let open = find(&shared.requests(), doc! { "status": open() }, reading).await?;
-        let heads: Vec<_> = open.iter().filter_map(Head::of).collect();
-        let mut reaped = 0;
-        for heads in heads.chunks(AT_A_TIME) {
-            reaped += self.reap_of(heads, void, attempts, now).await?;
-        }
-        Ok(reaped)
+        self.shared.reap(void, attempts, now).await
     }
 
     async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault> {
-        self.shared.end_done_elsewhere().await?;
-        self.shared.tell_followers(now).await?;
-        let unfinished = self.shared.finish(now).await?;
-        let completed = self.shared.complete_all(now).await?;
-        let foreign = self.shared.tend_foreign(now).await?;
+        let shared = &self.shared;
+        let fed = shared.some_fed().await?;
+        shared.end_done_elsewhere(&fed).await?;
+        shared.tell_followers(now).await?;
+        let unfinished = shared.finish(now).await?;
+        let completed = shared.complete_some(&fed, now).await?;
+        let foreign = shared.tend_foreign(&fed, now).await?;
         Ok(unfinished + completed + foreign)
     }
 
-    async fn forget_intakes(&self, before: Timestamp) -> Result<u64, Fault> {
+    async fn forget_intakes(&self, before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
         let still = doc! {
+            "pixmill.touchedAt": { "$lte": date(self.shared.shift(now).await?.of_server(before)) },
             "status": RequestStatus::Receiving.as_str(),
-            "madeBy": schema::PIXMILL,
-            "touchedAt": { "$lte": date(before) },
+            schema::OWN: true,
         };
-        let reading = Reading { fields: head::fields(), ..Reading::default() };
+        let reading = Reading { fields: head::fields(), most: AT_A_TIME, ..Reading::default() };
         let mut forgotten = 0;
         for head in find(&self.shared.requests(), still, reading).await?.iter().filter_map(Head::of) {
             forgotten += u64::from(self.shared.drop_intake(&head.request).await?);
@@ -69,62 +68,123 @@ impl Upkeep for Mongodb {
     }
 
     async fn cancel(&self, request: &RequestId, now: Timestamp) -> Result<bool, Fault> {
-        let head = self.shared.accepted(request).await?;
-        if !head.status.is_open() || !self.shared.mark_cancelled(&head).await? {
-            return Ok(false);
-        }
-        self.shared.end_cancelled(&head, now).await?;
-        Ok(true)
+        self.shared.cancel(request, now).await
     }
 }
 
-impl Mongodb {
-    async fn reap_of(&self, heads: &[Head], void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault> {
+/// How far upkeep has come with what it goes through bit by bit.
+#[derive(Debug, Default)]
+pub(super) struct Rounds {
+    /// The last request that was looked after, of those that are fed.
+    fed: Mutex<Option<(String, Timestamp, RequestId)>>,
+}
+
+/// Requests that are looked after in a round of upkeep. So a round costs the same however many are open, and while there
+/// are no more than these, each is looked after in each.
+const LOOKED_AFTER: usize = 2_000;
+
+impl Shared {
+    /// The next of the requests that are fed, in turn.
+    async fn some_fed(&self) -> Result<Vec<Head>, Fault> {
+        let after = lock(&self.rounds.fed).clone();
+        let mut fields = head::fields();
+        fields.extend(doc! { "pixmill.fed": 1, "pixmill.opened": 1 });
+        let order = doc! { "pixmill.fed": 1, "pixmill.opened": 1, "_id": 1 };
+        let reading = Reading { fields, order, most: LOOKED_AFTER };
+        let found = find(&self.requests(), fed_after(after.as_ref()), reading).await?;
+        let heads: Vec<_> = found.iter().filter_map(Head::of).collect();
+        *lock(&self.rounds.fed) = found.last().filter(|_| found.len() == LOOKED_AFTER).and_then(|last| {
+            let id = last.get("_id").and_then(text).map(RequestId::from)?;
+            Some((string(last, "pixmill.fed").to_owned(), moment(last, "pixmill.opened")?, id))
+        });
+        // Another program may have ended one, or taken its state out of our hands.
+        let closed = heads.iter().filter(|head| !head.status.is_open() || !head.known);
+        let closed = closed.map(|head| {
+            let still = doc! { "_id": head.id.clone(), "status": { "$nin": open_states() } };
+            command::one(still, doc! { "$unset": { "pixmill.fed": "" } })
+        });
+        command::update(&self.database, schema::REQUESTS, closed.collect(), Again::Safe).await?;
+        Ok(heads.into_iter().filter(|head| head.status.is_open() && head.known).collect())
+    }
+
+    async fn reap(self: &Arc<Self>, void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault> {
+        let shift = self.shift(now).await?;
         let until = match void {
-            Void::Expired => doc! { "$lte": date(now) },
+            Void::Expired => doc! { "$lte": date(shift.of_server(now)) },
             Void::All => doc! { "$exists": true },
         };
-        let fields = doc! { "lease": 1, "attempts": 1 };
+        let held = doc! {
+            "pixmill.lease.until": until,
+            "status": ImageStatus::Processing.as_str(),
+            "outputUrl": no_output(),
+        };
         let mut reaped = 0;
         loop {
-            let held = doc! {
-                "requestId": { "$in": any_of(heads) },
-                "status": ImageStatus::Processing.as_str(),
-                "lease.until": until.clone(),
-                "outputUrl": no_output(),
-            };
-            let reading = Reading { fields: fields.clone(), order: doc! {}, most: AT_A_TIME };
-            let found = find(&self.shared.images(), held, reading).await?;
-            let (exhausted, others): (Vec<_>, Vec<_>) = found
-                .iter()
-                .partition(|document| whole(document, "attempts").unwrap_or_default() >= u64::from(attempts));
-            let put_back = others.iter().map(|document| put_back(document, now)).collect();
-            reaped +=
-                command::update(&self.shared.database, schema::IMAGES, put_back, Again::Safe).await?.matched;
+            let fields = doc! { "requestId": 1, "pixmill.lease": 1, "pixmill.attempts": 1 };
+            let reading = Reading { fields, order: doc! {}, most: AT_A_TIME };
+            let found = find(&self.images(), held.clone(), reading).await?;
+            let requests: HashSet<_> = found.iter().filter_map(request_id).collect();
+            let heads = self.heads(&requests).await?;
+            let head = |document: &Document| heads.get(&request_id(document)?);
+            let (exhausted, others): (Vec<_>, Vec<_>) = found.iter().partition(|document| {
+                let used = whole(document, "pixmill.attempts").unwrap_or_default();
+                used >= u64::from(attempts) && head(document).is_some_and(|head| head.status.is_open())
+            });
+            // What is left of a cancelled request is ended, not put back.
+            let cancelled = |head: &Head| head.status == RequestStatus::Cancelled;
+            let others = others.iter().filter(|document| !head(document).is_some_and(cancelled));
+            let put_back = others.map(|document| {
+                let fed = head(document).is_some_and(Head::is_fed);
+                put_back(document, fed, shift.of_server(now), now)
+            });
+            let put_back = put_back.collect();
+            let mut touched =
+                command::update(&self.database, schema::IMAGES, put_back, Again::Safe).await?.matched;
             let settlements: Vec<_> = exhausted.into_iter().filter_map(exhausted_end).collect();
             if !settlements.is_empty() {
-                let settled = self.shared.settle_batch(vec![Given { settlements, now }]).await?;
-                reaped += settled.iter().flat_map(|settled| &settled.won).filter(|won| **won).count() as u64;
+                let settled = self.settle_batch(vec![Given { settlements, now }]).await?;
+                touched += settled.iter().flat_map(|settled| &settled.won).filter(|won| **won).count() as u64;
             }
-            if found.len() < AT_A_TIME {
+            reaped += touched;
+            if found.len() < AT_A_TIME || touched == 0 {
                 return Ok(reaped);
             }
         }
     }
 }
 
-fn put_back(document: &Document, now: Timestamp) -> Document {
-    let held = doc! { "_id": as_it_is(document, "_id"), "lease": as_it_is(document, "lease") };
+/// Matches requests that are fed and come after one of them, in the order of the index.
+fn fed_after(last: Option<&(String, Timestamp, RequestId)>) -> Document {
+    let Some((tenant, opened, request)) = last else { return doc! { "pixmill.fed": { "$gt": "" } } };
+    let mut same_time = Document::new();
+    same_time.extend(doc! { "pixmill.fed": tenant, "pixmill.opened": date(*opened) });
+    same_time.insert("$or", later(request.as_str()));
+    doc! { "$or": [
+        same_time,
+        { "pixmill.fed": tenant, "pixmill.opened": { "$gt": date(*opened) } },
+        { "pixmill.fed": { "$gt": tenant } },
+    ] }
+}
+
+/// What requests that are open say.
+fn open_states() -> Vec<Bson> {
+    let open = RequestStatus::ALL.into_iter().filter(|status| status.is_open());
+    open.map(|status| Bson::from(status.as_str())).chain([Bson::Null]).collect()
+}
+
+fn put_back(document: &Document, fed: bool, due: Timestamp, now: Timestamp) -> Document {
+    let held =
+        doc! { "_id": as_it_is(document, "_id"), "pixmill.lease": as_it_is(document, "pixmill.lease") };
     let set = doc! {
         "status": ImageStatus::Pending.as_str(),
-        "due": date(now),
+        due_in(fed): date(due),
         "updatedAt": date(now),
     };
-    command::one(held, doc! { "$set": set, "$unset": { "lease": "" } })
+    command::one(held, doc! { "$set": set, "$unset": { "pixmill.lease": "" } })
 }
 
 fn exhausted_end(document: &Document) -> Option<Settlement> {
-    let attempts = whole(document, "attempts").unwrap_or_default();
+    let attempts = whole(document, "pixmill.attempts").unwrap_or_default();
     let failure = Failure {
         code: Code::AttemptsExhausted,
         message: format!("the worker died in each of {attempts} attempts"),
@@ -154,60 +214,66 @@ impl Shared {
         unchanged.insert(
             "status",
             match head.status {
-                // Foreign ones may have none.
+                // Foreign ones may have none, or one of their own.
                 RequestStatus::Pending => {
                     doc! { "$nin": ["receiving", "processing", "completed", "cancelled"] }.into()
                 }
                 status => Bson::from(status.as_str()),
             },
         );
-        unchanged.insert(
-            "unfinished",
-            if head.unfinished.is_empty() { Bson::Null } else { head.unfinished.as_str().into() },
-        );
-        let change = vec![command::one(unchanged, update)];
-        let Written { matched, .. } =
-            command::update(&self.database, schema::REQUESTS, change, Again::Safe).await?;
-        self.heads.forget(&head.request);
-        self.watch.forget(&head.request);
-        Ok(matched == 1)
+        unchanged.insert("pixmill.unfinished", head.unfinished_as_it_is());
+        self.change_once(&head.request, unchanged, update).await
     }
 
-    /// Cancels an open request; what is left of it is marked to be ended. Whether it was still open.
+    /// Cancels an open request, once nothing else is being done to it; false when it had ended.
+    async fn cancel(self: &Arc<Self>, request: &RequestId, now: Timestamp) -> Result<bool, Fault> {
+        for _ in 0..TRIES {
+            let head = self.accepted(request).await?;
+            if [REOPENING, CORRECTING].contains(&head.unfinished.as_str()) {
+                self.finish_one(&head, now).await?;
+                continue;
+            }
+            if !head.status.is_open() || !head.known {
+                return Ok(false);
+            }
+            if self.mark_cancelled(&head).await? {
+                self.end_cancelled(&head, now).await?;
+                return Ok(true);
+            }
+        }
+        Err(busy(request))
+    }
+
+    /// Cancels an open request; what is left of it is marked to be ended. Whether it was still open, and nothing else was
+    /// being done to it.
     pub(super) async fn mark_cancelled(&self, head: &Head) -> Result<bool, Fault> {
-        let set = doc! { "status": RequestStatus::Cancelled.as_str(), "unfinished": CANCELLING };
-        let cancel = vec![command::one(
-            doc! { "_id": head.id.clone(), "status": open() },
-            doc! { "$set": set, "$unset": { "completedAt": "" }, "$currentDate": now_in("updatedAt") },
-        )];
-        let written = command::update(&self.database, schema::REQUESTS, cancel, Again::Safe).await?;
-        self.heads.forget(&head.request);
-        self.watch.forget(&head.request);
-        Ok(written.matched == 1 || written.twice)
+        let set = doc! { "status": RequestStatus::Cancelled.as_str(), "pixmill.unfinished": CANCELLING };
+        let update = doc! {
+            "$set": set,
+            "$unset": { "pixmill.completedAt": "", "pixmill.fed": "" },
+            "$currentDate": now_in("updatedAt"),
+        };
+        let still = doc! { "_id": head.id.clone(), "status": open(), "pixmill.unfinished": Bson::Null };
+        self.change_once(&head.request, still, update).await
     }
 
     /// Ends what is left of a cancelled request.
     async fn end_cancelled(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
-        let ends = ImageStatus::ALL.into_iter().filter(|status| status.is_end());
-        let ends: Vec<_> = ends.map(ImageStatus::as_str).collect();
-        let unended = doc! {
-            "requestId": head.images(),
-            "status": { "$nin": ends },
-            "outputUrl": no_output(),
-        };
+        let mut left = head.changeable();
+        left.extend(doc! { "status": unended(), "outputUrl": no_output() });
         let cancelled = doc! {
             "$set": { "status": ImageStatus::Cancelled.as_str(), "updatedAt": date(now) },
-            "$unset": { "lease": "", "due": "" },
-            "$currentDate": now_in("ended"),
+            "$unset": { "pixmill.lease": "", "pixmill.due": "", "pixmill.wait": "" },
+            "$currentDate": now_in("pixmill.ended"),
         };
-        let end = vec![command::many(unended, cancelled)];
+        let end = vec![command::many(left, cancelled)];
         command::update(&self.database, schema::IMAGES, end, Again::Safe).await?;
         let head = Head { status: RequestStatus::Cancelled, ..head.clone() };
         let progress = self.count(&head).await?;
         self.tell(&head, &progress).await?;
         let done = vec![command::one(
-            doc! { "_id": head.id.clone(), "unfinished": CANCELLING },
-            doc! { "$unset": { "unfinished": "" } },
+            doc! { "_id": head.id.clone(), "pixmill.unfinished": CANCELLING },
+            doc! { "$unset": { "pixmill.unfinished": "" } },
         )];
         command::update(&self.database, schema::REQUESTS, done, Again::Safe).await?;
         self.watch.forget(&head.request);
@@ -228,7 +294,7 @@ impl Shared {
             if find(&self.images(), retried(&head), one).await?.is_empty() {
                 return Ok(0);
             }
-            if self.change(&head, doc! { "$set": { "unfinished": REOPENING } }).await? {
+            if self.change(&head, doc! { "$set": { "pixmill.unfinished": REOPENING } }).await? {
                 return self.reopen(&head, now).await;
             }
         }
@@ -239,13 +305,17 @@ impl Shared {
     /// crash left.
     async fn reopen(&self, head: &Head, now: Timestamp) -> Result<u64, Fault> {
         let pending = ImageStatus::Pending.as_str();
-        let gone = doc! { "error": "", "telling": "", "ended": "" };
+        let gone = doc! {
+            "pixmill.error": "", "pixmill.telling": "", "pixmill.ended": "", "pixmill.wait": "",
+        };
         let (mut leads, mut followers) = (retried(head), retried(head));
-        leads.insert("sameAs", Bson::Null);
-        followers.insert("sameAs", doc! { "$exists": true });
+        leads.insert("pixmill.sameAs", Bson::Null);
+        followers.insert("pixmill.sameAs", doc! { "$exists": true });
         // Leads are due at once: whoever feeds may have read past them. The others follow again.
-        let again = doc! { "status": pending, "attempts": 0, "due": date(now), "updatedAt": date(now) };
-        let follow = doc! { "status": pending, "attempts": 0, "updatedAt": date(now) };
+        let due = date(self.shift(now).await?.of_server(now));
+        let again =
+            doc! { "status": pending, "pixmill.attempts": 0, "pixmill.due": due, "updatedAt": date(now) };
+        let follow = doc! { "status": pending, "pixmill.attempts": 0, "updatedAt": date(now) };
         let statements = vec![
             command::many(leads, doc! { "$set": again, "$unset": gone.clone() }),
             command::many(followers, doc! { "$set": follow, "$unset": gone }),
@@ -258,14 +328,17 @@ impl Shared {
 
     /// Opens a request that is marked as being re-opened, in a new round.
     pub(super) async fn open_again(&self, head: &Head, mark: &str) -> Result<(), Fault> {
-        let mut set = doc! { "round": head.round + 1, "adopted": true };
+        let mut set = doc! {
+            "pixmill.round": i64::from(head.round) + 1, "pixmill.adopted": true, "pixmill.fed": &head.tenant,
+        };
         if !head.status.is_open() {
             set.insert("status", RequestStatus::Pending.as_str());
         }
         let mut marked = head.in_round();
-        marked.insert("unfinished", mark);
-        let unset = doc! { "unfinished": "", "completedAt": "", "correction": "" };
-        let update = doc! { "$set": set, "$unset": unset, "$currentDate": now_in("updatedAt") };
+        marked.insert("pixmill.unfinished", mark);
+        let unset = doc! { "pixmill.unfinished": "", "pixmill.completedAt": "", "pixmill.correction": "" };
+        let changed = doc! { "updatedAt": true, "pixmill.opened": true };
+        let update = doc! { "$set": set, "$unset": unset, "$currentDate": changed };
         let raise = vec![command::one(marked, update)];
         command::update(&self.database, schema::REQUESTS, raise, Again::Safe).await?;
         self.heads.forget(&head.request);
@@ -275,12 +348,13 @@ impl Shared {
 
     /// Finishes what was begun with requests and broke off; how many were cancelled or re-opened.
     async fn finish(&self, now: Timestamp) -> Result<u64, Fault> {
-        let reading = Reading { fields: head::fields(), ..Reading::default() };
+        let begun = doc! { "pixmill.unfinished": { "$in": [CANCELLING, REOPENING, CORRECTING, DROPPING] } };
+        let reading = Reading { fields: head::fields(), most: AT_A_TIME, ..Reading::default() };
         let mut finished = 0;
-        for document in find(&self.requests(), doc! { "unfinished": { "$exists": true } }, reading).await? {
+        for document in find(&self.requests(), begun, reading).await? {
             let Some(head) = Head::of(&document) else { continue };
             self.finish_one(&head, now).await?;
-            finished += u64::from(![RETIRING, DROPPING].contains(&head.unfinished.as_str()));
+            finished += u64::from(head.unfinished != DROPPING);
         }
         Ok(finished)
     }
@@ -296,40 +370,44 @@ impl Shared {
         }
     }
 
-    /// Completes pixmill's own requests all of whose images have ended.
-    async fn complete_all(&self, now: Timestamp) -> Result<u64, Fault> {
-        let reading = Reading { fields: head::fields(), ..Reading::default() };
-        let own = doc! { "status": open(), "madeBy": schema::PIXMILL };
+    /// Completes those of pixmill's own requests all of whose images have ended. Which these are is one question.
+    async fn complete_some(&self, fed: &[Head], now: Timestamp) -> Result<u64, Fault> {
+        let own: Vec<_> = fed.iter().filter(|head| head.own).map(|head| head.id.clone()).collect();
+        let left = doc! { "status": unended(), "outputUrl": no_output() };
+        let pipeline = vec![
+            doc! { "$match": { "_id": { "$in": own }, "status": open(), "pixmill.unfinished": Bson::Null } },
+            doc! { "$lookup": {
+                "from": schema::IMAGES, "localField": "_id", "foreignField": "requestId", "as": "left",
+                "pipeline": [{ "$match": left }, { "$limit": 1 }, { "$project": { "_id": 1 } }],
+            } },
+            doc! { "$match": { "left": { "$size": 0 } } },
+            doc! { "$project": { "_id": 1 } },
+        ];
         let mut completed = 0;
-        for head in find(&self.requests(), own, reading).await?.iter().filter_map(Head::of) {
-            if !self.has_unended(&head).await? {
-                completed += u64::from(self.look(&head.request, now).await?);
-            }
+        for over in aggregate(&self.requests(), pipeline).await? {
+            let Some(request) = over.get("_id").and_then(text).map(RequestId::from) else { continue };
+            completed += u64::from(self.look(&request, now).await?);
         }
         Ok(completed)
     }
 
     /// Whether an image has not ended: a look at the index, however many images there are.
     pub(super) async fn has_unended(&self, head: &Head) -> Result<bool, Fault> {
-        let (pending, processing) = (ImageStatus::Pending.as_str(), ImageStatus::Processing.as_str());
-        let unended = doc! {
-            "requestId": head.images(),
-            "status": { "$in": [Bson::Null, pending, processing] },
-            "outputUrl": no_output(),
-        };
+        let left = doc! { "requestId": head.images(), "status": unended(), "outputUrl": no_output() };
         let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1 };
-        Ok(!find(&self.images(), unended, one).await?.is_empty())
+        Ok(!find(&self.images(), left, one).await?.is_empty())
     }
 
     /// Ends what follows images whose worker crashed in between.
     pub(super) async fn tell_followers(&self, now: Timestamp) -> Result<(), Fault> {
         loop {
             let reading = Reading { fields: slot_fields(), order: doc! {}, most: AT_A_TIME };
-            let leads = find(&self.images(), doc! { "telling": true }, reading).await?;
+            let leads = find(&self.images(), doc! { "pixmill.telling": true }, reading).await?;
             let ended = leads.iter().map(|lead| {
-                let fields = ["status", "outputUrl", "bytesBefore", "bytesAfter", "error"];
+                let fields =
+                    ["status", "outputUrl", "pixmill.bytesBefore", "pixmill.bytesAfter", "pixmill.error"];
                 let ending =
-                    fields.into_iter().filter_map(|field| Some((field.to_owned(), lead.get(field)?.clone())));
+                    fields.into_iter().filter_map(|field| Some((field.to_owned(), at(lead, field)?.clone())));
                 (as_it_is(lead, "_id"), ending.collect(), now)
             });
             self.end_followers(&ended.collect::<Vec<_>>()).await?;
@@ -340,6 +418,12 @@ impl Shared {
     }
 }
 
+/// Matches the status of images that have not ended.
+fn unended() -> Document {
+    let (pending, processing) = (ImageStatus::Pending.as_str(), ImageStatus::Processing.as_str());
+    doc! { "$in": [Bson::Null, pending, processing] }
+}
+
 /// Matches what a retry re-opens.
 pub(super) fn retried(head: &Head) -> Document {
     let ends: &[ImageStatus] = match head.status {
@@ -347,5 +431,7 @@ pub(super) fn retried(head: &Head) -> Document {
         _ => &[ImageStatus::Failed],
     };
     let ends: Vec<_> = ends.iter().map(|end| end.as_str()).collect();
-    doc! { "requestId": head.images(), "status": { "$in": ends }, "outputUrl": no_output() }
+    let mut retried = head.changeable();
+    retried.extend(doc! { "status": { "$in": ends }, "outputUrl": no_output() });
+    retried
 }

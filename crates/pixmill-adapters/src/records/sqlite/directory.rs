@@ -1,5 +1,8 @@
 //! What clients ask for.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Delivery;
@@ -11,7 +14,7 @@ use pixmill_engine::port::records::{Directory, RequestView, Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
-use super::fault::Broken;
+use super::fault::{Broken, is_of_row};
 use super::id::{Finder, MOST, Owner, image_id, key, known_owner, owner, parts, status_in};
 use super::outbox::{DELIVERY, delivery_in};
 use super::report::{PROGRESS_AT, REQUEST, progress_in, request_in, shown, slot_in};
@@ -48,12 +51,18 @@ impl Directory for Sqlite {
             };
             let mut requests = connection.prepare_cached(&format!(
                 "{REQUEST} WHERE tenant = ?1 AND num < ?2 AND status NOT IN ('receiving', 'dropped')
-                   AND (?3 IS NULL OR status = ?3) ORDER BY num DESC LIMIT ?4"
+                   AND (?3 IS NULL OR status = ?3) ORDER BY num DESC"
             ))?;
             let status = status.map(RequestStatus::as_str);
-            let requests =
-                requests.query_map(params![tenant, before, status, most as i64], request_view_in)?;
-            Ok(requests.collect::<Result<_, _>>()?)
+            let mut requests = requests.query(params![tenant, before, status])?;
+            let mut views = Vec::new();
+            // What can't be read is passed over, and what comes after it fills the page.
+            while views.len() < most
+                && let Some(row) = requests.next()?
+            {
+                views.extend(readable(row)?);
+            }
+            Ok(views)
         })
         .await
     }
@@ -170,10 +179,7 @@ impl Directory for Sqlite {
 
     async fn census(&self) -> Result<(Vec<(RequestStatus, u64)>, Progress), Fault> {
         self.read(|connection| {
-            let mut groups = connection.prepare_cached(&format!(
-                "SELECT count(*), status, {SUMS} FROM requests WHERE status NOT IN ('receiving', 'dropped')
-                 GROUP BY status"
-            ))?;
+            let mut groups = connection.prepare_cached(CENSUS)?;
             let groups = groups.query_map([], |row| {
                 let status = status_in(row, 1)?;
                 Ok((status, row.get::<_, u64>(0)?, shown(progress_in(row, 2)?, status)))
@@ -190,6 +196,12 @@ impl Directory for Sqlite {
     }
 }
 
+/// Statuses of which nothing is there are not told.
+pub(super) const CENSUS: &str =
+    "SELECT requests, status, pending_images, processing_images, completed_images, failed_images,
+    cancelled_images, bytes_before, bytes_after
+  FROM census WHERE status NOT IN ('receiving', 'dropped') AND requests > 0 ORDER BY status";
+
 const SUMS: &str = "coalesce(sum(pending_images), 0), coalesce(sum(processing_images), 0),
     coalesce(sum(completed_images), 0), coalesce(sum(failed_images), 0), coalesce(sum(cancelled_images), 0),
     coalesce(sum(bytes_before), 0), coalesce(sum(bytes_after), 0)";
@@ -199,6 +211,25 @@ fn request_view_in(row: &Row<'_>) -> rusqlite::Result<RequestView> {
     let progress = shown(progress_in(row, PROGRESS_AT)?, request.status);
     Ok(RequestView { request, progress })
 }
+
+/// The same of one that may have been written by a newer pixmill: one that can't be read is told of once.
+fn readable(row: &Row<'_>) -> rusqlite::Result<Option<RequestView>> {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    match request_view_in(row) {
+        Err(error) if is_of_row(&error) => {
+            let request: String = row.get(0)?;
+            let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < MOST_TOLD && told.insert(request.clone()) {
+                tracing::warn!(request, %error, "a request that can't be read, left out of lists");
+            }
+            Ok(None)
+        }
+        view => view.map(Some),
+    }
+}
+
+/// Requests that are remembered as told of; of more, nothing is said.
+const MOST_TOLD: usize = 10_000;
 
 /// A request that clients see.
 fn visible(connection: &Connection, id: &RequestId) -> rusqlite::Result<Option<Owner>> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use rusqlite::ErrorCode;
 use rusqlite::ffi;
 
@@ -38,8 +38,29 @@ impl Broken {
     }
 }
 
+/// Whether a row holds something that can't be read: a newer pixmill may have written it.
+pub(super) fn is_of_row(error: &rusqlite::Error) -> bool {
+    matches!(
+        error,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..)
+            | rusqlite::Error::InvalidColumnType(..)
+    )
+}
+
 /// The fault that an error of SQLite stands for.
 pub(super) fn fault(error: &rusqlite::Error, file: &Path) -> Fault {
+    let name = file.display();
+    if is_of_row(error) {
+        let message =
+            format!("a request in {name} can't be read, a newer pixmill may have written it: {error}");
+        return Fault::permanent(Code::RecipeInvalid, message).of(Blame::Request);
+    }
+    of_file(error, file).of(Blame::Backend)
+}
+
+fn of_file(error: &rusqlite::Error, file: &Path) -> Fault {
     let name = file.display();
     let (kind, extended) = match error {
         rusqlite::Error::SqliteFailure(failure, _) => (failure.code, failure.extended_code),
@@ -76,14 +97,15 @@ fn read_only(file: &Path) -> Fault {
 
 /// The fault that an error of the file system stands for, while the database is being opened.
 pub(super) fn file_fault(error: &io::Error, file: &Path) -> Fault {
-    match error.kind() {
+    let fault = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => disk_full(file),
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => read_only(file),
         _ => Fault::permanent(
             Code::BackendUnavailable,
             format!("the records in {} can't be opened: {error}", file.display()),
         ),
-    }
+    };
+    fault.of(Blame::Backend)
 }
 
 #[cfg(test)]

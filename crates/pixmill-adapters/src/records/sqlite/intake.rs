@@ -267,7 +267,8 @@ fn open(
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     connection.execute(
         "UPDATE requests SET status = 'pending', digest = ?2, rows = ?3, row_errors = ?4, pending_images = ?5,
-           recipe = ?6, webhook = ?7, touched = max(touched + 1, ?8), reading = ?9
+           recipe = ?6, webhook = ?7, touched = max(touched + 1, ?8), reading = ?9,
+           opened = (SELECT coalesce(max(opened), 0) + 1 FROM requests)
          WHERE num = ?1",
         params![
             owner.num,

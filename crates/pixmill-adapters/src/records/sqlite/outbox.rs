@@ -46,6 +46,7 @@ impl Outbox for Sqlite {
         telling: &Telling,
         delivery: Option<Delivery>,
         next: Next,
+        _now: Timestamp,
     ) -> Result<bool, Fault> {
         let telling = telling.clone();
         self.write(move |transaction| settle(transaction.connection, &telling, delivery.as_ref(), next)).await

@@ -115,6 +115,7 @@ pub(super) fn request_in(row: &Row<'_>) -> rusqlite::Result<Request> {
     let recipe = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|error| broken(3, error))?;
     Ok(Request {
         id: RequestId::from(row.get::<_, String>(0)?),
+        foreign: false,
         status: status_in(row, 1)?,
         round: row.get(2)?,
         recipe,
@@ -164,9 +165,10 @@ pub(super) fn shown(progress: Progress, status: RequestStatus) -> Progress {
     }
 }
 
+/// Why something failed. A code that is not known here, for a newer pixmill wrote it, is told as the one that says least.
 pub(super) fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {
     let text = row.get_ref(column)?.as_str()?;
-    Code::parse(text).ok_or_else(|| broken(column, format!("no code '{text}'")))
+    Ok(Code::parse(text).unwrap_or(Code::AttemptsExhausted))
 }
 
 fn rows(connection: &Connection, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Broken> {

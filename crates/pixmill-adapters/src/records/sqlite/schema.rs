@@ -24,6 +24,7 @@ const STEPS: &[M<'static>] = &[
     M::up(TRACES),
     M::up(READING),
     M::up(super::steps::MIGRATION),
+    M::up(include_str!("upkeep.sql")),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.

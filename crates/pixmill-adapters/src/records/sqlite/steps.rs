@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::port::clock::Clock;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -100,7 +100,8 @@ impl Called {
             return Err(Fault::transient(
                 Code::BackendUnavailable,
                 "the machine's clock was set anew while records were being written",
-            ));
+            )
+            .of(Blame::Backend));
         }
         Ok(())
     }
@@ -115,7 +116,7 @@ fn shift(connection: &Connection, by: i64) -> rusqlite::Result<()> {
     for statement in [
         "UPDATE images SET lease_until = lease_until + ?1 WHERE lease_until IS NOT NULL",
         "UPDATE images SET due = due + ?1 WHERE due IS NOT NULL",
-        "UPDATE feeder SET until = until + ?1",
+        "UPDATE rights SET until = until + ?1",
         "UPDATE events SET due = due + ?1 WHERE due IS NOT NULL",
         "UPDATE requests SET touched = touched + ?1 WHERE status = 'receiving'",
         "UPDATE idempotency SET held_until = held_until + ?1, at = at + ?1",
@@ -130,7 +131,7 @@ fn start_anew(connection: &Connection, now: i64) -> rusqlite::Result<()> {
     for statement in [
         "UPDATE images SET lease_until = min(lease_until, ?1) WHERE lease_until IS NOT NULL",
         "UPDATE images SET due = ?1 + ?2 WHERE due > ?1 + ?2",
-        "UPDATE feeder SET until = min(until, ?1)",
+        "UPDATE rights SET until = min(until, ?1)",
         "UPDATE events SET due = ?1 + ?2 WHERE due > ?1 + ?2",
         "UPDATE requests SET touched = min(touched, ?1) WHERE status = 'receiving'",
         "UPDATE idempotency SET held_until = min(held_until, ?1)",
@@ -154,7 +155,7 @@ pub(super) fn boot() -> Option<String> {
 mod tests {
     use pixmill_engine::model::id::RequestId;
     use pixmill_engine::model::lease::{LEASE, Lease};
-    use pixmill_engine::port::records::{Backlog, Upkeep, Void};
+    use pixmill_engine::port::records::{Backlog, Right, Upkeep, Void};
     use pixmill_testkit::clock::TestClock;
 
     use super::super::Sqlite;
@@ -216,7 +217,11 @@ mod tests {
             let id = stand.held().await;
             let fresh = stand.records.fresh(&id, None, 1).await.unwrap();
             let images = [fresh[0].image.clone()];
-            stand.records.defer(&images, stand.clock.wall() + Duration::from_secs(30)).await.unwrap();
+            stand
+                .records
+                .defer(&images, stand.clock.wall() + Duration::from_secs(30), stand.clock.wall())
+                .await
+                .unwrap();
             stand.clock.step(hours * HOURS);
             stand.reaped(&stand.records).await;
             let due = async || stand.records.due(None, stand.clock.wall(), 10).await.unwrap();
@@ -232,10 +237,10 @@ mod tests {
     async fn one_process_leads_however_the_wall_is_set() {
         let stand = Stand::new();
         let first = Lease::from(stand.clock.wall());
-        assert!(stand.records.lead(first, stand.clock.wall()).await.unwrap());
+        assert!(stand.records.lead(Right::Feeding, first, stand.clock.wall()).await.unwrap());
         stand.clock.step(4 * HOURS);
         let now = stand.clock.wall();
-        assert!(!stand.another("boot").lead(Lease::from(now), now).await.unwrap());
+        assert!(!stand.another("boot").lead(Right::Feeding, Lease::from(now), now).await.unwrap());
     }
 
     #[tokio::test]

@@ -217,7 +217,11 @@ async fn a_file_opened_again_goes_on_where_it_was() {
     drop(records);
     assert!(!file.with_extension("db-wal").exists(), "a clean end leaves one file");
     let records = Sqlite::open(&file).unwrap();
-    assert_eq!(records.open_requests().await.unwrap(), std::slice::from_ref(&id));
+    let opened = records.open_requests(&[], 9).await.unwrap();
+    assert_eq!(
+        opened.into_iter().map(|opened| opened.request).collect::<Vec<_>>(),
+        std::slice::from_ref(&id)
+    );
     let told = records.progress(&id).await.unwrap();
     assert_eq!((told.pending, told.processing, told.completed), (12, 3, 5));
     assert_eq!(records.reap(Void::All, 5, NOW).await.unwrap(), 3);
@@ -236,7 +240,7 @@ async fn an_intake_that_a_process_left_is_found_by_the_next() {
     drop(records);
     let records = Sqlite::open(&file).unwrap();
     assert_eq!(records.append(&id, rows(0..1), NOW).await.unwrap_err().code, Code::RequestNotFound);
-    assert_eq!(records.forget_intakes(NOW).await.unwrap(), 1);
+    assert_eq!(records.forget_intakes(NOW, NOW).await.unwrap(), 1);
     assert_eq!(records.traces(&id).await, 0);
 }
 
@@ -350,7 +354,7 @@ async fn what_follows_another_image_is_not_claimed_by_its_own_id() {
     records.open(&id, end(), NOW).await.unwrap();
     let uuid = uuid::Uuid::try_parse(id.as_str()).unwrap();
     let images = [super::id::image_id(uuid, 1), super::id::image_id(uuid, 0)];
-    records.defer(&images, NOW).await.unwrap();
+    records.defer(&images, NOW, NOW).await.unwrap();
     let claims = records.claim(&images, Lease::from(NOW), NOW).await.unwrap();
     assert_eq!(claims.into_iter().map(|claim| claim.image).collect::<Vec<_>>(), images[1..]);
     assert_eq!(records.due(None, NOW, 10).await.unwrap(), (vec![], None));

@@ -27,6 +27,23 @@ const RETIRE: &str = "UPDATE requests SET retired = 1 WHERE num IN
      ORDER BY coalesce(completed, touched), num LIMIT ?2)
   RETURNING id";
 
+const FORGET: &str = "UPDATE requests SET status = 'dropped' WHERE num IN
+    (SELECT num FROM requests INDEXED BY requests_receiving WHERE status = 'receiving' AND touched <= ?1)
+  RETURNING id";
+
+const HALF_CANCELLED: &str = "SELECT num FROM requests INDEXED BY requests_half_cancelled
+  WHERE status = 'cancelled' AND pending_images + processing_images > 0";
+
+const OVER: &str = "SELECT num FROM requests INDEXED BY requests_over
+  WHERE status IN ('pending', 'processing') AND pending_images = 0 AND processing_images = 0";
+
+const VOID: &str = "SELECT images.id, lease, attempts
+  FROM images INDEXED BY images_lease_until JOIN requests ON requests.num = images.id >> 32
+  WHERE lease_until <= ?1 AND requests.status IN ('pending', 'processing')";
+
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 4] = [FORGET, HALF_CANCELLED, OVER, VOID];
+
 #[async_trait]
 impl Upkeep for Sqlite {
     async fn reap(&self, void: Void, attempts: u32, now: Timestamp) -> Result<u64, Fault> {
@@ -34,7 +51,11 @@ impl Upkeep for Sqlite {
     }
 
     async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault> {
-        let completed = self.write(move |transaction| complete_all(transaction.connection, now)).await?;
+        // Looked for without a write, for there is hardly ever one.
+        let mut completed = 0;
+        if self.read(|connection| Ok(connection.prepare_cached(OVER)?.exists([])?)).await? {
+            completed = self.write(move |transaction| complete_all(transaction.connection, now)).await?;
+        }
         let half_cancelled = self.read(half_cancelled).await?;
         for num in &half_cancelled {
             self.end_cancelled(*num, now).await?;
@@ -43,13 +64,10 @@ impl Upkeep for Sqlite {
         Ok(completed + half_cancelled.len() as u64)
     }
 
-    async fn forget_intakes(&self, before: Timestamp) -> Result<u64, Fault> {
+    async fn forget_intakes(&self, before: Timestamp, _now: Timestamp) -> Result<u64, Fault> {
         let forgotten = self
             .write(move |transaction| {
-                let mut forget = transaction.connection.prepare_cached(
-                    "UPDATE requests SET status = 'dropped' WHERE status = 'receiving' AND touched <= ?1
-                     RETURNING id",
-                )?;
+                let mut forget = transaction.connection.prepare_cached(FORGET)?;
                 let forgotten = forget.query_map([before.0], |row| row.get::<_, String>(0))?;
                 Ok(forgotten.collect::<Result<Vec<_>, _>>()?)
             })
@@ -167,19 +185,14 @@ fn end_some(connection: &Connection, num: i64, after: i64, now: Timestamp) -> ru
 }
 
 fn half_cancelled(connection: &Connection) -> Result<Vec<i64>, Broken> {
-    let mut half = connection.prepare_cached(
-        "SELECT num FROM requests WHERE status = 'cancelled' AND pending_images + processing_images > 0",
-    )?;
+    let mut half = connection.prepare_cached(HALF_CANCELLED)?;
     let nums = half.query_map([], |row| row.get(0))?;
     Ok(nums.collect::<Result<_, _>>()?)
 }
 
 /// A crash can't leave a request that is open with nothing to do, but another program's hand on the file can.
 fn complete_all(connection: &Connection, now: Timestamp) -> Result<u64, Broken> {
-    let mut over = connection.prepare_cached(
-        "SELECT num FROM requests WHERE status IN ('pending', 'processing')
-           AND pending_images = 0 AND processing_images = 0",
-    )?;
+    let mut over = connection.prepare_cached(OVER)?;
     let over = over.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
     let mut completed = 0;
     for num in over {
@@ -200,11 +213,7 @@ fn reap(
         Void::All => i64::MAX,
     };
     let void = connection
-        .prepare_cached(
-            "SELECT images.id, lease, attempts
-             FROM images INDEXED BY images_lease_until JOIN requests ON requests.num = images.id >> 32
-             WHERE lease_until <= ?1 AND requests.status IN ('pending', 'processing')",
-        )?
+        .prepare_cached(VOID)?
         .query_map([until], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<Result<Vec<(i64, i64, u32)>, _>>()?;
     let mut put_back = connection.prepare_cached(
@@ -262,6 +271,7 @@ pub(super) fn next_round(connection: &Connection, num: i64) -> rusqlite::Result<
     connection
         .prepare_cached(
             "UPDATE requests SET round = round + 1, completed = NULL,
+               opened = (SELECT coalesce(max(opened), 0) + 1 FROM requests),
                status = CASE WHEN status IN ('completed', 'cancelled') THEN 'pending' ELSE status END
              WHERE num = ?1",
         )?

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use pixmill_engine::code::Code;
-use pixmill_engine::fault::Fault;
+use pixmill_engine::fault::{Blame, Fault};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -143,6 +143,7 @@ fn gone(file: &std::path::Path) -> Fault {
         Code::BackendUnavailable,
         format!("the thread that writes the records in {} is gone", file.display()),
     )
+    .of(Blame::Backend)
 }
 
 struct Writing {

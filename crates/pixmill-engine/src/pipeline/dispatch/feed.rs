@@ -1,13 +1,15 @@
 //! Tops the queue's window up from records: what was put back and is due first, then fresh images, requests in turn.
 
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::super::{Scope, Supply};
-use super::lead::Lead;
 use crate::fault::Fault;
+use crate::lead::Lead;
 use crate::model::id::{ImageId, RequestId};
 use crate::port::clock::Instant;
 use crate::port::queue::Delivered;
+use crate::port::records::{Opened, Right};
 
 /// Images read from records at a time.
 const READ: usize = 1_000;
@@ -29,15 +31,42 @@ const AGAIN_FIRST: Duration = Duration::from_secs(1);
 const AGAIN_EMPTY: Duration = Duration::from_secs(4);
 const AGAIN_LAST: Duration = Duration::from_secs(64);
 
+/// Requests of a tenant whose images are read side by side: the others of it wait for their turn, so that what is in hand
+/// and what it costs to look after it depend on tenants, not on how many requests are open.
+const SIDE_BY_SIDE: usize = 64;
+
+/// How often more requests are begun at a time, where those in hand have no more to give.
+const MORE_REQUESTS: usize = 8;
+
+/// Looking again at all that is open may take such a part of the time.
+const AGAIN_SHARE: u32 = 50;
+
+/// How far the fresh images of a request have been read.
 struct Cursor {
     request: RequestId,
     after: Option<ImageId>,
-    exhausted: bool,
 }
 
-impl Cursor {
-    fn new(request: RequestId) -> Self {
-        Cursor { request, after: None, exhausted: false }
+/// The open requests of a tenant, in the order in which they were opened.
+#[derive(Default)]
+struct Line {
+    /// Those that have more to give, as far as is known.
+    cursors: Vec<Cursor>,
+    /// The last one that was begun, unless the line is one request.
+    last: Option<Opened>,
+    /// More may come after it.
+    more: bool,
+}
+
+impl Line {
+    /// The line of one request.
+    fn of(request: RequestId) -> Self {
+        Line { cursors: vec![Cursor { request, after: None }], last: None, more: false }
+    }
+
+    fn add(&mut self, opened: Opened) {
+        self.cursors.push(Cursor { request: opened.request.clone(), after: None });
+        self.last = Some(opened);
     }
 }
 
@@ -47,7 +76,7 @@ pub(super) struct Feed {
     scope: Scope,
     lead: Lead,
     leads: bool,
-    cursors: Vec<Cursor>,
+    lines: BTreeMap<String, Line>,
     turn: usize,
     requests_at: Instant,
     due_at: Instant,
@@ -55,30 +84,32 @@ pub(super) struct Feed {
     window: usize,
     fed_at: Instant,
     again_after: Duration,
+    /// How long reading all that is open has taken since it was begun anew.
+    took: Duration,
     lease: Duration,
 }
 
 impl Feed {
     pub(super) fn new(supply: Supply, scope: Scope, lease: Duration) -> Self {
-        let cursors = match &scope {
-            Scope::Request(request) => vec![Cursor::new(request.clone())],
-            Scope::All => Vec::new(),
-        };
         let now = supply.clock.instant();
-        Feed {
-            lead: Lead::new(supply.queue.is_shared(), lease, now),
+        let right = supply.queue.is_shared().then_some(Right::Feeding);
+        let mut feed = Feed {
+            lead: Lead::new(right, lease, now),
             leads: false,
             supply,
             scope,
-            cursors,
+            lines: BTreeMap::new(),
             turn: 0,
             requests_at: Instant::default(),
             due_at: Instant::default(),
             window: 0,
             fed_at: now,
             again_after: AGAIN_FIRST,
+            took: Duration::ZERO,
             lease,
-        }
+        };
+        feed.start_over();
+        feed
     }
 
     /// When something may be due that is not yet.
@@ -107,7 +138,6 @@ impl Feed {
             self.start_over();
         }
         self.leads = true;
-        self.find_requests(now).await?;
         let room = self.supply.queue.room().await?;
         self.window = self.window.max(room);
         if room == 0 || room < READ.min(self.window / 2) {
@@ -117,7 +147,9 @@ impl Feed {
             self.add_due(now).await?;
         }
         self.feed_again(room, now);
-        self.add_fresh(room, now).await
+        let added = self.add_fresh(room, now).await;
+        self.took += self.supply.clock.instant().since(now);
+        added
     }
 
     /// Lets another process feed.
@@ -125,36 +157,57 @@ impl Feed {
         self.lead.give_back(&*self.supply.records, &*self.supply.clock).await
     }
 
+    /// Begins with the first image of the first request of each tenant.
     fn start_over(&mut self) {
-        for cursor in &mut self.cursors {
-            *cursor = Cursor::new(cursor.request.clone());
+        self.took = Duration::ZERO;
+        self.requests_at = Instant::default();
+        self.lines.clear();
+        if let Scope::Request(request) = &self.scope {
+            self.lines.insert(String::new(), Line::of(request.clone()));
         }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.lines.values().all(|line| line.cursors.is_empty() && !line.more)
     }
 
     /// Starts over when it is time to look for what has been lost.
     fn feed_again(&mut self, room: usize, now: Instant) {
         let longest = if room >= self.window { AGAIN_EMPTY } else { AGAIN_LAST };
-        let time = now >= self.fed_at + self.again_after.min(longest);
-        if self.scope == Scope::All && time && self.cursors.iter().all(|cursor| cursor.exhausted) {
+        let pause = self.again_after.min(longest).max(self.took * AGAIN_SHARE);
+        if self.scope == Scope::All && now >= self.fed_at + pause && self.is_exhausted() {
             self.start_over();
             self.fed_at = now;
             self.again_after = (self.again_after * 2).min(AGAIN_LAST);
         }
     }
 
-    async fn find_requests(&mut self, now: Instant) -> Result<(), Fault> {
-        if self.scope != Scope::All || now < self.requests_at {
-            return Ok(());
+    /// Begins requests where a tenant's line is short; whether any were.
+    async fn find_requests(&mut self, now: Instant) -> Result<bool, Fault> {
+        let short = |line: &Line| line.more && line.cursors.len() < SIDE_BY_SIDE / 2;
+        if self.scope != Scope::All || (now < self.requests_at && !self.lines.values().any(short)) {
+            return Ok(false);
         }
-        let open = self.supply.records.open_requests().await?;
+        let known: Vec<_> = self.lines.values().filter_map(|line| line.last.clone()).collect();
+        let opened = self.supply.records.open_requests(&known, SIDE_BY_SIDE).await?;
         self.requests_at = now + REQUESTS_EVERY;
-        self.cursors.retain(|cursor| open.contains(&cursor.request));
-        for request in open {
-            if !self.cursors.iter().any(|cursor| cursor.request == request) {
-                self.cursors.push(Cursor::new(request));
+        let mut counts: HashMap<String, usize> = HashMap::new();
+        for line in self.lines.values_mut() {
+            line.more = false;
+        }
+        let mut begun = false;
+        for opened in opened {
+            let count = counts.entry(opened.tenant.clone()).or_default();
+            *count += 1;
+            let line = self.lines.entry(opened.tenant.clone()).or_default();
+            // What finds no place now is answered again.
+            line.more |= *count == SIDE_BY_SIDE || line.cursors.len() >= SIDE_BY_SIDE;
+            if line.cursors.len() < SIDE_BY_SIDE {
+                line.add(opened);
+                begun = true;
             }
         }
-        Ok(())
+        Ok(begun)
     }
 
     async fn add_due(&mut self, now: Instant) -> Result<(), Fault> {
@@ -175,26 +228,47 @@ impl Feed {
         Ok(())
     }
 
-    /// Requests take turns, image by image, so that one with a million images does not starve one with ten.
+    /// Adds fresh images while there is room for them, and begins requests where those in hand have no more.
     async fn add_fresh(&mut self, room: usize, now: Instant) -> Result<(), Fault> {
-        let waiting = self.cursors.iter().filter(|cursor| !cursor.exhausted).count();
-        if waiting == 0 {
-            return Ok(());
-        }
-        let share = (room / waiting).clamp(1, READ);
-        let (mut left, mut read, mut moved) = (room, Vec::new(), Vec::new());
-        for _ in 0..self.cursors.len() {
-            self.turn = (self.turn + 1) % self.cursors.len();
-            let cursor = &self.cursors[self.turn];
-            if cursor.exhausted || left == 0 {
-                continue;
+        let mut left = room;
+        self.find_requests(now).await?;
+        for _ in 0..MORE_REQUESTS {
+            left -= self.add_some(left, now).await?;
+            if left == 0 || !self.find_requests(now).await? {
+                break;
             }
-            let most = share.min(left);
-            let fresh = self.supply.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
-            left -= fresh.len();
-            let after = fresh.last().map(|last| last.image.clone()).or_else(|| cursor.after.clone());
-            moved.push((self.turn, after, fresh.len() < most));
-            read.push(fresh.into_iter());
+        }
+        Ok(())
+    }
+
+    /// Tenants take turns, and so do the requests of each, image by image, so that one with a million images does not
+    /// starve one with ten, nor a tenant with a million requests one with one. How many images were read.
+    async fn add_some(&mut self, room: usize, now: Instant) -> Result<usize, Fault> {
+        let waiting = self.lines.values().filter(|line| !line.cursors.is_empty()).count();
+        if waiting == 0 {
+            return Ok(0);
+        }
+        let share = (room / waiting).max(1);
+        let (mut left, mut read, mut moved) = (room, Vec::new(), Vec::new());
+        self.turn += 1;
+        let tenants: Vec<_> = self.lines.keys().cloned().collect();
+        for place in 0..tenants.len() {
+            let tenant = &tenants[(self.turn + place) % tenants.len()];
+            let Some(line) = self.lines.get(tenant) else { continue };
+            let each = (share / line.cursors.len().max(1)).clamp(1, READ);
+            let mut fresh_of_it = Vec::with_capacity(line.cursors.len());
+            for (at, cursor) in line.cursors.iter().enumerate() {
+                let most = each.min(left);
+                if most == 0 {
+                    break;
+                }
+                let fresh = self.supply.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
+                left -= fresh.len();
+                let after = fresh.last().map(|last| last.image.clone()).or_else(|| cursor.after.clone());
+                moved.push((tenant.clone(), at, after, fresh.len() < most));
+                fresh_of_it.push(fresh.into_iter());
+            }
+            read.push(in_turn(fresh_of_it));
         }
         let mut fresh = in_turn(read).peekable();
         while fresh.peek().is_some() {
@@ -203,18 +277,26 @@ impl Feed {
                 self.again_after = AGAIN_FIRST;
             }
         }
-        // Only now are they fed: a fault before leaves the cursors where they were.
-        for (turn, after, exhausted) in moved {
-            self.cursors[turn].after = after;
-            self.cursors[turn].exhausted = exhausted;
+        // Only now are they fed: a fault before leaves the cursors where they were. The last of a line go first.
+        for (tenant, at, after, exhausted) in moved.into_iter().rev() {
+            let Some(line) = self.lines.get_mut(&tenant) else { continue };
+            if exhausted {
+                line.cursors.remove(at);
+            } else {
+                line.cursors[at].after = after;
+            }
         }
-        Ok(())
+        for line in self.lines.values_mut().filter(|line| !line.cursors.is_empty()) {
+            // Who comes first where there is little room is another one each time.
+            line.cursors.rotate_left(1);
+        }
+        Ok(room - left)
     }
 
     /// Whether the scope has ended. Asked only while nothing is under way here.
     pub(super) async fn is_over(&mut self) -> Result<bool, Fault> {
         let Scope::Request(request) = &self.scope else { return Ok(false) };
-        if self.cursors.iter().any(|cursor| !cursor.exhausted) {
+        if !self.is_exhausted() {
             return Ok(false);
         }
         let found = self.supply.records.request(request).await?;

@@ -19,8 +19,7 @@ use super::Signal;
 use super::lanes::{Asked, Started};
 use super::places::Places;
 use super::refusals::Refusals;
-use crate::code::Code;
-use crate::fault::Fault;
+use crate::fault::{Blame, Fault};
 use crate::model::id::RequestId;
 use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
 use crate::model::source::Source;
@@ -184,12 +183,19 @@ impl Worker {
 
     /// Recompresses and saves what was fetched.
     async fn finished(&self, claim: &Claim, source: &Source, fetched: Fetched, started: &Started) -> End {
+        let recipe = match self.known(&claim.request).await {
+            Ok(known) => known.recipe,
+            // Records are waited for where images are claimed; meanwhile this one is as if it had not been touched.
+            Err(fault) if fault.blame == Blame::Backend && fault.transient => {
+                return End::Outcome(Outcome::GivenBack);
+            }
+            Err(fault) => return self.after(fault, claim, started),
+        };
+        let recompress = self.recompress.recompress(&fetched, recipe);
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => return End::Outcome(Outcome::GivenBack),
-            recompressed = self.recompressed(claim, &fetched).instrument(info_span!(target: TARGET, "recompress")) => {
-                recompressed
-            }
+            recompressed = recompress.instrument(info_span!(target: TARGET, "recompress")) => recompressed,
         };
         let saved = match done {
             Ok(output) => {
@@ -203,15 +209,6 @@ impl Worker {
             Ok(output) => End::Outcome(Outcome::Completed(output)),
             Err(fault) => self.after(fault, claim, started),
         }
-    }
-
-    async fn recompressed(
-        &self,
-        claim: &Claim,
-        fetched: &Fetched,
-    ) -> Result<pixmill_codec::Recompressed, Fault> {
-        let recipe = self.known(&claim.request).await?.recipe;
-        self.recompress.recompress(fetched, recipe).await
     }
 
     async fn known(&self, request: &RequestId) -> Result<Known, Fault> {
@@ -232,8 +229,9 @@ impl Worker {
 
     /// What a fault makes of the image, or of the whole pipeline.
     fn after(&self, fault: Fault, claim: &Claim, started: &Started) -> End {
-        if matches!(fault.code, Code::DiskFull | Code::DiskReadOnly | Code::BackendUnavailable) {
-            return End::Fatal(fault);
+        match fault.blame {
+            Blame::Image | Blame::Request => {}
+            Blame::Backend => return End::Fatal(fault),
         }
         if self.refusals.cost_nothing(started, &fault, self.ports.clock.instant()) {
             return End::Outcome(Outcome::GivenBack);

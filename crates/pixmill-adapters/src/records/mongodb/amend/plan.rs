@@ -10,7 +10,7 @@ use pixmill_engine::model::source::{Fingerprint, equal_inputs};
 
 use super::super::Shared;
 use super::super::command::{Reading, find};
-use super::super::document::{as_it_is, place};
+use super::super::document::{as_it_is, at, flag, place};
 use super::super::fault::fault;
 use super::super::head::Head;
 use super::super::id::text;
@@ -75,11 +75,12 @@ impl Shared {
         let mut changes = replaced(&found);
         let named: HashSet<_> = changes.iter().filter_map(|change| text(&change.image)).collect();
         let leads = found.values().map(|(image, _)| image);
-        let leads = leads.filter(|image| image.get_bool("followed").unwrap_or(false));
+        let leads = leads.filter(|image| flag(image, "pixmill.followed"));
         let leads: Vec<_> = leads.map(|image| as_it_is(image, "_id")).collect();
         for leads in leads.chunks(LEADS) {
-            let reading = Reading { fields: doc! { "sameAs": 1 }, order: doc! { "_id": 1 }, most: 0 };
-            let followers = find(&self.images(), doc! { "sameAs": { "$in": leads } }, reading).await?;
+            let reading = Reading { fields: doc! { "pixmill.sameAs": 1 }, order: doc! { "_id": 1 }, most: 0 };
+            let followers =
+                find(&self.images(), doc! { "pixmill.sameAs": { "$in": leads } }, reading).await?;
             let left = followers
                 .into_iter()
                 .filter(|image| image.get("_id").and_then(text).is_some_and(|id| !named.contains(&id)));
@@ -92,7 +93,7 @@ impl Shared {
     async fn named<'a>(&self, head: &Head, corrections: &'a [Correction]) -> Result<Found<'a>, Fault> {
         let inputs: HashMap<_, _> =
             corrections.iter().map(|one| ((one.row, one.position), one.input.as_str())).collect();
-        let fields = doc! { "row": 1, "position": 1, "followed": 1 };
+        let fields = doc! { "pixmill.row": 1, "pixmill.position": 1, "pixmill.followed": 1 };
         let images = self.images();
         let mut all = images.find(retried(head)).projection(fields).await.map_err(|error| fault(&error))?;
         let mut found = BTreeMap::new();
@@ -133,7 +134,7 @@ fn passed_on(followers: impl Iterator<Item = Document>) -> Vec<Waiting> {
     let mut heirs: HashMap<String, usize> = HashMap::new();
     let mut changes: Vec<Waiting> = Vec::new();
     for follower in followers {
-        let Some(lead) = follower.get("sameAs").and_then(text) else { continue };
+        let Some(lead) = at(&follower, "pixmill.sameAs").and_then(text) else { continue };
         let own = changes.len();
         let heir = *heirs.entry(lead).or_insert(own);
         let lead = (heir != own).then(|| changes[heir].image.clone());

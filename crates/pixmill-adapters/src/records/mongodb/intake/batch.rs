@@ -96,39 +96,44 @@ pub(super) fn documents(
             let own = gathered.images;
             gathered.images = next(own)?;
             let lead = lead(&image, own, first, &mut gathered.inputs, &documents.images, earlier);
-            let mut document = doc! {
+            let mut ours = doc! { "row": number, "position": position as i64 };
+            if let Some(lead) = lead {
+                ours.insert("sameAs", taking.images.id(lead));
+                match lead.checked_sub(first) {
+                    Some(here) => follow(&mut documents.images[here as usize]),
+                    None => _ = documents.followed.insert(lead),
+                }
+            }
+            images.push(Bson::from(taking.images.id(own)));
+            documents.images.push(doc! {
                 "_id": taking.images.id(own),
                 "requestId": request.as_str(),
                 "productId": product,
                 "inputUrl": image.input,
                 "status": ImageStatus::Pending.as_str(),
-                "row": number,
-                "position": position as i64,
-            };
-            if let Some(lead) = lead {
-                document.insert("sameAs", taking.images.id(lead));
-                match lead.checked_sub(first) {
-                    Some(here) => _ = documents.images[here as usize].insert("followed", true),
-                    None => _ = documents.followed.insert(lead),
-                }
-            }
-            images.push(Bson::from(taking.images.id(own)));
-            documents.images.push(document);
+                "pixmill": ours,
+            });
         }
-        let mut document = doc! {
+        let mut ours = doc! { "row": number, "cells": row.cells };
+        if let Some(error) = row.error {
+            ours.insert("error", error);
+        }
+        documents.products.push(doc! {
             "_id": product,
             "requestId": request.as_str(),
             "name": row.name,
             "images": images,
-            "row": number,
-            "cells": row.cells,
-        };
-        if let Some(error) = row.error {
-            document.insert("error", error);
-        }
-        documents.products.push(document);
+            "pixmill": ours,
+        });
     }
     Ok(documents)
+}
+
+/// Says in the document of an image that others follow it.
+fn follow(image: &mut Document) {
+    if let Ok(ours) = image.get_document_mut("pixmill") {
+        ours.insert("followed", true);
+    }
 }
 
 fn next(number: u32) -> Result<u32, Fault> {

@@ -10,11 +10,12 @@ use super::*;
 
 /// A request of two images that failed, and how it stands.
 async fn failed(records: &Mongodb) -> (RequestId, Head) {
-    let request = doc! { "_id": "r", "madeBy": "pixmill", "status": "completed", "totalImages": 2 };
+    let request = own("r", "completed", 2);
     records.shared.requests().insert_one(request).await.unwrap();
     let image = |row: i64| {
         let (id, input) = (ObjectId::new(), format!("http://h/{row}.jpg"));
-        doc! { "_id": id, "requestId": "r", "row": row, "inputUrl": input, "status": "failed", "attempts": 5 }
+        let ours = doc! { "row": row, "attempts": 5 };
+        doc! { "_id": id, "requestId": "r", "inputUrl": input, "status": "failed", "pixmill": ours }
     };
     records.shared.images().insert_many([0, 1].map(image)).await.unwrap();
     let id = RequestId::from("r");

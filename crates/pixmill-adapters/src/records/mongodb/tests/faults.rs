@@ -24,7 +24,7 @@ fn end(claim: &Claim) -> Settlement {
 async fn a_server_that_stops_in_mid_work_costs_nothing_but_time() {
     let mut server = services::mongodb::Mongodb::start(&[]).await;
     let records = connect(&(server.url("pictures") + IMPATIENT)).await;
-    let request = doc! { "_id": "r", "madeBy": "pixmill", "status": "pending", "totalImages": 20 };
+    let request = own("r", "pending", 20);
     records.shared.requests().insert_one(request).await.unwrap();
     let image = |number: i32| doc! { "requestId": "r", "inputUrl": format!("http://h/{number}.jpg") };
     records.shared.images().insert_many((0..20).map(image)).await.unwrap();

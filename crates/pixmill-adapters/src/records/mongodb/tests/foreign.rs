@@ -12,7 +12,7 @@ use pixmill_testkit::records::foreign::{AppRequest, Ids, RecordsOfApps};
 use pixmill_testkit::{records, services};
 
 use super::super::command::by_id;
-use super::super::document::{date, string, whole};
+use super::super::document::{string, whole};
 use super::super::id::{matching, object_id, text};
 use super::*;
 
@@ -118,7 +118,8 @@ async fn who_asks_for_it_takes_over_what_stood_still_before() {
     let tend = async |records: &Mongodb| {
         records.reconcile(START).await.unwrap();
         records.reconcile(START + Duration::from_secs(600)).await.unwrap();
-        records.open_requests().await.unwrap()
+        let opened = records.open_requests(&[], 9).await.unwrap();
+        opened.into_iter().map(|opened| opened.request).collect::<Vec<_>>()
     };
     assert_eq!(tend(&records).await, []);
     // It is remembered when the first start was.
@@ -139,7 +140,7 @@ async fn what_was_seen_before_its_end_opens_no_completed_request_anew() {
     let request = AppRequest { ids: Ids::Text, status: None, total: Some(1), changed: None };
     let id = one.app_request(request).await;
     let images = [one.app_image(&id, Ids::Text, "http://h/a.jpg", None).await];
-    assert!(matches!(one.standings(&images).await.unwrap()[..], [Standing::Claimable(..)]));
+    assert!(matches!(one.standings(&images, START).await.unwrap()[..], [Standing::Claimable(..)]));
     let claims = other.claim(&images, Lease::from(START), START).await.unwrap();
     let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2 };
     let (token, outcome) = (claims[0].token, Outcome::Completed(output));

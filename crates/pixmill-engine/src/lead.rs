@@ -1,20 +1,20 @@
-//! The right to feed a shared queue: one process has it at a time, by a lease in records.
+//! Rights that one process has at a time, by leases in records.
 
 use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::model::lease::{Lease, Token};
 use crate::port::clock::{Clock, Instant};
-use crate::port::records::Records;
+use crate::port::records::{Backlog, Right};
 
 /// How often is asked whether the right is free, as a part of a lease.
 const ASK_EVERY: u32 = 12;
 
-/// This process's claim to the right.
+/// This process's claim to a right.
 #[derive(Debug)]
-pub(super) struct Lead {
-    /// A window of one's own needs no right.
-    shared: bool,
+pub(crate) struct Lead {
+    /// None where nobody else could want it.
+    right: Option<Right>,
     lease: Duration,
     token: Token,
     until: Instant,
@@ -23,23 +23,25 @@ pub(super) struct Lead {
 
 impl Lead {
     /// None so far; once it is had, it is held for `lease` unless it is renewed.
-    pub(super) fn new(shared: bool, lease: Duration, now: Instant) -> Self {
-        Lead { shared, lease, token: Token::new(), until: now, ask_at: now }
+    pub(crate) fn new(right: Option<Right>, lease: Duration, now: Instant) -> Self {
+        Lead { right, lease, token: Token::new(), until: now, ask_at: now }
     }
 
-    /// Whether this process feeds now.
+    /// Whether this process has it now.
     ///
     /// # Errors
     /// Those of records, which may be asked.
-    pub(super) async fn is_ours(&mut self, records: &dyn Records, clock: &dyn Clock) -> Result<bool, Fault> {
-        if !self.shared {
-            return Ok(true);
-        }
+    pub(crate) async fn is_ours(
+        &mut self,
+        records: &(impl Backlog + ?Sized),
+        clock: &dyn Clock,
+    ) -> Result<bool, Fault> {
+        let Some(right) = self.right else { return Ok(true) };
         let now = clock.instant();
         if now >= self.ask_at {
             let wall = clock.wall();
             let lease = Lease { token: self.token, until: wall + self.lease };
-            let ours = records.lead(lease, wall).await?;
+            let ours = records.lead(right, lease, wall).await?;
             (self.until, self.ask_at) = if ours {
                 (now + self.lease, now + self.lease / 3)
             } else {
@@ -53,11 +55,15 @@ impl Lead {
     ///
     /// # Errors
     /// Those of records.
-    pub(super) async fn give_back(&mut self, records: &dyn Records, clock: &dyn Clock) -> Result<(), Fault> {
+    pub(crate) async fn give_back(
+        &mut self,
+        records: &(impl Backlog + ?Sized),
+        clock: &dyn Clock,
+    ) -> Result<(), Fault> {
         let (now, wall) = (clock.instant(), clock.wall());
-        if now < self.until {
+        if let Some(right) = self.right.filter(|_| now < self.until) {
             self.until = now;
-            records.lead(Lease { token: self.token, until: wall }, wall).await?;
+            records.lead(right, Lease { token: self.token, until: wall }, wall).await?;
         }
         Ok(())
     }
