@@ -27,8 +27,8 @@ impl Stride {
 
     /// So many rows were read, with so many bytes.
     pub fn read(&mut self, rows: usize, bytes: usize) {
-        if rows > 0 {
-            let fit = BYTES / (bytes / rows).max(1);
+        if let Some(each) = bytes.checked_div(rows) {
+            let fit = BYTES / each.max(1);
             self.next = fit.min(self.next * GROWTH).clamp(1, self.most);
         }
     }
