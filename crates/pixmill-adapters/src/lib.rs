@@ -6,4 +6,5 @@ pub mod queue;
 pub mod records;
 pub mod sandbox;
 pub mod storage;
+#[cfg(feature = "otlp")]
 pub mod traces;

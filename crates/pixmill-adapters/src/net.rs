@@ -7,4 +7,5 @@ pub mod headers;
 pub mod origin;
 pub mod receiver;
 pub(crate) mod retry_after;
+pub mod talk;
 pub mod trust;

@@ -1,4 +1,5 @@
 //! Records.
 
+#[cfg(feature = "mongodb")]
 pub mod mongodb;
 pub mod sqlite;

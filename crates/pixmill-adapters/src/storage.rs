@@ -1,5 +1,6 @@
 //! Storages.
 
+#[cfg(feature = "buckets")]
 pub mod bucket;
 pub mod cloudinary;
 pub mod disk;

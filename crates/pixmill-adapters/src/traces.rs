@@ -24,6 +24,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::net::talk::{Said, Talk};
+
 /// What the service is called unless a variable says otherwise.
 const SERVICE: &str = "pixmill";
 
@@ -43,7 +45,9 @@ impl Otlp {
     /// # Errors
     /// A sentence on a variable that can't be used.
     pub fn start(timeout: Duration) -> Result<Otlp, String> {
-        let exporter = SpanExporter::builder().with_http().with_http_client(Caller::new(timeout)).build();
+        let talk = Talk::new(timeout).map_err(|error| format!("the network can't be used: {error}"))?;
+        let caller = Caller { talk, timeout };
+        let exporter = SpanExporter::builder().with_http().with_http_client(caller).build();
         let exporter = exporter.map_err(|error| error.to_string())?;
         let provider =
             SdkTracerProvider::builder().with_resource(resource()).with_batch_exporter(exporter).build();
@@ -92,24 +96,14 @@ impl Traces for Otlp {
 
 /// Calls the collector. It blocks, on a thread that has nothing else to do.
 #[derive(Debug)]
-struct Caller(ureq::Agent);
-
-impl Caller {
-    fn new(timeout: Duration) -> Self {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .timeout_global(Some(timeout));
-        Caller(config.build().into())
-    }
+struct Caller {
+    talk: Talk,
+    timeout: Duration,
 }
 
 #[async_trait]
 impl HttpClient for Caller {
     async fn send_bytes(&self, request: http::Request<Bytes>) -> Result<http::Response<Bytes>, HttpError> {
-        let (head, body) = request.into_parts();
-        let answer = self.0.run(http::Request::from_parts(head, &body[..]))?;
-        let (head, mut body) = answer.into_parts();
-        Ok(http::Response::from_parts(head, Bytes::from(body.read_to_vec()?)))
+        Ok(self.talk.ask_within(self.timeout, request.map(Said::Whole))?)
     }
 }

@@ -1,6 +1,8 @@
 //! How each kind of file is put together: what its header says, where its metadata lies, and how to
 //! write the picture data of a source again without the rest.
 
+// Where the frames lie, the decoder alone asks.
+#[cfg_attr(not(feature = "avif"), allow(dead_code))]
 pub(crate) mod avif;
 pub(crate) mod bmp;
 pub(crate) mod gif;

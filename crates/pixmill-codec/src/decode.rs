@@ -2,6 +2,7 @@
 //! lacks behind it; one that lacks rows fails, unless that is allowed and more than 90 % of them are there. Of a WebP and
 //! an AVIF nobody can tell how much is there, so they always fail.
 
+#[cfg(feature = "avif")]
 mod avif;
 mod bmp;
 mod gif;
@@ -9,6 +10,7 @@ mod jpeg;
 mod png;
 mod tiff;
 mod webp;
+#[cfg(feature = "avif")]
 mod yuv;
 
 use crate::container::Header;
@@ -40,7 +42,10 @@ pub(crate) fn decode(
         SourceFormat::Gif => gif::decode(bytes, header, limits),
         SourceFormat::Tiff => tiff::decode(bytes, header, limits, arena),
         SourceFormat::Bmp => bmp::decode(bytes, header, limits),
+        #[cfg(feature = "avif")]
         SourceFormat::Avif => avif::decode(bytes, header, limits),
+        #[cfg(not(feature = "avif"))]
+        SourceFormat::Avif => Err(crate::error::without_avif()),
     }
 }
 

@@ -54,3 +54,9 @@ pub(crate) fn corrupt(message: impl Into<String>) -> Error {
 pub(crate) fn unsupported(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
+
+/// A refusal because this build was made without what reads and writes AVIF.
+#[cfg(not(feature = "avif"))]
+pub(crate) fn without_avif() -> Error {
+    unsupported("this build of pixmill does without AVIF (feature `avif`)")
+}

@@ -61,7 +61,9 @@ use scan::{Extent, read_scan};
 pub(crate) use shrink::{Shrink, shrunk};
 use stream::{Sink, Stream};
 use strip::Strip;
-pub(crate) use strip::{Chroma, Encodable, Pixels, ycbcr};
+#[cfg(feature = "avif")]
+pub(crate) use strip::ycbcr;
+pub(crate) use strip::{Chroma, Encodable, Pixels};
 use token::{Counts, Tokens};
 pub(crate) use turn::is_exact;
 pub(crate) use upsample::samples;

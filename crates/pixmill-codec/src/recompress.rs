@@ -173,7 +173,10 @@ impl Job<'_> {
                 OutputFormat::Jpeg => encode::jpeg::encode(raster, recipe, &plan.kept, &mut workspace.arena),
                 OutputFormat::Webp => encode::webp::encode(raster, recipe, &plan.kept),
                 OutputFormat::Png => encode::png::encode(raster.clone(), &plan.kept),
+                #[cfg(feature = "avif")]
                 OutputFormat::Avif => encode::avif::encode(raster, recipe, &plan.kept),
+                #[cfg(not(feature = "avif"))]
+                OutputFormat::Avif => Err(crate::error::without_avif()),
             }
             .map(Some),
         }

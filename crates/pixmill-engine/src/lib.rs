@@ -12,3 +12,12 @@ pub mod results;
 pub mod run;
 pub mod serve;
 pub mod upkeep;
+
+/// Where tests may stop the process, by a name. Nothing at all in a build without `failpoints`.
+#[macro_export]
+macro_rules! fail_point {
+    ($($point:tt)*) => {
+        #[cfg(feature = "failpoints")]
+        ::fail::fail_point!($($point)*);
+    };
+}

@@ -3,17 +3,20 @@
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
+use http::{Request, Response};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use serde_json::Value;
-use ureq::http::Response;
-use ureq::{Agent, Body, SendBody};
 
 use crate::config::client::ServerFlags;
 use crate::display::plain;
+use crate::wiring::talk::{Heard, Said, Talk};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(15);
+
+/// The longest answer that is taken as one, bytes.
+const LONGEST: u64 = 10 << 20;
 
 /// How often a stream of events is taken up again, and after which pause.
 const TRIES: u32 = 30;
@@ -21,7 +24,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// A server.
 pub(crate) struct Client {
-    agent: Agent,
+    talk: Talk,
     server: String,
     authorization: Option<String>,
 }
@@ -36,24 +39,22 @@ pub(crate) struct Event {
 }
 
 impl Client {
-    pub(crate) fn new(flags: &ServerFlags) -> Self {
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            .proxy(None)
-            .timeout_connect(Some(CONNECT))
-            .user_agent(concat!("pixmill/", env!("CARGO_PKG_VERSION")));
-        Client {
-            agent: config.build().into(),
-            server: flags.server.as_str().trim_end_matches('/').to_owned(),
-            authorization: flags.api_key.as_ref().map(|key| format!("Bearer {}", key.reveal())),
-        }
+    /// The server that is meant.
+    ///
+    /// # Errors
+    /// `fetch.connect`: this machine has no room for it.
+    pub(crate) fn new(flags: &ServerFlags) -> Result<Self, Fault> {
+        let server = flags.server.as_str().trim_end_matches('/').to_owned();
+        let talk = Talk::new(CONNECT).map_err(|error| unreachable(&server, &error.to_string()))?;
+        let authorization = flags.api_key.as_ref().map(|key| format!("Bearer {}", key.reveal()));
+        Ok(Client { talk, server, authorization })
     }
 
     /// Asks for something.
     ///
     /// # Errors
     /// `fetch.connect`; the problem that the server tells.
-    pub(crate) fn get(&self, path: &str) -> Result<Response<Body>, Fault> {
+    pub(crate) fn get(&self, path: &str) -> Result<Response<Heard>, Fault> {
         self.get_from(path, None)?.map_err(|(_, fault)| fault)
     }
 
@@ -62,15 +63,9 @@ impl Client {
         &self,
         path: &str,
         last: Option<&str>,
-    ) -> Result<Result<Response<Body>, (u16, Fault)>, Fault> {
-        let mut request = self.agent.get(format!("{}{path}", self.server));
-        if let Some(authorization) = &self.authorization {
-            request = request.header("authorization", authorization);
-        }
-        if let Some(last) = last {
-            request = request.header("last-event-id", last);
-        }
-        Ok(answered(request.call().map_err(|error| self.unreachable(&error))?))
+    ) -> Result<Result<Response<Heard>, (u16, Fault)>, Fault> {
+        let headers: Vec<_> = last.map(|last| ("last-event-id", last)).into_iter().collect();
+        self.ask(Request::get(self.address(path)), &headers, Said::nothing())
     }
 
     /// Posts a body.
@@ -81,20 +76,30 @@ impl Client {
         &self,
         path: &str,
         headers: &[(&str, &str)],
-        body: SendBody<'_>,
-    ) -> Result<Response<Body>, Fault> {
-        let mut request = self.agent.post(format!("{}{path}", self.server));
+        body: Said,
+    ) -> Result<Response<Heard>, Fault> {
+        self.ask(Request::post(self.address(path)), headers, body)?.map_err(|(_, fault)| fault)
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.server)
+    }
+
+    fn ask(
+        &self,
+        mut request: http::request::Builder,
+        headers: &[(&str, &str)],
+        body: Said,
+    ) -> Result<Result<Response<Heard>, (u16, Fault)>, Fault> {
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        answered(request.send(body).map_err(|error| self.unreachable(&error))?).map_err(|(_, fault)| fault)
-    }
-
-    fn unreachable(&self, error: &ureq::Error) -> Fault {
-        Fault::transient(Code::FetchConnect, format!("{} can't be talked to: {error}", self.server))
+        let failed = |reason: String| unreachable(&self.server, &reason);
+        let request = request.body(body).map_err(|error| failed(error.to_string()))?;
+        Ok(answered(self.talk.ask(request).map_err(failed)?))
     }
 
     /// Follows a request's events to their end. A stream that breaks off is taken up where it was.
@@ -109,7 +114,7 @@ impl Client {
                 Ok(Ok(response)) if response.status() == 204 => return Ok(()),
                 Ok(Ok(response)) => {
                     let before = last.clone();
-                    let events = BufReader::new(response.into_body().into_reader());
+                    let events = BufReader::new(response.into_body());
                     follow(events, &mut last, &mut hear);
                     vain = if last == before { vain + 1 } else { 0 };
                     Fault::transient(Code::FetchTruncated, "the server says nothing new")
@@ -137,8 +142,8 @@ pub(crate) fn encoded(id: &str) -> String {
 ///
 /// # Errors
 /// `body.malformed`: it is not pixmill that answers.
-pub(crate) fn json(mut response: Response<Body>) -> Result<Value, Fault> {
-    let text = response.body_mut().read_to_string();
+pub(crate) fn json(mut response: Response<Heard>) -> Result<Value, Fault> {
+    let text = text(response.body_mut());
     let value = text.ok().and_then(|text| serde_json::from_str(&text).ok());
     value.ok_or_else(|| {
         Fault::permanent(Code::BodyMalformed, "the answer is no JSON: is that a pixmill server?")
@@ -146,12 +151,14 @@ pub(crate) fn json(mut response: Response<Body>) -> Result<Value, Fault> {
 }
 
 /// An answer that is one, or the problem that it tells, with its status.
-fn answered(mut response: Response<Body>) -> Result<Response<Body>, (u16, Fault)> {
+fn answered(mut response: Response<Heard>) -> Result<Response<Heard>, (u16, Fault)> {
     let status = response.status().as_u16();
-    if status < 400 {
-        return Ok(response);
+    match status {
+        ..300 => return Ok(response),
+        300..400 => return Err((status, elsewhere(&response))),
+        _ => {}
     }
-    let text = response.body_mut().read_to_string().unwrap_or_default();
+    let text = text(response.body_mut()).unwrap_or_default();
     let problem: Value = serde_json::from_str(&text).unwrap_or_default();
     let code = problem["code"].as_str().and_then(Code::parse).unwrap_or(Code::FetchStatus);
     let mut message =
@@ -170,6 +177,28 @@ fn answered(mut response: Response<Body>) -> Result<Response<Body>, (u16, Fault)
 /// A server's words begin no lines of their own among ours.
 fn one_line(text: &str) -> String {
     plain::line(text).into_owned()
+}
+
+/// A server that sends to another address: keys are for the one that was named alone.
+fn elsewhere(response: &Response<Heard>) -> Fault {
+    let place = response.headers().get("location").and_then(|place| place.to_str().ok());
+    let told = format!(
+        "the server answered {} and sends to {}: name with --server the one that answers",
+        response.status().as_u16(),
+        place.unwrap_or("another address")
+    );
+    Fault::permanent(Code::FetchStatus, told)
+}
+
+/// Text of an answer, not more of it than a person could read.
+fn text(body: &mut Heard) -> std::io::Result<String> {
+    let mut text = String::new();
+    body.take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn unreachable(server: &str, reason: &str) -> Fault {
+    Fault::transient(Code::FetchConnect, format!("{server} can't be talked to: {reason}"))
 }
 
 /// Reads events until the stream ends, remembering the last one's id.

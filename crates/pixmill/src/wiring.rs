@@ -5,6 +5,7 @@ mod backends;
 mod doctor;
 mod folder;
 mod keys;
+mod optional;
 mod reach;
 mod run;
 mod sandbox;
@@ -22,6 +23,7 @@ use pixmill_engine::port::origin::Files;
 
 pub(crate) use doctor::{Examined, examine};
 pub(crate) use keys::{KeyRing, keys};
+pub(crate) use pixmill_adapters::net::talk;
 pub(crate) use reach::origin;
 pub(crate) use run::run;
 pub(crate) use sandbox::{decoding, sandbox};

@@ -1,6 +1,7 @@
 //! The HTTP API from outside, against the real binary.
 
 mod clients;
+#[cfg(feature = "otlp")]
 mod traces;
 
 use std::io::{Read, Write};

@@ -2,6 +2,7 @@
 
 use std::process::{Command, Output};
 
+#[cfg(feature = "bullmq")]
 use pixmill_testkit::services::redis::{Persistence, Redis};
 use pixmill_testkit::storage::cloudinary::Cloudinary;
 use pixmill_testkit::storage::standin::Trouble;
@@ -107,6 +108,7 @@ fn nobody_at_the_address_is_wrong() {
     assert_eq!(finding(&output, "storage", "credentials").0, "wrong");
 }
 
+#[cfg(feature = "bullmq")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_that_throws_jobs_away_is_warned_of_and_left_as_it_was() {
     let redis = Redis::start(Persistence::None, &["--maxmemory-policy", "allkeys-lru"]).await;

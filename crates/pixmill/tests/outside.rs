@@ -6,6 +6,7 @@ mod api;
 #[cfg(unix)]
 mod caller;
 #[cfg(unix)]
+#[cfg_attr(not(feature = "otlp"), allow(dead_code))]
 #[path = "api/cases.rs"]
 mod cases;
 mod check;
@@ -18,6 +19,7 @@ mod help;
 #[cfg(unix)]
 mod hostile;
 mod image;
+mod lean;
 mod origins;
 mod run;
 #[cfg(all(target_os = "linux", feature = "failpoints"))]

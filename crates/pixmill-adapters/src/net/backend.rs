@@ -101,7 +101,7 @@ pub(crate) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 /// What went wrong, in words where there are some for it.
-fn in_words(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     loop {
         if let Some(rustls) = cause.downcast_ref::<rustls::Error>() {

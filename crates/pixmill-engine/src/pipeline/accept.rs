@@ -169,15 +169,15 @@ async fn write(
                 if let Some((tenant, catalogue, traceparent)) = beginning.take() {
                     let new = NewRequest { id: id.clone(), tenant, header, catalogue, traceparent };
                     records.begin(new, now).await?;
-                    fail::fail_point!("after_begin");
+                    crate::fail_point!("after_begin");
                 }
             }
             Said::Rows(rows) => records.append(&id, rows, now).await?,
             Said::End(end) => {
                 let end = IntakeEnd { options: options.await?, ..end };
-                fail::fail_point!("before_open");
+                crate::fail_point!("before_open");
                 records.open(&id, end, clock.wall()).await?;
-                fail::fail_point!("after_open");
+                crate::fail_point!("after_open");
                 return Ok(());
             }
             Said::Refused(refusal) => return Err(NotAccepted::Refused(refusal)),

@@ -125,10 +125,10 @@ impl Webhook {
 
     /// Makes one try and writes down what came of it. What can't be written is tried anew once the lease has run out.
     async fn tell(&self, telling: Telling, (url, set_by): (Url, SetBy)) -> Heard {
-        fail::fail_point!("before_tell");
+        crate::fail_point!("before_tell");
         let at = self.clock.wall();
         let posted = self.post(&url, set_by, &telling, at).await;
-        fail::fail_point!("after_tell");
+        crate::fail_point!("after_tell");
         let heard = match &posted {
             Ok(reply) => Heard::Answer(reply.retry_after),
             Err(fault) if fault.code == Code::WebhookAddress => Heard::Nothing,
@@ -170,7 +170,7 @@ impl Webhook {
         if let Err(fault) = self.outbox.settle_event(telling, delivery, next, self.clock.wall()).await {
             tracing::warn!(%fault, event = telling.event.id, "a delivery can't be written down: it will be made again");
         }
-        fail::fail_point!("after_telling");
+        crate::fail_point!("after_telling");
     }
 
     /// Who is to be told, and who says so; `None` when there is nobody.
@@ -235,7 +235,7 @@ const LONGEST_RETRY_AFTER: Duration = WAITS[WAITS.len() - 1];
 /// hours: they say how many milliseconds.
 fn wait(tries: u32) -> Option<Duration> {
     let wait = WAITS.get(tries as usize).copied()?;
-    fail::fail_point!("webhook_wait", |said| said
+    crate::fail_point!("webhook_wait", |said| said
         .and_then(|text| text.parse().ok())
         .map(Duration::from_millis));
     Some(wait)

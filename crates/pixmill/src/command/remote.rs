@@ -8,7 +8,6 @@ use clap::Args;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use serde_json::Value;
-use ureq::SendBody;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
@@ -18,6 +17,7 @@ use crate::config::client::ServerFlags;
 use crate::config::listen::web_address;
 use crate::config::recipe::RecipeSaid;
 use crate::display;
+use crate::wiring::talk::Said;
 
 /// Hand a catalogue to a server and print the request
 ///
@@ -114,7 +114,7 @@ pub(super) struct ResultsArgs {
 }
 
 pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
-    let client = Client::new(&args.server);
+    let client = Client::new(&args.server)?;
     let file = open(&args.catalogue)?;
     let name = args.catalogue.file_name().unwrap_or_default().to_string_lossy();
     let mut query = Serializer::new(String::new());
@@ -126,7 +126,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
     let mut headers = vec![("content-type", "text/csv")];
     headers.extend(args.idempotency_key.as_deref().map(|key| ("idempotency-key", key)));
     let path = format!("/v1/requests?{}", query.finish());
-    let request = json(client.post(&path, &headers, SendBody::from_owned_reader(file))?)?;
+    let request = json(client.post(&path, &headers, Said::Read(Box::new(file)))?)?;
     display::print_json(&request);
     match request["id"].as_str() {
         Some(id) if args.watch => follow(&client, id, false),
@@ -135,13 +135,13 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
 }
 
 pub(super) fn status(args: &StatusArgs) -> Result<End, Stop> {
-    let request = json(Client::new(&args.server).get(&path(&args.id, ""))?)?;
+    let request = json(Client::new(&args.server)?.get(&path(&args.id, ""))?)?;
     display::print_json(&request);
     Ok(End::Done)
 }
 
 pub(super) fn watch(args: &WatchArgs) -> Result<End, Stop> {
-    follow(&Client::new(&args.server), &args.id, args.json)
+    follow(&Client::new(&args.server)?, &args.id, args.json)
 }
 
 /// Shows events, and ends as the request does.
@@ -179,25 +179,25 @@ fn line(request: &Value) -> String {
 
 pub(super) fn retry(args: &RetryArgs) -> Result<End, Stop> {
     let body = match &args.corrected {
-        Some(file) => SendBody::from_owned_reader(open(file)?),
-        None => SendBody::none(),
+        Some(file) => Said::Read(Box::new(open(file)?)),
+        None => Said::nothing(),
     };
     let headers = [("content-type", "text/csv")];
-    let retried = Client::new(&args.server).post(&path(&args.id, "/retry"), &headers, body)?;
+    let retried = Client::new(&args.server)?.post(&path(&args.id, "/retry"), &headers, body)?;
     display::print_json(&json(retried)?);
     Ok(End::Done)
 }
 
 pub(super) fn cancel(args: &CancelArgs) -> Result<End, Stop> {
-    let cancelled = Client::new(&args.server).post(&path(&args.id, "/cancel"), &[], SendBody::none())?;
+    let cancelled = Client::new(&args.server)?.post(&path(&args.id, "/cancel"), &[], Said::nothing())?;
     display::print_json(&json(cancelled)?);
     Ok(End::Done)
 }
 
 pub(super) fn results(args: &ResultsArgs) -> Result<End, Stop> {
     let name = if args.failed { "/failed.csv" } else { "/results.csv" };
-    let response = Client::new(&args.server).get(&path(&args.id, name))?;
-    let mut body = response.into_body().into_reader();
+    let response = Client::new(&args.server)?.get(&path(&args.id, name))?;
+    let mut body = response.into_body();
     let copied = match &args.save {
         Some(file) => File::create(file).and_then(|mut file| {
             io::copy(&mut body, &mut file)?;

@@ -105,8 +105,10 @@ pub(crate) struct ServeOptions {
     /// BullMQ's name of the queue.
     pub(crate) queue_name: String,
     /// What BullMQ's keys begin with.
+    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
     pub(crate) queue_prefix: String,
     /// Certificates to trust beside the public ones.
+    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
     pub(crate) queue_ca_file: Option<PathBuf>,
     /// Where outputs live.
     pub(crate) storage: StorageChoice,

@@ -40,6 +40,7 @@ const OF_OTHERS: [(&str, &str); 9] = [
 const CLOUDINARY: [&str; 3] = ["CLOUDINARY_API_KEY", "CLOUDINARY_API_SECRET", "CLOUDINARY_CLOUD_NAME"];
 
 /// What names of settings begin with that the vendors of buckets use.
+#[cfg(feature = "buckets")]
 const CLOUDS: [&str; 3] = ["AWS_", "GOOGLE_", "AZURE_"];
 
 /// The file of settings that is named here, as `--config` names one.
@@ -71,6 +72,7 @@ pub(crate) fn rust_log() -> Option<String> {
 }
 
 /// What the vendors of buckets call their settings, `AWS_REGION` and the like, for the storage that knows them.
+#[cfg(feature = "buckets")]
 pub(crate) fn of_clouds() -> Vec<(String, String)> {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

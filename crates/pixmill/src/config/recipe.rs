@@ -169,12 +169,13 @@ fn score(text: &str) -> Result<Score, String> {
 }
 
 fn formats() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(FORMATS).map(|name| match name.as_str() {
-        "webp" => Format::Webp,
-        "avif" => Format::Avif,
-        "png" => Format::Png,
-        "keep" => Format::Keep,
-        _ => Format::Jpeg,
+    PossibleValuesParser::new(FORMATS).try_map(|name| match name.as_str() {
+        "webp" => Ok(Format::Webp),
+        "avif" if cfg!(feature = "avif") => Ok(Format::Avif),
+        "avif" => Err("this build of pixmill does without AVIF: take one with the feature `avif`"),
+        "png" => Ok(Format::Png),
+        "keep" => Ok(Format::Keep),
+        _ => Ok(Format::Jpeg),
     })
 }
 

@@ -2,25 +2,20 @@
 
 use std::sync::{Arc, Weak};
 
-use pixmill_adapters::clock::SystemClock;
-use pixmill_adapters::queue::bullmq::{self, BullQueue};
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
-use pixmill_adapters::records::mongodb::{self, Mongodb};
 use pixmill_adapters::records::sqlite::Sqlite;
-use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
 use tokio::sync::Mutex;
 
 use super::folder::private;
-use super::reach::{certificates, trust};
+use super::optional::{self, Adoption};
+use super::reach::trust;
 use crate::command::serve::ServeOptions;
-use crate::config::environment;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
@@ -29,24 +24,24 @@ use crate::config::storage::StorageChoice;
 /// connection pool then, and remember things once.
 pub(super) struct OpenRecords {
     choice: RecordsChoice,
-    settings: mongodb::Settings,
+    adoption: Adoption,
     open: Mutex<Option<Weak<dyn Ledger>>>,
 }
 
 impl OpenRecords {
     /// Those that are chosen, not opened yet.
-    pub(super) fn new(choice: &RecordsChoice, settings: mongodb::Settings) -> Self {
-        OpenRecords { choice: choice.clone(), settings, open: Mutex::default() }
+    pub(super) fn new(choice: &RecordsChoice, adoption: Adoption) -> Self {
+        OpenRecords { choice: choice.clone(), adoption, open: Mutex::default() }
     }
 
     /// Those of a server.
     pub(super) fn of(options: &ServeOptions) -> Self {
-        let settings = mongodb::Settings {
+        let adoption = Adoption {
             recipe: options.recipe,
             adopt_since: options.adopt_since,
             ca_file: options.reach.ca_file.clone(),
         };
-        OpenRecords::new(&options.records, settings)
+        OpenRecords::new(&options.records, adoption)
     }
 
     /// The records, opened unless somebody has them open.
@@ -60,10 +55,7 @@ impl OpenRecords {
         }
         let ledger: Arc<dyn Ledger> = match &self.choice {
             RecordsChoice::Sqlite(file) => Arc::new(Sqlite::open(file)?),
-            RecordsChoice::Mongodb(address) => {
-                let settings = self.settings.clone();
-                Arc::new(Mongodb::connect(address.reveal(), settings, SystemClock.wall()).await?)
-            }
+            RecordsChoice::Mongodb(address) => optional::mongodb(address, &self.adoption).await?,
         };
         *open = Some(Arc::downgrade(&ledger));
         Ok(ledger)
@@ -79,12 +71,6 @@ pub(super) enum Use {
     Leaving,
 }
 
-/// Jobs held for each connection, and beside those. Those beyond one a connection wait here, for a connection, a decoder
-/// or their end to be written, while other workers could do them; but without them an origin that answers slowly would
-/// leave the others nothing to do.
-const JOBS_PER_CONNECTION: usize = 3;
-const JOBS_BESIDE: usize = 64;
-
 /// What delivers images.
 ///
 /// # Errors
@@ -92,28 +78,8 @@ const JOBS_BESIDE: usize = 64;
 pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc<dyn Queue>, Fault> {
     match &options.queue {
         QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
-        QueueChoice::Redis(address) => {
-            let hold = match wanted_for {
-                Use::Working => JOBS_PER_CONNECTION * options.settings.connections + JOBS_BESIDE,
-                Use::Leaving => 0,
-            };
-            let settings = bullmq::Settings {
-                name: options.queue_name.clone(),
-                prefix: options.queue_prefix.clone(),
-                hold,
-                // Who takes an image over from a worker that died must find the job too by then.
-                lock: options.settings.lease / 2,
-                root_certificates: certificates_of_redis(options)?,
-                ..bullmq::Settings::new(address.reveal())
-            };
-            Ok(Arc::new(BullQueue::connect(settings).await?))
-        }
+        QueueChoice::Redis(address) => optional::redis(address, options, wanted_for).await,
     }
-}
-
-fn certificates_of_redis(options: &ServeOptions) -> Result<Option<Vec<u8>>, Fault> {
-    let file = options.queue_ca_file.as_deref().or(options.reach.ca_file.as_deref());
-    file.map(certificates).transpose()
 }
 
 /// Where outputs live.
@@ -131,8 +97,6 @@ pub(super) fn storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, Fault>
     match &options.storage {
         StorageChoice::File(folder) => Ok(Arc::new(DiskStorage::shared(folder)?)),
         StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal(), &trust)?)),
-        StorageChoice::Bucket(address) => {
-            Ok(Arc::new(Bucket::open(address.reveal(), &environment::of_clouds(), &trust)?))
-        }
+        StorageChoice::Bucket(address) => optional::bucket(address, &trust),
     }
 }

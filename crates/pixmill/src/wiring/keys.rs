@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use pixmill_adapters::clock::SystemClock;
-use pixmill_adapters::records::mongodb::Settings;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::records::Keys;
 
 use super::backends::OpenRecords;
+use super::optional::Adoption;
 use crate::config::records::RecordsChoice;
 
 /// Keys, and the clock that says when they were made.
@@ -20,6 +20,6 @@ pub(crate) type KeyRing = (Arc<dyn Keys>, Arc<dyn Clock>);
 /// # Errors
 /// Those of opening the records.
 pub(crate) async fn keys(records: &RecordsChoice, adopt_since: Option<Timestamp>) -> Result<KeyRing, Fault> {
-    let settings = Settings { adopt_since, ..Settings::default() };
-    Ok((OpenRecords::new(records, settings).ledger().await?, Arc::new(SystemClock)))
+    let adoption = Adoption { adopt_since, ..Adoption::default() };
+    Ok((OpenRecords::new(records, adoption).ledger().await?, Arc::new(SystemClock)))
 }

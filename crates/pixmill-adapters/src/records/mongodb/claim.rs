@@ -173,7 +173,7 @@ impl Shared {
             })
             .collect();
         let won = self.take(&chosen.iter().flatten().map(|(chosen, _)| chosen).collect::<Vec<_>>()).await?;
-        fail::fail_point!("after_claim_commit");
+        pixmill_engine::fail_point!("after_claim_commit");
         let mut claims = Vec::with_capacity(batch.len());
         let mut begun: HashMap<&RequestId, &Head> = HashMap::new();
         for chosen in &chosen {

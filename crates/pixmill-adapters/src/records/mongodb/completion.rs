@@ -252,7 +252,7 @@ impl Shared {
         progress: &Progress,
         now: Timestamp,
     ) -> Result<bool, Fault> {
-        fail::fail_point!("before_completion");
+        pixmill_engine::fail_point!("before_completion");
         let due = self.shift(now).await?.of_server(now);
         let event = completion(head.round, progress, due, now);
         let id = string(&event, "id").to_owned();

@@ -175,13 +175,13 @@ impl Shared {
                 Some(End { settlement, held: held.clone(), now, shift, mark })
             })
             .collect();
-        fail::fail_point!("before_settle_commit");
+        pixmill_engine::fail_point!("before_settle_commit");
         let won = self.write(&ends).await?;
         // Whatever became of them, nothing more is asked of these leases.
         for settlement in batch.iter().flat_map(|given| &given.settlements) {
             self.held.remove(&settlement.image, settlement.token);
         }
-        fail::fail_point!("after_settle_commit");
+        pixmill_engine::fail_point!("after_settle_commit");
         let mut settled = Vec::with_capacity(batch.len());
         let mut rest = ends.iter().zip(won);
         let mut ended = Vec::new();
@@ -297,7 +297,7 @@ impl Shared {
             ));
         }
         command::update(&self.database, schema::IMAGES, followers, Again::Safe).await?;
-        fail::fail_point!("after_followers");
+        pixmill_engine::fail_point!("after_followers");
         command::update(&self.database, schema::IMAGES, told, Again::Safe).await?;
         Ok(())
     }

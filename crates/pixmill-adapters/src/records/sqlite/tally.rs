@@ -104,7 +104,7 @@ pub(super) fn complete(connection: &Connection, request: i64, now: Timestamp) ->
     if !connection.prepare_cached(IS_OVER)?.exists([request])? {
         return Ok(false);
     }
-    fail::fail_point!("before_completion");
+    pixmill_engine::fail_point!("before_completion");
     connection.prepare_cached(COMPLETE)?.execute(params![request, now.0])?;
     connection.prepare_cached(TELL)?.execute(params![request, Uuid::now_v7().to_string(), now.0])?;
     Ok(true)

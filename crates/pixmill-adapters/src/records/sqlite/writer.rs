@@ -195,14 +195,14 @@ impl Writing {
             command.apply(&mut transaction)?;
         }
         if transaction.settles {
-            fail::fail_point!("before_settle_commit");
+            pixmill_engine::fail_point!("before_settle_commit");
         }
         self.connection.prepare_cached("COMMIT")?.execute([])?;
         if transaction.settles {
-            fail::fail_point!("after_settle_commit");
+            pixmill_engine::fail_point!("after_settle_commit");
         }
         if transaction.claims {
-            fail::fail_point!("after_claim_commit");
+            pixmill_engine::fail_point!("after_claim_commit");
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ impl Dispatch {
         self.tasks.spawn(async move {
             let images: Vec<_> = started.iter().map(|one| one.job.image.clone()).collect();
             let claims = records.claim(&images, lease, wall).await;
-            fail::fail_point!("after_claim");
+            crate::fail_point!("after_claim");
             let _ = signals.send(Signal::Claimed { started, claims });
         });
     }

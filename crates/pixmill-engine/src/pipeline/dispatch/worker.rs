@@ -168,7 +168,7 @@ impl Worker {
             () = self.stop.cancelled() => None,
             fetched = self.fetch.fetch(source).instrument(info_span!(target: TARGET, "fetch")) => Some(fetched),
         };
-        fail::fail_point!("after_fetch");
+        crate::fail_point!("after_fetch");
         let asked = match &fetched {
             None => Asked::Skipped,
             Some(Err(fault)) if fault.transient => Asked::Faulted(fault.clone()),
@@ -204,7 +204,7 @@ impl Worker {
             }
             Err(fault) => Err(fault),
         };
-        fail::fail_point!("after_save");
+        crate::fail_point!("after_save");
         match saved {
             Ok(output) => End::Outcome(Outcome::Completed(output)),
             Err(fault) => self.after(fault, claim, started),
@@ -255,7 +255,7 @@ impl Worker {
 
     /// Has the end written, shows it if it won, and says what the queue need know.
     async fn settled(&self, claim: &Claim, end: End, origin: String, fetching: Duration) -> Delivered {
-        fail::fail_point!("before_settle");
+        crate::fail_point!("before_settle");
         let (outcome, delivered) = match end {
             End::Outcome(Outcome::Completed(output)) => {
                 (Outcome::Completed(output.clone()), Delivered::Completed(output))
@@ -272,7 +272,7 @@ impl Worker {
         let settlement = Settlement { image: claim.image.clone(), token: claim.token, outcome };
         let settle = self.settler.settle(settlement);
         let won = settle.instrument(info_span!(target: TARGET, "settle")).await;
-        fail::fail_point!("after_settle");
+        crate::fail_point!("after_settle");
         if won != Some(true) {
             // Its lease was taken away meanwhile, so records may have put it back.
             self.drop_orphan(claim, &delivered).await;

@@ -1,0 +1,116 @@
+//! Backends that a build may do without: each is opened, or said not to be there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pixmill_adapters::net::trust::Trust;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::queue::Queue;
+use pixmill_engine::port::records::Ledger;
+use pixmill_engine::port::storage::Storage;
+
+use super::backends::Use;
+use crate::command::serve::ServeOptions;
+use crate::config::secret::Address;
+
+/// How the records of other programs in MongoDB are taken over.
+#[derive(Debug, Clone, Default)]
+#[cfg_attr(not(feature = "mongodb"), allow(dead_code))]
+pub(super) struct Adoption {
+    /// What is done to their pictures.
+    pub(super) recipe: pixmill_codec::Recipe,
+    /// Those that changed since then too.
+    pub(super) adopt_since: Option<Timestamp>,
+    /// Certificates to trust beside the public ones.
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+/// Records in MongoDB.
+///
+/// # Errors
+/// `backend.unavailable` (transient while it may come back), `config.invalid`.
+#[cfg(feature = "mongodb")]
+pub(super) async fn mongodb(address: &Address, adoption: &Adoption) -> Result<Arc<dyn Ledger>, Fault> {
+    use pixmill_adapters::clock::SystemClock;
+    use pixmill_adapters::records::mongodb::{Mongodb, Settings};
+    use pixmill_engine::port::clock::Clock;
+
+    let settings = Settings {
+        recipe: adoption.recipe,
+        adopt_since: adoption.adopt_since,
+        ca_file: adoption.ca_file.clone(),
+    };
+    Ok(Arc::new(Mongodb::connect(address.reveal(), settings, SystemClock.wall()).await?))
+}
+
+#[cfg(not(feature = "mongodb"))]
+pub(super) async fn mongodb(_: &Address, _: &Adoption) -> Result<Arc<dyn Ledger>, Fault> {
+    Err(lacks("records in MongoDB (--database)", "mongodb"))
+}
+
+/// Jobs held for each connection, and beside those. Those beyond one a connection wait here, for a connection, a decoder
+/// or their end to be written, while other workers could do them; but without them an origin that answers slowly would
+/// leave the others nothing to do.
+#[cfg(feature = "bullmq")]
+const JOBS_PER_CONNECTION: usize = 3;
+#[cfg(feature = "bullmq")]
+const JOBS_BESIDE: usize = 64;
+
+/// BullMQ's queue on a Redis.
+///
+/// # Errors
+/// `backend.unavailable` (transient while it may come back), `config.invalid`.
+#[cfg(feature = "bullmq")]
+pub(super) async fn redis(
+    address: &Address,
+    options: &ServeOptions,
+    wanted_for: Use,
+) -> Result<Arc<dyn Queue>, Fault> {
+    use pixmill_adapters::queue::bullmq::{BullQueue, Settings};
+
+    let hold = match wanted_for {
+        Use::Working => JOBS_PER_CONNECTION * options.settings.connections + JOBS_BESIDE,
+        Use::Leaving => 0,
+    };
+    let file = options.queue_ca_file.as_deref().or(options.reach.ca_file.as_deref());
+    let settings = Settings {
+        name: options.queue_name.clone(),
+        prefix: options.queue_prefix.clone(),
+        hold,
+        // Who takes an image over from a worker that died must find the job too by then.
+        lock: options.settings.lease / 2,
+        root_certificates: file.map(super::reach::certificates).transpose()?,
+        ..Settings::new(address.reveal())
+    };
+    Ok(Arc::new(BullQueue::connect(settings).await?))
+}
+
+#[cfg(not(feature = "bullmq"))]
+pub(super) async fn redis(_: &Address, _: &ServeOptions, _: Use) -> Result<Arc<dyn Queue>, Fault> {
+    Err(lacks("the queue on Redis (--queue)", "bullmq"))
+}
+
+/// A bucket.
+///
+/// # Errors
+/// `config.invalid`.
+#[cfg(feature = "buckets")]
+pub(super) fn bucket(address: &Address, trust: &Trust) -> Result<Arc<dyn Storage>, Fault> {
+    use pixmill_adapters::storage::bucket::Bucket;
+
+    use crate::config::environment;
+
+    Ok(Arc::new(Bucket::open(address.reveal(), &environment::of_clouds(), trust)?))
+}
+
+#[cfg(not(feature = "buckets"))]
+pub(super) fn bucket(_: &Address, _: &Trust) -> Result<Arc<dyn Storage>, Fault> {
+    Err(lacks("outputs in buckets (--storage)", "buckets"))
+}
+
+#[cfg(not(all(feature = "buckets", feature = "bullmq", feature = "mongodb")))]
+fn lacks(what: &str, feature: &str) -> Fault {
+    let told = format!("this build of pixmill does without {what}: take one with the feature `{feature}`");
+    Fault::permanent(pixmill_engine::code::Code::ConfigInvalid, told)
+}
