@@ -46,6 +46,17 @@ fn a_picture_goes_through_a_pipe() {
     assert!(output.stdout.starts_with(b"\x89PNG"), "{} bytes", output.stdout.len());
 }
 
+#[cfg(unix)]
+#[test]
+fn descriptors_that_were_left_open_are_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let open: String = (3..10).map(|number| format!("exec {number}</dev/null; ")).collect();
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{open} exec \"$@\""), "sh", env!("CARGO_BIN_EXE_pixmill"), "image"]);
+    let output = command.arg(picture("caps.jpg")).arg(folder.path().join("out.jpg")).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+}
+
 #[test]
 fn a_broken_picture_leaves_no_output_and_shows_its_code() {
     let folder = tempfile::tempdir().unwrap();

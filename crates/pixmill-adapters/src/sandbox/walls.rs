@@ -19,12 +19,12 @@ static FILES: AtomicBool = AtomicBool::new(false);
 pub(super) fn around_process() {
     #[cfg(target_os = "linux")]
     linux::around_process();
-    #[cfg(unix)]
-    limits();
 }
 
 /// The last wall: called by the thread that reads pictures, once it has all it needs.
 pub(super) fn around_work(replies: &File) -> Walls {
+    #[cfg(unix)]
+    limits();
     #[cfg(target_os = "linux")]
     let calls = calls::allow_few(replies);
     #[cfg(not(target_os = "linux"))]
@@ -39,8 +39,8 @@ pub(super) fn around_work(replies: &File) -> Walls {
 #[cfg(unix)]
 fn limits() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    // It needs two descriptors more than it is given, for a moment.
-    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, 0), (Resource::Nofile, 8)] {
+    // What is open already stays open, however much the parent was given by whoever started it.
+    for (resource, most) in [(Resource::Core, 0), (Resource::Fsize, 0), (Resource::Nofile, 0)] {
         // Where a lower one is set already, that holds.
         let _ = setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     }
