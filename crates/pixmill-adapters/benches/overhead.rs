@@ -117,6 +117,8 @@ fn job(folder: &Path, meter: Arc<Meter>) -> Run {
         recipe: Recipe::default(),
         retry_failed: false,
         results: folder.join("results.csv"),
+        again: folder.join("again.csv"),
+        output_prefix: None,
         temporary: temporary.join("results.csv.part"),
         observer: meter,
     }

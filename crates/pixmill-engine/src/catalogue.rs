@@ -27,14 +27,18 @@ mod naming;
 mod read;
 mod records;
 mod results;
+mod rewrite;
 mod sample;
 mod scan;
 mod spill;
+mod trace;
 mod understood;
 mod unpack;
 mod urls;
 mod words;
 
+#[cfg(test)]
+mod again;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
@@ -47,5 +51,6 @@ pub use hints::{HINTS, Hints, base_url, delimiter, encoding};
 pub use read::{BadRow, Catalogue, Counts, Kept, Next, OpenError, Refusal, Row};
 pub use records::MAX_RECORD_BYTES;
 pub use results::{ADDED_COLUMNS, ResultsWriter, Slot, SlotError};
+pub use rewrite::Rewriter;
 pub use understood::{Account, Column, Understood};
 pub use urls::{Urls, UrlsIter};

@@ -1,5 +1,6 @@
 //! What pixmill does, in words of its own: no vendor, no protocol, no clock but its ports'.
 
+pub mod again;
 pub mod catalogue;
 pub mod checkup;
 pub mod code;

@@ -10,6 +10,7 @@ use pixmill_codec::Recipe;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::again::Again;
 use crate::catalogue::{Account, Hints, Understood};
 use crate::code::Code;
 use crate::fault::Fault;
@@ -43,6 +44,10 @@ pub struct Run {
     pub retry_failed: bool,
     /// Where results go.
     pub results: PathBuf,
+    /// Where the catalogue goes again.
+    pub again: PathBuf,
+    /// What the addresses in it begin with, instead of paths.
+    pub output_prefix: Option<String>,
     /// Where they are written before they are renamed.
     pub temporary: PathBuf,
     /// Watches.
@@ -141,6 +146,7 @@ impl Run {
         let finished = self.finished(&request).await?;
         if !finished.interrupted {
             self.write_results(&finished.request).await?;
+            self.write_again(&finished.request).await?;
         }
         Ok(finished)
     }
@@ -272,6 +278,21 @@ impl Run {
         }
         file.sync_all().map_err(failed)?;
         fs::rename(&self.temporary, &self.results).map_err(failed)
+    }
+
+    /// Writes the catalogue again, with outputs in the places of the addresses that completed.
+    async fn write_again(&self, request: &Request) -> Result<(), Fault> {
+        let failed = |error: io::Error| file_fault(&self.again, &error);
+        let reader = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
+        let file = File::create(&self.temporary).map_err(failed)?;
+        let again = Again {
+            request: request.clone(),
+            records: self.ports.records.clone(),
+            links: self.output_prefix.clone(),
+        };
+        again.write(reader, file.try_clone().map_err(failed)?).await?;
+        file.sync_all().map_err(failed)?;
+        fs::rename(&self.temporary, &self.again).map_err(failed)
     }
 }
 

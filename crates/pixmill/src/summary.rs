@@ -29,6 +29,8 @@ pub(crate) struct Summary {
     pub(crate) catalogue: String,
     /// Where its results are; none for several.
     pub(crate) output: Option<PathBuf>,
+    /// The catalogue with outputs in the places of addresses; none for several.
+    pub(crate) again: Option<PathBuf>,
     /// The figures.
     pub(crate) report: RunReport,
 }
@@ -42,7 +44,12 @@ impl Summary {
         }
         total.row_errors.truncate(ROW_ERRORS);
         total.failures.sort_by_key(|group| std::cmp::Reverse(group.images));
-        Summary { catalogue: format!("{} catalogues", summaries.len()), output: None, report: total }
+        Summary {
+            catalogue: format!("{} catalogues", summaries.len()),
+            output: None,
+            again: None,
+            report: total,
+        }
     }
 
     /// Where the results are, or will be when an interrupted run has been resumed.
@@ -99,6 +106,7 @@ impl Summary {
             "interrupted": report.interrupted,
             "understood": report.understood.to_json(),
             "results": self.results(),
+            "catalogue_again": self.again.as_ref().filter(|_| self.results().is_some()),
             "failures": failures.collect::<Vec<_>>(),
             "slowest_origins": origins.collect::<Vec<_>>(),
             "origins": paces.collect::<Vec<_>>(),

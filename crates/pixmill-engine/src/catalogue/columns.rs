@@ -191,8 +191,11 @@ fn choose(
     }
     let plain: Vec<String> = names.iter().map(|name| plain(name)).collect();
     let spelled = SPELLINGS.iter().find_map(|spelling| plain.iter().position(|name| name == spelling));
-    // What holds addresses of pages is no column of pictures, whatever its spelling.
-    spelled.filter(|index| of(*index).addresses() == 0).map(|index| (vec![index], Surety::Spelling))
+    // What is called `url` and holds pages is no column of pictures.
+    let holds_pages = |index: usize| (of(index).pages + of(index).others) * 2 > of(index).filled;
+    spelled
+        .filter(|index| meanings[*index] == Meaning::Picture || !holds_pages(*index))
+        .map(|index| (vec![index], Surety::Spelling))
 }
 
 /// Whether nothing but nameless columns lies between a column and one of pictures before it.

@@ -5,6 +5,7 @@ use std::io::{self, Chain, Cursor, Read};
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::guess::legacy;
+use super::trace::Trace;
 
 /// How much is looked at before deciding, in bytes.
 const SAMPLE_BYTES: usize = 64 * 1024;
@@ -21,6 +22,8 @@ pub(super) struct Source<R> {
     pub(super) marked: bool,
     /// NUL bytes that were dropped.
     pub(super) nul_bytes: u64,
+    /// Which bytes became which text, where that is asked for.
+    pub(super) trace: Option<Trace>,
 }
 
 /// An encoding by one of its names: those of WHATWG, and what Macs and databases call them.
@@ -50,7 +53,20 @@ struct Decoding {
 
 impl<R: Read> Source<R> {
     /// Looks at the first bytes, unless the encoding is told.
-    pub(super) fn open(mut reader: R, told: Option<&'static Encoding>) -> io::Result<Self> {
+    pub(super) fn open(reader: R, told: Option<&'static Encoding>) -> io::Result<Self> {
+        Self::open_with(reader, told, None)
+    }
+
+    /// Opens and keeps in mind which bytes become which text.
+    pub(super) fn open_traced(reader: R, told: Option<&'static Encoding>) -> io::Result<Self> {
+        Self::open_with(reader, told, Some(Trace::default()))
+    }
+
+    fn open_with(
+        mut reader: R,
+        told: Option<&'static Encoding>,
+        mut trace: Option<Trace>,
+    ) -> io::Result<Self> {
         let mut sample = Vec::new();
         reader.by_ref().take(SAMPLE_BYTES as u64).read_to_end(&mut sample)?;
         let mark = Encoding::for_bom(&sample);
@@ -58,16 +74,32 @@ impl<R: Read> Source<R> {
         let (encoding, length) = mark.unwrap_or_else(|| (told.unwrap_or_else(|| sniff(&sample)), 0));
         let mut head = Cursor::new(sample);
         head.set_position(length as u64);
+        if let Some(trace) = &mut trace {
+            trace.push(&head.get_ref()[..length], 0);
+        }
         let decoding = (encoding != UTF_8).then(|| Decoding::new(encoding));
-        Ok(Source { raw: head.chain(reader), decoding, encoding, marked: mark.is_some(), nul_bytes: 0 })
+        Ok(Source {
+            raw: head.chain(reader),
+            decoding,
+            encoding,
+            marked: mark.is_some(),
+            nul_bytes: 0,
+            trace,
+        })
     }
 
     /// Fills some of `room`, which has at least [`LEAST_ROOM`] bytes. Zero is the end.
     pub(super) fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         loop {
-            let read = match &mut self.decoding {
-                None => read_some(&mut self.raw, room)?,
-                Some(decoding) => decoding.read(&mut self.raw, room)?,
+            let read = match (&mut self.decoding, &mut self.trace) {
+                (None, None) => read_some(&mut self.raw, room)?,
+                (None, Some(trace)) => {
+                    let read = read_some(&mut self.raw, room)?;
+                    trace.push_text(&room[..read]);
+                    read
+                }
+                (Some(decoding), None) => decoding.read(&mut self.raw, room)?,
+                (Some(decoding), Some(trace)) => decoding.read_traced(&mut self.raw, room, trace)?,
             };
             let left = without_nul(&mut room[..read]);
             self.nul_bytes += (read - left) as u64;
@@ -100,8 +132,36 @@ fn read_some(reader: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
 }
 
 impl Decoding {
+    /// Decodes byte by byte, so that it is known what each becomes.
+    fn read_traced(&mut self, raw: &mut impl Read, room: &mut [u8], trace: &mut Trace) -> io::Result<usize> {
+        let mut filled = 0;
+        while !self.finished && room.len() - filled >= LEAST_ROOM / 2 {
+            if self.start == self.end && !self.ended {
+                if filled > 0 {
+                    break;
+                }
+                self.start = 0;
+                self.end = read_some(raw, &mut self.input)?;
+                self.ended = self.end == 0;
+            }
+            let one = self.start..(self.start + 1).min(self.end);
+            let byte = &self.input[one];
+            let (result, read, written, _) =
+                self.decoder.decode_to_utf8(byte, &mut room[filled..], self.ended);
+            let zeros = memchr::memchr_iter(0, &room[filled..filled + written]).count();
+            match written {
+                0 if read > 0 => trace.push_pending(byte),
+                _ => trace.push(byte, written - zeros),
+            }
+            self.start += read;
+            filled += written;
+            self.finished = self.ended && self.start == self.end && result == CoderResult::InputEmpty;
+        }
+        Ok(filled)
+    }
+
     fn new(encoding: &'static Encoding) -> Self {
-        let decoder = encoding.new_decoder_with_bom_removal();
+        let decoder = encoding.new_decoder_without_bom_handling();
         Decoding { decoder, input: vec![0; SAMPLE_BYTES], start: 0, end: 0, ended: false, finished: false }
     }
 

@@ -21,13 +21,10 @@ pub struct Hints {
     pub encoding: Option<String>,
     /// What parts fields.
     pub delimiter: Option<u8>,
-    /// Which sheet of a spreadsheet, by name or number from 1.
-    pub sheet: Option<String>,
 }
 
 /// The names of hints, as options have them.
-pub const HINTS: [&str; 7] =
-    ["column", "name_column", "header_row", "base_url", "encoding", "delimiter", "sheet"];
+pub const HINTS: [&str; 6] = ["column", "name_column", "header_row", "base_url", "encoding", "delimiter"];
 
 impl Hints {
     /// Takes one over, by its name in [`HINTS`].
@@ -46,7 +43,6 @@ impl Hints {
             "base_url" => self.base_url = Some(base_url(text)?),
             "encoding" => self.encoding = Some(encoding(text)?),
             "delimiter" => self.delimiter = Some(delimiter(value)?),
-            "sheet" => self.sheet = Some(text.to_owned()),
             _ => return Err(format!("allowed are {}", HINTS.join(", "))),
         }
         Ok(())
@@ -64,7 +60,6 @@ impl Hints {
             "base_url": self.base_url.as_ref().map(Url::as_str),
             "encoding": self.encoding,
             "delimiter": self.delimiter.map(|byte| char::from(byte).to_string()),
-            "sheet": self.sheet,
         })
     }
 
@@ -152,7 +147,6 @@ mod tests {
             ("base_url", "https://shop.example/m/"),
             ("encoding", "latin1"),
             ("delimiter", "tab"),
-            ("sheet", "Prices"),
         ] {
             hints.set(name, value).unwrap();
         }

@@ -186,7 +186,7 @@ proptest! {
     fn results_give_the_original_columns_back(rows in table(), statuses in prop::collection::vec(any::<bool>(), 0..5)) {
         let columns = rows.first().map_or(2, Vec::len);
         let mut header: Vec<String> = (1..columns).map(|number| format!("c{number}")).collect();
-        header.push("urls".to_owned());
+        header.push("image urls".to_owned());
         let all: Vec<Vec<String>> = std::iter::once(header.clone()).chain(rows.iter().cloned()).collect();
         let bytes = written(&all, b',', csv::Terminator::CRLF, csv::QuoteStyle::Necessary);
         let (head, reading) = try_read(bytes.as_slice()).expect("a catalogue");

@@ -138,14 +138,22 @@ impl<R: Read> Catalogue<R> {
     /// # Errors
     /// Those of [`Catalogue::open`].
     pub fn open_as(reader: R, hints: &Hints) -> Result<Self, OpenError> {
-        let (unpacked, packing) = unpack(reader, hints)?;
-        let told = hints.encoding.as_deref().filter(|_| !packing.made).and_then(by_label);
-        let mut records = Records::new(Source::open(unpacked, told)?);
+        Self::open_with(reader, hints, false)
+    }
+
+    /// Opens a catalogue to be written again.
+    pub(super) fn open_traced(reader: R, hints: &Hints) -> Result<Self, OpenError> {
+        Self::open_with(reader, hints, true)
+    }
+
+    fn open_with(reader: R, hints: &Hints, traced: bool) -> Result<Self, OpenError> {
+        let (unpacked, packing) = unpack(reader)?;
+        let told = hints.encoding.as_deref().and_then(by_label);
+        let source =
+            if traced { Source::open_traced(unpacked, told)? } else { Source::open(unpacked, told)? };
+        let mut records = Records::new(source);
         let (sample, ended) = records.sample()?;
-        let layout = match packing.made {
-            true => layout::find(sample, ended, &Hints { delimiter: Some(b','), ..hints.clone() })?,
-            false => layout::find(sample, ended, hints)?,
-        };
+        let layout = layout::find(sample, ended, hints)?;
         records.read_as(layout.dialect);
         for _ in 0..layout.skip {
             records.next()?;
@@ -184,8 +192,7 @@ impl<R: Read> Catalogue<R> {
         Understood {
             format: self.format(),
             encoding,
-            delimiter: Some(char::from(self.layout.dialect.delimiter))
-                .filter(|_| header.columns.len() > 1 && !self.packing.made),
+            delimiter: Some(char::from(self.layout.dialect.delimiter)).filter(|_| header.columns.len() > 1),
             header_line: self.layout.header_line,
             rows_above: self.layout.above,
             columns: columns.collect(),
@@ -199,9 +206,35 @@ impl<R: Read> Catalogue<R> {
         }
     }
 
+    pub(super) fn records(&self) -> &Records<Unpacked<R>> {
+        &self.records
+    }
+
+    pub(super) fn records_mut(&mut self) -> &mut Records<Unpacked<R>> {
+        &mut self.records
+    }
+
+    /// Hands on the bytes of all that was read so far.
+    pub(super) fn hand_on(&mut self, out: &mut Vec<u8>) {
+        let place = self.records.next_at();
+        self.records.trace_mut().take_until(place, out);
+    }
+
+    /// The cell into which the last row's spilled fields were folded, if this is its column and there is one.
+    pub(super) fn folded(&self, column: usize) -> Option<&str> {
+        (column == self.layout.header.last() && !self.cell.is_empty()).then_some(self.cell.as_str())
+    }
+
+    pub(super) fn delimiter(&self) -> u8 {
+        self.layout.dialect.delimiter
+    }
+
+    pub(super) fn packing(&self) -> Packing {
+        self.packing
+    }
+
     fn format(&self) -> String {
         let kind = match self.layout.dialect.delimiter {
-            _ if self.packing.made => self.packing.name,
             NO_DELIMITER => "a list of addresses",
             b'\t' => "TSV",
             _ => self.packing.name,
@@ -354,6 +387,7 @@ fn fill(
     base: Option<&url::Url>,
     cell: &mut String,
 ) -> Result<(), Misfit> {
+    cell.clear();
     let suspect = fields.text.bytes().fold(false, |found, byte| found | is_suspect(byte));
     if fields.len() <= header.first() {
         return Err(Misfit::Short);

@@ -9,6 +9,7 @@ use super::encoding::{LEAST_ROOM, Source};
 use super::fields::{Fields, Spare};
 use super::sample::Dialect;
 use super::scan::{Outcome, Place, Scan, count_breaks};
+use super::trace::Trace;
 
 /// The longest record that is read, in bytes of UTF-8, its line end not counted. A longer one costs only itself.
 pub const MAX_RECORD_BYTES: usize = 1024 * 1024;
@@ -53,6 +54,10 @@ pub(super) struct Records<R> {
     line: u64,
     scan: Scan,
     delimiter: u8,
+    /// The place in the text of the buffer's first byte.
+    base: u64,
+    /// Where the record is that was taken last.
+    last: Range<usize>,
 }
 
 impl<R: Read> Records<R> {
@@ -67,6 +72,8 @@ impl<R: Read> Records<R> {
             line: 1,
             scan: Scan::default(),
             delimiter: b',',
+            base: 0,
+            last: 0..0,
         }
     }
 
@@ -88,6 +95,27 @@ impl<R: Read> Records<R> {
             self.fill()?;
         }
         Ok((&self.buffer[self.start..self.end], self.ended))
+    }
+
+    /// Which bytes became which text.
+    pub(super) fn trace_mut(&mut self) -> &mut Trace {
+        self.source.trace.get_or_insert_default()
+    }
+
+    /// The place in the text at which the record starts that was taken last.
+    pub(super) fn record_at(&self) -> u64 {
+        self.base + self.last.start as u64
+    }
+
+    /// The place in the text at which the next record starts.
+    pub(super) fn next_at(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// The fields of the record that was taken last. None where it is not UTF-8.
+    pub(super) fn last_fields(&self) -> Option<Fields<'_>> {
+        let text = std::str::from_utf8(self.buffer.get(self.last.clone())?).ok()?;
+        Some(Fields { text, spans: &self.scan.fields })
     }
 
     /// How records are read from now on.
@@ -115,7 +143,10 @@ impl<R: Read> Records<R> {
     pub(super) fn next(&mut self) -> io::Result<Found> {
         let (found, next) = self.find()?;
         match &found {
-            Found::Record { .. } => self.line += 1 + self.scan.breaks,
+            Found::Record { content, .. } => {
+                self.last = content.clone();
+                self.line += 1 + self.scan.breaks;
+            }
             Found::TooLong { rest: Rest::Nothing, .. } => self.line += 1 + self.scan.breaks,
             Found::Unclosed { .. } | Found::End => {}
             Found::TooLong { .. } => return Ok(found),
@@ -160,6 +191,7 @@ impl<R: Read> Records<R> {
     /// Makes room and fills it as far as it goes, so that a slow reader's small pieces are scanned but once.
     fn fill(&mut self) -> io::Result<()> {
         self.buffer.copy_within(self.start..self.end, 0);
+        self.base += self.start as u64;
         self.end -= self.start;
         self.start = 0;
         if self.end * 2 > self.buffer.len() {
@@ -179,8 +211,7 @@ impl<R: Read> Records<R> {
         let Rest::From(place) = rest else { return Ok(true) };
         let mut skipping = Skipping::new(&self.buffer[self.start..self.end], place, self.delimiter);
         loop {
-            self.start = 0;
-            self.end = 0;
+            self.start = self.end;
             self.fill()?;
             let passed = self.buffer[..self.end].iter().position(|byte| !skipping.passes(*byte));
             self.start = passed.unwrap_or(self.end);

@@ -5,7 +5,6 @@ use std::io::{self, Chain, Cursor, Read};
 use flate2::read::MultiGzDecoder;
 
 use super::encoding::is_text;
-use super::hints::Hints;
 use super::read::{OpenError, Refusal};
 use crate::code::Code;
 
@@ -26,8 +25,6 @@ pub(super) enum Unpacked<R> {
     Plain(Seen<R>),
     /// Out of gzip.
     Gzip(Box<Bounded<R>>),
-    /// Rows that were made of something else.
-    Made(Cursor<Vec<u8>>),
 }
 
 impl<R: Read> Read for Unpacked<R> {
@@ -35,7 +32,6 @@ impl<R: Read> Read for Unpacked<R> {
         match self {
             Unpacked::Plain(plain) => plain.read(room),
             Unpacked::Gzip(packed) => packed.read(room),
-            Unpacked::Made(made) => made.read(room),
         }
     }
 }
@@ -47,15 +43,13 @@ pub(super) struct Packing {
     pub(super) name: &'static str,
     /// It came in gzip.
     pub(super) gzip: bool,
-    /// Its rows were made of something else: as CSV in UTF-8.
-    pub(super) made: bool,
 }
 
 /// Unpacks a catalogue, as far as it is packed.
 ///
 /// # Errors
 /// `catalogue.encoding` for what is no catalogue, `catalogue.too_large`; the reader's errors.
-pub(super) fn unpack<R: Read>(mut reader: R, _hints: &Hints) -> Result<(Unpacked<R>, Packing), OpenError> {
+pub(super) fn unpack<R: Read>(mut reader: R) -> Result<(Unpacked<R>, Packing), OpenError> {
     let sample = sample(&mut reader)?;
     if sample.starts_with(b"\x1f\x8b") {
         let mut inner = Bounded::new(Cursor::new(sample).chain(reader));
@@ -65,13 +59,10 @@ pub(super) fn unpack<R: Read>(mut reader: R, _hints: &Hints) -> Result<(Unpacked
             ))
         })?;
         judge(&inner.seen, "a gzip file with ")?;
-        return Ok((Unpacked::Gzip(Box::new(inner)), Packing { name: "CSV", gzip: true, made: false }));
+        return Ok((Unpacked::Gzip(Box::new(inner)), Packing { name: "CSV", gzip: true }));
     }
     judge(&sample, "")?;
-    Ok((
-        Unpacked::Plain(Cursor::new(sample).chain(reader)),
-        Packing { name: "CSV", gzip: false, made: false },
-    ))
+    Ok((Unpacked::Plain(Cursor::new(sample).chain(reader)), Packing { name: "CSV", gzip: false }))
 }
 
 fn sample(reader: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -92,6 +83,9 @@ fn judge(sample: &[u8], within: &str) -> Result<(), OpenError> {
     if let Some((what, advice)) = markup(sample) {
         return Err(refused(format!("The catalogue is {within}{what}: {advice}.")));
     }
+    if is_json(sample) {
+        return Err(refused(format!("The catalogue is {within}a JSON file: {AS_CSV}.")));
+    }
     if !is_text(sample) {
         return Err(refused(format!("The catalogue is {within}not text: export it as CSV.")));
     }
@@ -103,14 +97,18 @@ const UNPACK: &str = "unpack it and hand in what is in it";
 const A_PICTURE: &str = "`pixmill image` works on single pictures";
 
 const SIGNATURES: [(&[u8], &str, &str); 18] = [
-    (b"PK\x03\x04", "a ZIP file", UNPACK),
+    (
+        b"PK\x03\x04",
+        "a ZIP file, as spreadsheets (.xlsx, .ods) are",
+        "save the sheet as CSV or unpack the file",
+    ),
     (b"PK\x05\x06", "an empty ZIP file", AS_CSV),
     (b"\x28\xb5\x2f\xfd", "a Zstandard file", UNPACK),
     (b"BZh", "a bzip2 file", UNPACK),
     (b"\xfd7zXZ", "an xz file", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z file", UNPACK),
     (b"Rar!", "a RAR file", UNPACK),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls)", "save it as .xlsx or CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls)", "save it as CSV"),
     (b"\x89PNG", "a PNG picture", A_PICTURE),
     (b"\xff\xd8\xff", "a JPEG picture", A_PICTURE),
     (b"GIF8", "a GIF picture", A_PICTURE),
@@ -122,6 +120,17 @@ const SIGNATURES: [(&[u8], &str, &str); 18] = [
     (b"PAR1", "a Parquet file", AS_CSV),
     (b"SQLite format 3", "an SQLite database", AS_CSV),
 ];
+
+/// A list or an object, or a line of one each.
+fn is_json(sample: &[u8]) -> bool {
+    let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
+    let next = |from: usize| text.get(from..).and_then(|rest| rest.trim_ascii_start().first());
+    match text.first() {
+        Some(b'{') => next(1) == Some(&b'"') && memchr::memmem::find(text, b"\":").is_some(),
+        Some(b'[') => matches!(next(1), Some(b'{' | b'"' | b'[')),
+        _ => false,
+    }
+}
 
 /// HTML, which shops call .xls, and other markup.
 fn markup(sample: &[u8]) -> Option<(&'static str, &'static str)> {
@@ -145,7 +154,7 @@ fn markup(sample: &[u8]) -> Option<(&'static str, &'static str)> {
     ];
     match () {
         () if start.starts_with(b"<?xml") && holds(b"schemas-microsoft-com:office:spreadsheet") => {
-            Some(("an Excel 2003 XML file", "save it as .xlsx or CSV"))
+            Some(("an Excel 2003 XML file", "save it as CSV"))
         }
         () if start.starts_with(b"<svg") || (start.starts_with(b"<?xml") && holds(b"<svg")) => {
             Some(("an SVG picture", AS_CSV))
@@ -153,7 +162,7 @@ fn markup(sample: &[u8]) -> Option<(&'static str, &'static str)> {
         () if html.iter().any(|tag| start.starts_with(tag))
             || (start.starts_with(b"<?xml") && holds(b"<html")) =>
         {
-            Some(("an HTML page, whatever its name", "open it in a spreadsheet and save it as CSV or .xlsx"))
+            Some(("an HTML page, whatever its name", "open it in a spreadsheet and save it as CSV"))
         }
         () if start.starts_with(b"<?xml")
             || start.starts_with(b"<rss")
@@ -239,7 +248,7 @@ mod tests {
     }
 
     fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let (mut unpacked, _) = unpack(bytes, &Hints::default()).map_err(|error| error.to_string())?;
+        let (mut unpacked, _) = unpack(bytes).map_err(|error| error.to_string())?;
         let mut all = Vec::new();
         unpacked.read_to_end(&mut all).map_err(|error| error.to_string())?;
         Ok(all)
@@ -271,6 +280,9 @@ mod tests {
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls"),
             (b"<html><body><table>", "HTML"),
             (b"\xef\xbb\xbf \n<!DOCTYPE html><p>", "HTML"),
+            (b"[{\"name\": \"Cap\"}]", "JSON"),
+            (b"{\"name\":\"Cap\"}\n{\"name\":\"Cup\"}\n", "JSON"),
+            (b"PK\x03\x04", ".xlsx"),
             (b"<?xml version=\"1.0\"?><rss>", "XML"),
             (b"\0\x01\x02\x03\x04\x05\x06\x07\x08", "not text"),
         ] {

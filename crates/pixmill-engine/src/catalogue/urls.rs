@@ -106,7 +106,7 @@ impl Urls {
         let from = cell.find(trimmed).unwrap_or(0);
         let quoted =
             forms::json(trimmed).or_else(|| forms::html(trimmed)).or_else(|| forms::formula(trimmed));
-        if quoted.is_some_and(|quoted| self.read_quoted(&quoted, from, reading)) {
+        if quoted.is_some_and(|quoted| self.read_quoted(trimmed, &quoted, from, reading)) {
             return;
         }
         if holds_address(trimmed) {
@@ -119,14 +119,16 @@ impl Urls {
     }
 
     /// Whether the texts of a form hold addresses, which are appended.
-    fn read_quoted(&mut self, quoted: &[Quoted<'_>], from: usize, reading: Reading<'_>) -> bool {
+    fn read_quoted(&mut self, cell: &str, quoted: &[Quoted<'_>], from: usize, reading: Reading<'_>) -> bool {
         let before = self.len();
         for quoted in quoted.iter().filter(|quoted| !quoted.is_other) {
             let text = quoted.text.trim();
             let place = from + quoted.place.start..from + quoted.place.end;
-            let form = if quoted.text.contains('&') { Form::Html } else { Form::Plain };
-            let form =
-                if matches!(quoted.text, Cow::Owned(_)) && form == Form::Plain { Form::Json } else { form };
+            let form = match cell.get(quoted.place.clone()) {
+                Some(written) if written.contains("\\/") => Form::Json,
+                Some(written) if written.contains("&amp;") => Form::Html,
+                _ => Form::Plain,
+            };
             if text.is_empty() || is_placeholder(text) {
                 self.placeholders += 1;
             } else if begins_address(text) {

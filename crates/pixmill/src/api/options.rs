@@ -1,5 +1,6 @@
 //! What is asked of a request, from whatever form it came in: fields, parameters of the query, or JSON.
 
+use pixmill_engine::catalogue::{HINTS, Hints};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::model::request::Options;
@@ -14,9 +15,37 @@ const WEBHOOK: [&str; 4] = ["webhookUrl", "webhook_url", "webhook", "callback_ur
 /// The longest address of a webhook, bytes.
 const LONGEST_WEBHOOK: usize = 2048;
 
+/// The name of what a field says of the catalogue, when it says something of it.
+fn hint(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+    HINTS.into_iter().find(|hint| plain(hint) == plain(name))
+}
+
+/// What is said of the catalogue; it must be known before the catalogue is read.
+///
+/// # Errors
+/// Each that holds something wrong.
+pub(super) fn hints(pairs: &[(String, String)]) -> Result<Hints, Problem> {
+    let (mut hints, mut errors) = (Hints::default(), Vec::new());
+    for (name, value) in pairs {
+        if let Some(hint) = hint(name)
+            && let Err(allowed) = hints.set(hint, value)
+        {
+            errors.push(FieldError::of_field(Code::RecipeInvalid, name.clone(), allowed));
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(hints),
+        false => {
+            Err(Problem::new(Code::RecipeInvalid, "an option holds a value that is not allowed")
+                .because(errors))
+        }
+    }
+}
+
 /// Whether a field is an option.
 pub(super) fn is_option(name: &str) -> bool {
-    WEBHOOK.contains(&name) || recipe::is_option(name)
+    hint(name).is_some() || WEBHOOK.contains(&name) || recipe::is_option(name)
 }
 
 /// What is asked, over what is done unless asked otherwise. Names that are no options are passed over.
@@ -81,6 +110,24 @@ mod tests {
         }
         let empty = read(&pairs(&[("webhookUrl", ""), ("quality", "")]), usual).unwrap_err();
         assert_eq!(empty.fields(), ["quality", "webhookUrl"]);
+    }
+
+    #[test]
+    fn what_is_said_of_a_catalogue_is_known_in_every_spelling() {
+        let said = pairs(&[
+            ("column", "Bild"),
+            ("column", "2"),
+            ("headerRow", "3"),
+            ("base-url", "https://h/m"),
+            ("name_column", "N"),
+        ]);
+        let hints = hints(&said).unwrap();
+        assert_eq!(
+            (hints.columns.len(), hints.header_row, hints.name_column.as_deref()),
+            (2, Some(3), Some("N"))
+        );
+        let wrong = super::hints(&pairs(&[("header_row", "x"), ("delimiter", "ab")])).unwrap_err();
+        assert_eq!(wrong.fields(), ["header_row", "delimiter"]);
     }
 
     #[test]

@@ -46,6 +46,9 @@ type OfApi = State<Arc<Api>>;
         ("max_width" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this width; never enlarges"),
         ("max_height" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this height; never enlarges"),
         ("webhookUrl" = Option<String>, Query, description = "Told when the request is completed"),
+        ("column" = Option<String>, Query, description = "A column of pictures, by its name or number; may be repeated. Like all that is said of the catalogue (column, name_column, header_row, base_url, encoding, delimiter) it may also be a field of the form, before the file"),
+        ("header_row" = Option<u64>, Query, description = "The line of the header; 0 for none"),
+        ("base_url" = Option<String>, Query, description = "What is put before paths in cells"),
         ("name" = Option<String>, Query, description = "What a catalogue that comes without a file name is called"),
     ),
     request_body(
@@ -106,7 +109,7 @@ async fn found(api: &Api, caller: &Caller, id: &str) -> Result<RequestBody, Prob
 
 /// A request with the rows that can't be used.
 async fn whole(api: &Api, standing: &RequestView) -> Result<RequestBody, Problem> {
-    let body = RequestBody::new(standing, &api.on.links);
+    let body = RequestBody::new(standing, &api.on.links).with_understood(&standing.request.reading);
     if standing.request.row_errors == 0 {
         return Ok(body);
     }

@@ -135,10 +135,11 @@ impl Upload {
         options: Vec<(String, String)>,
         body: Body,
     ) -> Result<RequestId, Problem> {
+        let hints = options::hints(&options)?;
         let options = self.options(&options).await?;
         let (pipe, reader) = body::pipe();
         let pump = body::pump(pipe, body.into_stream());
-        let consume = self.consume(name, reader, std::future::ready(Ok(options)));
+        let consume = self.consume(name, reader, hints, std::future::ready(Ok(options)));
         let (consumed, pumped) = tokio::join!(consume, pump);
         pumped.and(consumed)
     }
@@ -165,16 +166,17 @@ impl Upload {
         &self,
         name: &str,
         catalogue: impl Read + Send + 'static,
+        hints: Hints,
         options: impl Future<Output = Result<Options, Problem>> + Send,
     ) -> Result<RequestId, Problem> {
         if let Some(before) = &self.before {
-            return self.compare(before, catalogue, options).await;
+            return self.compare(before, catalogue, hints, options).await;
         }
         let intake = Intake {
             request: self.id.clone(),
             tenant: self.caller.tenant.to_string(),
             catalogue: shortened(name),
-            hints: Hints::default(),
+            hints,
             traceparent: self.traceparent.clone(),
         };
         // The accept stage knows faults; the problem, which says more, is told here.
@@ -203,9 +205,10 @@ impl Upload {
         &self,
         before: &RequestId,
         catalogue: impl Read + Send + 'static,
+        hints: Hints,
         options: impl Future<Output = Result<Options, Problem>> + Send,
     ) -> Result<RequestId, Problem> {
-        let digest = accept::apart(move || digest(catalogue))?.await;
+        let digest = accept::apart(move || digest(catalogue, &hints))?.await;
         let digest = digest.ok().and_then(Result::ok);
         let options = options.await?;
         let known = self.api.standing(&self.caller, before.as_str()).await?.request;
@@ -226,12 +229,12 @@ fn traceparent(headers: &HeaderMap) -> Option<Traceparent> {
     Traceparent::parse(headers.get("traceparent")?.to_str().ok()?)
 }
 
-fn digest(mut catalogue: impl Read) -> std::io::Result<String> {
+fn digest(mut catalogue: impl Read, hints: &Hints) -> std::io::Result<String> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
         match catalogue.read(&mut buffer)? {
-            0 => return Ok(accept::hexadecimal(&hasher.finalize())),
+            0 => return Ok(accept::digest_of(hasher, hints)),
             read => hasher.update(&buffer[..read]),
         }
     }

@@ -1,10 +1,12 @@
 //! How requests and images are shown.
 
+use pixmill_engine::catalogue::Account;
 use pixmill_engine::model::image::ImageView;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::port::records::RequestView;
 use pixmill_engine::results::link;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
 use super::words::{ImageWord, RequestWord};
@@ -49,6 +51,11 @@ pub(super) struct RequestBody {
     /// Why the first 1,000 of them can't; in answers about one request alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     row_errors: Vec<RowErrorBody>,
+    /// What the catalogue was understood as: format, encoding, delimiter, the header's line, the columns of pictures with
+    /// how many were found in each, and what was passed over; in answers about one request alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    understood: Option<Value>,
     /// RFC 3339 in UTC.
     created_at: String,
     /// When it or one of its images changed last.
@@ -111,6 +118,7 @@ impl RequestBody {
             rows: request.rows,
             row_errors_total: request.row_errors,
             row_errors: Vec::new(),
+            understood: None,
             created_at: request.created.to_string(),
             updated_at: request.updated.to_string(),
             completed_at: request.completed.map(|at| at.to_string()),
@@ -125,6 +133,12 @@ impl RequestBody {
                 own,
             },
         }
+    }
+
+    /// With what its catalogue was understood as, where it had one.
+    pub(super) fn with_understood(mut self, reading: &str) -> Self {
+        self.understood = (!reading.is_empty()).then(|| Account::parse(reading).understood.to_json());
+        self
     }
 
     /// With the rows that can't be used.

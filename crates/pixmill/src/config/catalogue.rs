@@ -32,10 +32,6 @@ pub(crate) struct CatalogueFlags {
     /// What parts fields: one sign, or 'tab'
     #[arg(long, value_name = "SIGN", value_parser = delimiter)]
     delimiter: Option<u8>,
-
-    /// The sheet of a spreadsheet, by its name or its number [default: the first]
-    #[arg(long, value_name = "NAME")]
-    sheet: Option<String>,
 }
 
 impl CatalogueFlags {
@@ -48,7 +44,6 @@ impl CatalogueFlags {
             base_url: self.base_url.clone(),
             encoding: self.encoding.clone(),
             delimiter: self.delimiter,
-            sheet: self.sheet.clone(),
         }
     }
 }

@@ -163,6 +163,9 @@ fn places(text: &mut String, summary: &Summary) -> std::fmt::Result {
         writeln!(text, "  {BOLD}interrupted{BOLD:#}: run the same command again to resume")?;
     } else {
         line(text, "results", &shown(&results))?;
+        if let Some(again) = &summary.again {
+            line(text, "again", &format!("{}, to be imported where it came from", shown(again)))?;
+        }
     }
     line(text, "pictures", &shown(&results.with_file_name("processed_images")))
 }

@@ -101,6 +101,8 @@ fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
         recipe: options.recipe,
         retry_failed: options.retry_failed,
         results: options.output.join("results.csv"),
+        again: options.again,
+        output_prefix: options.output_prefix,
         temporary: temporary.join("results.csv.part"),
         observer: tally,
     })

@@ -61,10 +61,17 @@ pub(super) async fn take(
         }
     };
     let name = file.file_name().unwrap_or(NAMELESS).to_owned();
+    let hints = options::hints(&pairs)?;
+    let known = hints.clone();
     let (tell, told) = oneshot::channel();
     let options = async move {
         let gone = Problem::new(Code::BodyMalformed, "the form broke off");
         let pairs: Vec<(String, String)> = told.await.map_err(|_| gone)?;
+        if options::hints(&pairs)? != known {
+            let detail =
+                "what is said of the catalogue (column, header_row, …) must stand before it in the form";
+            return Err(Problem::new(Code::BodyMalformed, detail));
+        }
         upload.options(&pairs).await
     };
     let (pipe, reader) = body::pipe();
@@ -83,7 +90,7 @@ pub(super) async fn take(
         let _ = tell.send(pairs);
         Ok(())
     };
-    let (consumed, pumped) = tokio::join!(upload.consume(&name, reader, options), pump);
+    let (consumed, pumped) = tokio::join!(upload.consume(&name, reader, hints, options), pump);
     pumped.and(consumed)
 }
 

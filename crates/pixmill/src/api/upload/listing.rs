@@ -3,6 +3,7 @@
 mod read;
 mod rows;
 
+use pixmill_engine::catalogue::Hints;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::pipeline::accept::apart;
@@ -89,6 +90,7 @@ pub(super) async fn take(
         read.await.unwrap_or_else(|_| Err(Problem::new(Code::BodyMalformed, "the list can't be read")))
     };
     let pump = body::pump(pipe, body.into_stream());
-    let (consumed, listed, pumped) = tokio::join!(upload.consume(name, catalogue, options), list, pump);
+    let (consumed, listed, pumped) =
+        tokio::join!(upload.consume(name, catalogue, Hints::default(), options), list, pump);
     pumped.and(listed).and(consumed)
 }

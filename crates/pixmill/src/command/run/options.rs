@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pixmill_codec::{Limits, Recipe};
-use pixmill_engine::catalogue::Hints;
+use pixmill_engine::catalogue::{Hints, base_url};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+
+use url::Url;
 
 use super::super::Stop;
 use crate::config::catalogue::CatalogueFlags;
@@ -28,6 +30,11 @@ pub(crate) struct RunArgs {
     /// Where results, pictures and state go
     #[arg(short, long, value_name = "DIR", default_value = "pixmill-out")]
     output: PathBuf,
+
+    /// What outputs' addresses begin with in the catalogue that is written again, where DIR is to be uploaded to;
+    /// without it they are paths
+    #[arg(long, value_name = "URL", value_parser = base_url)]
+    output_url_prefix: Option<Url>,
 
     /// Try failed images again
     #[arg(long)]
@@ -82,6 +89,10 @@ pub(crate) struct RunOptions {
     pub(crate) catalogue: PathBuf,
     /// What is said of it.
     pub(crate) hints: Hints,
+    /// Where it goes again, with outputs in the places of addresses.
+    pub(crate) again: PathBuf,
+    /// What outputs' addresses begin with in it, instead of paths.
+    pub(crate) output_prefix: Option<String>,
     /// Where results, pictures and state go.
     pub(crate) output: PathBuf,
     /// What relative paths in cells start from and may not leave.
@@ -135,6 +146,11 @@ impl RunArgs {
         RunOptions {
             catalogue: catalogue.to_owned(),
             hints: self.said.hints(),
+            again: output.join(catalogue.file_name().unwrap_or_default()),
+            output_prefix: self
+                .output_url_prefix
+                .as_ref()
+                .map(|prefix| prefix.as_str().trim_end_matches('/').to_owned()),
             output,
             base_dir: self.files.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)),
             recipe: self.recipe.recipe(),
@@ -188,6 +204,9 @@ fn outputs(catalogues: &[PathBuf], output: &Path) -> Result<Vec<PathBuf>, String
 pub(crate) fn readable(catalogue: &Path) -> Result<(), Fault> {
     let refused =
         |reason: String| Err(Fault::permanent(Code::FileMissing, format!("the catalogue {reason}")));
+    if catalogue == Path::new("-") {
+        return Ok(());
+    }
     match std::fs::File::open(catalogue).and_then(|file| file.metadata()) {
         Ok(metadata) if metadata.is_dir() => refused(format!("{} is a folder", catalogue.display())),
         Ok(_) => Ok(()),

@@ -2,10 +2,12 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+
+use super::RunOptions;
 
 /// The state's folder in the output folder.
 const STATE: &str = ".pixmill";
@@ -35,6 +37,47 @@ pub(super) fn claim(output: &Path, catalogue: &Path) -> Result<File, Fault> {
         }
         Err(TryLockError::Error(error)) => Err(fault(&error, output)),
     }
+}
+
+/// The state file that names the catalogue as it was written again.
+const AGAIN: &str = "again";
+
+/// What standard input was written to.
+const STANDARD_INPUT: &str = "standard-input.csv";
+
+/// Takes standard input in, where it is the catalogue, and finds a name for the catalogue again that leaves alone what no
+/// run made.
+///
+/// # Errors
+/// `disk.full`, `disk.read_only`, `file.missing`.
+pub(super) fn taken_in(mut options: RunOptions) -> Result<RunOptions, Fault> {
+    let state = options.output.join(STATE);
+    if options.catalogue == Path::new("-") {
+        let path = state.join(STANDARD_INPUT);
+        let copied = File::create(&path).and_then(|mut file| io::copy(&mut io::stdin().lock(), &mut file));
+        copied.map_err(|error| fault(&error, &options.output))?;
+        options.catalogue = path;
+        options.again = options.output.join(STANDARD_INPUT);
+    }
+    let marker = state.join(AGAIN);
+    let mine = std::fs::read_to_string(&marker).unwrap_or_default();
+    let name = PathBuf::from(options.again.file_name().unwrap_or_default());
+    let other = PathBuf::from(format!("new-{}", name.display()));
+    let is_free = |name: &PathBuf| {
+        let path = options.output.join(name);
+        name != Path::new("results.csv")
+            && !same_file(&path, &options.catalogue)
+            && (!path.exists() || mine.lines().any(|line| Path::new(line) == name))
+    };
+    let name = [name, other].into_iter().find(is_free).ok_or_else(|| {
+        let message =
+            format!("{} holds files of the catalogue's name that no run made", options.output.display());
+        Fault::permanent(Code::StateOtherCatalogue, message)
+    })?;
+    std::fs::write(&marker, name.to_string_lossy().as_bytes())
+        .map_err(|error| fault(&error, &options.output))?;
+    options.again = options.output.join(name);
+    Ok(options)
 }
 
 /// Whether two paths lead to one file that is there.

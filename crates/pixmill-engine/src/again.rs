@@ -1,0 +1,113 @@
+//! The catalogue again: as it came, with outputs in the places of the addresses that completed. Streamed: rows are read from
+//! records while the catalogue is read once more.
+
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::catalogue::{Account, OpenError, Rewriter};
+use crate::code::Code;
+use crate::fault::Fault;
+use crate::model::request::Request;
+use crate::model::row::ResultRow;
+use crate::port::records::Records;
+use crate::results::link;
+
+/// Rows read from records at a time.
+const ROWS: usize = 1_000;
+
+/// A catalogue to be written again.
+pub struct Again {
+    /// Of which request.
+    pub request: Request,
+    /// Where its outputs are told.
+    pub records: Arc<dyn Records>,
+    /// What addresses of outputs begin with, where their locations are paths.
+    pub links: Option<String>,
+}
+
+impl Again {
+    /// Reads the catalogue's bytes and writes it again, on a thread of its own.
+    ///
+    /// # Errors
+    /// Those of records, `file.missing` where it can't be read, `disk.full` where it can't be written.
+    pub async fn write(
+        self,
+        reader: impl Read + Send + 'static,
+        out: impl Write + Send + 'static,
+    ) -> Result<(), Fault> {
+        let handle = Handle::current();
+        let written = tokio::task::spawn_blocking(move || self.write_here(reader, out, &handle)).await;
+        written.unwrap_or_else(|error| {
+            Err(Fault::permanent(
+                Code::CatalogueEncoding,
+                format!("writing the catalogue broke off: {error}"),
+            ))
+        })
+    }
+
+    fn write_here(self, reader: impl Read, out: impl Write, handle: &Handle) -> Result<(), Fault> {
+        let hints = Account::parse(&self.request.reading).hints;
+        let rewriter = Rewriter::open(reader, &hints).map_err(|error| match error {
+            OpenError::Refused(refusal) => refusal.into(),
+            OpenError::Io(error) => {
+                Fault::permanent(Code::FileMissing, format!("the catalogue can't be read: {error}"))
+            }
+        })?;
+        let gzip = rewriter.is_gzip();
+        let mut rows = Rows { of: self, first: 0, rows: Vec::new() };
+        let outputs = |number| rows.outputs(number, handle).map_err(Broken::Fault);
+        let written = match gzip {
+            false => rewriter.rewrite(BufWriter::new(out), outputs),
+            true => {
+                let mut packed = flate2::write::GzEncoder::new(out, flate2::Compression::default());
+                rewriter.rewrite(&mut packed, outputs).and_then(|()| Ok(packed.finish().map(|_| ())?))
+            }
+        };
+        written.map_err(|broken| match broken {
+            Broken::Fault(fault) => fault,
+            Broken::Io(error) => Fault::permanent(
+                Code::of_unwritable(error.kind()),
+                format!("the catalogue can't be written: {error}"),
+            ),
+        })
+    }
+}
+
+enum Broken {
+    Fault(Fault),
+    Io(io::Error),
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Broken::Io(error)
+    }
+}
+
+/// Rows of records, some at a time.
+struct Rows {
+    of: Again,
+    /// The number of the first of them.
+    first: u64,
+    rows: Vec<ResultRow>,
+}
+
+impl Rows {
+    /// What stands in the place of each address of a row. Rows are asked for in order.
+    fn outputs(&mut self, number: u64, handle: &Handle) -> Result<Vec<Option<String>>, Fault> {
+        if number >= self.first + self.rows.len() as u64 || number < self.first {
+            self.first = number;
+            self.rows = handle.block_on(self.of.records.rows(&self.of.request.id, number, ROWS))?;
+        }
+        let row = usize::try_from(number - self.first).ok().and_then(|at| self.rows.get(at));
+        let location = |output: &crate::model::image::Output| match &self.of.links {
+            Some(links) => link(&output.location, links),
+            None => output.location.clone(),
+        };
+        Ok(row
+            .map(|row| row.slots.iter().map(|slot| slot.output.as_ref().map(location)).collect())
+            .unwrap_or_default())
+    }
+}
