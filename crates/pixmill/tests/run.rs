@@ -59,6 +59,55 @@ fn a_run_ends_with_its_summary_and_a_second_one_resumes() {
 }
 
 #[test]
+fn the_catalogue_comes_again_with_outputs_in_the_places_of_addresses() {
+    let folder = shop(&[]);
+    let text = "\u{feff}Caps of 2026;;\r\nName;Bild;Preis\r\n\"Cap; \"\"red\"\"\";caps.jpg;9,50\r\nCup;none.jpg;7\r\n";
+    fs::write(folder.path().join("c.csv"), text).unwrap();
+    let output = run(folder.path(), &["c.csv", "--output-url-prefix", "https://cdn.shop.example/i/", "--json"]);
+    assert_eq!(output.status.code(), Some(3), "{}", error(&output));
+    let understood = &lines(&output)[0]["understood"];
+    assert_eq!((&understood["header_line"], &understood["columns"][0]["name"]), (&2.into(), &"Bild".into()));
+    let results = fs::read_to_string(folder.path().join("pixmill-out/results.csv")).unwrap();
+    let path = results.split(',').find(|cell| cell.starts_with("processed_images/")).expect("an output");
+    let again = fs::read_to_string(folder.path().join("pixmill-out/c.csv")).unwrap();
+    assert_eq!(again, text.replace("caps.jpg", &format!("https://cdn.shop.example/i/{path}")));
+}
+
+#[test]
+fn a_catalogue_is_never_overwritten_by_itself_nor_another_file_by_it() {
+    let folder = shop(&["c.csv"]);
+    let before = fs::read(folder.path().join("c.csv")).unwrap();
+    assert_eq!(run(folder.path(), &["c.csv", "-o", "."]).status.code(), Some(0));
+    assert_eq!(fs::read(folder.path().join("c.csv")).unwrap(), before);
+    assert!(fs::read_to_string(folder.path().join("new-c.csv")).unwrap().contains("processed_images/"));
+    fs::create_dir(folder.path().join("out")).unwrap();
+    fs::write(folder.path().join("out/c.csv"), "mine").unwrap();
+    for _ in 0..2 {
+        assert_eq!(run(folder.path(), &["c.csv", "-o", "out"]).status.code(), Some(0));
+        assert_eq!(fs::read_to_string(folder.path().join("out/c.csv")).unwrap(), "mine");
+        assert!(folder.path().join("out/new-c.csv").is_file());
+    }
+}
+
+#[test]
+fn standard_input_is_a_catalogue_too() {
+    let folder = shop(&["c.csv"]);
+    let input = File::open(folder.path().join("c.csv")).unwrap();
+    let output = pixmill(folder.path(), &["-", "--quiet"]).stdin(input).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    assert!(folder.path().join("pixmill-out/standard-input.csv").is_file());
+}
+
+#[test]
+fn rows_without_any_picture_are_told_loudly() {
+    let folder = shop(&[]);
+    fs::write(folder.path().join("c.csv"), "Name,Image Urls\nCap,N/A\n").unwrap();
+    let output = run(folder.path(), &["c.csv"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("no picture was found in 1 row"));
+}
+
+#[test]
 fn people_get_a_summary_unless_they_ask_for_quiet() {
     let folder = shop(&["c.csv"]);
     let output = run(folder.path(), &["c.csv"]);
