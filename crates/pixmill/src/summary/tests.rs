@@ -26,6 +26,7 @@ fn full() -> Summary {
     Summary {
         catalogue: "shop.csv".to_owned(),
         output: Some("pixmill-out".into()),
+        again: Some("pixmill-out/shop.csv".into()),
         report: RunReport {
             rows: 398,
             row_errors: vec![RowError {
