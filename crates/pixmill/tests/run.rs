@@ -63,7 +63,8 @@ fn the_catalogue_comes_again_with_outputs_in_the_places_of_addresses() {
     let folder = shop(&[]);
     let text = "\u{feff}Caps of 2026;;\r\nName;Bild;Preis\r\n\"Cap; \"\"red\"\"\";caps.jpg;9,50\r\nCup;none.jpg;7\r\n";
     fs::write(folder.path().join("c.csv"), text).unwrap();
-    let output = run(folder.path(), &["c.csv", "--output-url-prefix", "https://cdn.shop.example/i/", "--json"]);
+    let output =
+        run(folder.path(), &["c.csv", "--output-url-prefix", "https://cdn.shop.example/i/", "--json"]);
     assert_eq!(output.status.code(), Some(3), "{}", error(&output));
     let understood = &lines(&output)[0]["understood"];
     assert_eq!((&understood["header_line"], &understood["columns"][0]["name"]), (&2.into(), &"Bild".into()));

@@ -89,8 +89,8 @@ pub(super) fn is_placeholder(text: &str) -> bool {
 /// Whether an address begins with a host, as in `www.shop.example/a.jpg`.
 pub(super) fn begins_with_host(text: &str) -> bool {
     let (host, path) = text.split_once('/').unwrap_or((text, ""));
-    let (name, port) = host.split_once(':').unwrap_or((host, ""));
-    if path.is_empty() || !port.bytes().all(|byte| byte.is_ascii_digit()) || name.len() > 253 {
+    let (name, number) = host.split_once(':').unwrap_or((host, ""));
+    if path.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) || name.len() > 253 {
         return false;
     }
     if name.parse::<std::net::Ipv4Addr>().is_ok() {
