@@ -202,11 +202,11 @@ fn end_of(text: &str, start: Start, opened: Option<char>, keyed: bool) -> usize 
             }
         } else if closes.is_some() && Some(c) == opened && !is_quote(c) {
             depth += 1;
-        } else if ends_line(c) || matches!(c, '"' | '<' | '>' | '`' | '“' | '”' | '„' | '«' | '»') {
-            return at;
-        } else if c == '\\' && text[after..].starts_with(['"', '\'', 'n', 'r']) {
-            return at;
-        } else if c == '-' && text[at..].starts_with("-|-") && begins_next(&text[at + 3..], keyed) {
+        } else if ends_line(c)
+            || matches!(c, '"' | '<' | '>' | '`' | '“' | '”' | '„' | '«' | '»')
+            || (c == '\\' && text[after..].starts_with(['"', '\'', 'n', 'r']))
+            || (c == '-' && text[at..].starts_with("-|-") && begins_next(&text[at + 3..], keyed))
+        {
             return at;
         } else if c == ':'
             && let Some(end) = glued(text, start.at, at)
@@ -302,8 +302,7 @@ fn glued(text: &str, start: usize, colon: usize) -> Option<usize> {
 /// Without the punctuation that a sentence or a list leaves at its end.
 fn tidied(text: &str, place: Range<usize>) -> Range<usize> {
     let mut address = &text[place.clone()];
-    loop {
-        let Some(last) = address.chars().next_back() else { break };
+    while let Some(last) = address.chars().next_back() {
         let unbalanced = |open: char| address.matches(last).count() > address.matches(open).count();
         let drops = match last {
             ')' => unbalanced('('),

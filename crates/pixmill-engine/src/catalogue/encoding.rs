@@ -112,8 +112,9 @@ impl<R: Read> Source<R> {
 
 /// Moves all but NUL bytes to the front, and says how many these are.
 fn without_nul(bytes: &mut [u8]) -> usize {
-    let Some(mut kept) = memchr::memchr(0, bytes) else { return bytes.len() };
-    for at in kept..bytes.len() {
+    let Some(first) = memchr::memchr(0, bytes) else { return bytes.len() };
+    let mut kept = first;
+    for at in first..bytes.len() {
         if bytes[at] != 0 {
             bytes[kept] = bytes[at];
             kept += 1;
@@ -207,7 +208,9 @@ pub(super) fn is_text(sample: &[u8]) -> bool {
     };
     let controls = sample.iter().filter(|byte| is_control(**byte)).count();
     let zeros = memchr::memchr_iter(0, sample).count();
-    !(controls >= 4 && controls * 20 > sample.len()) && !(zeros >= 4 && zeros * 3 > sample.len())
+    let many_controls = controls >= 4 && controls * 20 > sample.len();
+    let many_zeros = zeros >= 4 && zeros * 3 > sample.len();
+    !many_controls && !many_zeros
 }
 
 /// A header in UTF-16 is mostly ASCII, so every other byte of it is zero.

@@ -76,7 +76,7 @@ impl From<Fault> for NotAccepted {
 enum Said {
     Header(String),
     Rows(Vec<NewRow>),
-    End(IntakeEnd),
+    End(Box<IntakeEnd>),
     Refused(Refusal),
     Fault(Fault),
 }
@@ -174,7 +174,7 @@ async fn write(
             }
             Said::Rows(rows) => records.append(&id, rows, now).await?,
             Said::End(end) => {
-                let end = IntakeEnd { options: options.await?, ..end };
+                let end = IntakeEnd { options: options.await?, ..*end };
                 crate::fail_point!("before_open");
                 records.open(&id, end, clock.wall()).await?;
                 crate::fail_point!("after_open");
@@ -245,7 +245,7 @@ fn read(
                     said.blocking_send(if end.rows == 0 && end.row_errors_total > 0 {
                         Said::Refused(Refusal { errors: end.row_errors, total: end.row_errors_total })
                     } else {
-                        Said::End(end)
+                        Said::End(Box::new(end))
                     })
                 }
                 Err(error) => said.blocking_send(Said::Fault(unreadable(&error))),
