@@ -11,3 +11,4 @@ mod queue_outage;
 #[cfg(feature = "buckets")]
 mod storage;
 mod webhook;
+mod worker;

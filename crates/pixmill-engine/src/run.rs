@@ -26,6 +26,9 @@ use crate::upkeep::Upkeep;
 /// Outputs removed at a time.
 const STALE: usize = 1_000;
 
+/// Rows read at a time.
+const ROWS: usize = 1_000;
+
 /// A run to be.
 pub struct Run {
     /// What it stands on.
@@ -167,6 +170,7 @@ impl Run {
                 new
             }
         };
+        self.remake_lost(&request).await?;
         let accepted = self.ports.records.request(&request).await?.ok_or_else(|| lost(&request))?;
         self.observer.accepted(Accepted {
             rows: accepted.rows,
@@ -225,6 +229,25 @@ impl Run {
         }
     }
 
+    /// Re-opens images whose output somebody deleted behind an earlier run.
+    async fn remake_lost(&self, request: &RequestId) -> Result<(), Fault> {
+        let (mut first, mut lost) = (0, Vec::new());
+        loop {
+            let rows = self.ports.records.rows(request, first, ROWS).await?;
+            if rows.is_empty() {
+                break;
+            }
+            first += rows.len() as u64;
+            let outputs = rows.into_iter().flat_map(|row| row.slots).filter_map(|slot| slot.output);
+            lost.extend(self.ports.storage.lost(outputs.map(|output| output.location).collect()).await?);
+        }
+        if !lost.is_empty() {
+            let images = self.succession.remake(request, lost, self.ports.clock.wall()).await?;
+            tracing::warn!(images, "outputs of an earlier run are gone: they are made again");
+        }
+        Ok(())
+    }
+
     async fn work(&self, request: &RequestId, upkeep: &Upkeep, stop: CancellationToken) -> Result<(), Fault> {
         let pipeline = Pipeline::new(
             self.ports.clone(),
@@ -271,13 +294,16 @@ impl Run {
     /// Writes results beside and renames them, so that nobody ever reads half of them.
     async fn write_results(&self, request: &Request) -> Result<(), Fault> {
         let failed = |error: io::Error| file_fault(&self.results, &error);
-        let mut file = File::create(&self.temporary).map_err(failed)?;
+        let temporary = self.temporary.clone();
+        let mut file = apart(move || File::create(temporary)).await.map_err(failed)?;
         let mut results = Results::new(self.ports.records.clone(), request, None);
         while let Some(piece) = results.piece().await? {
-            file.write_all(&piece).map_err(failed)?;
+            let write = move || file.write_all(&piece).map(|()| file);
+            file = apart(write).await.map_err(failed)?;
         }
-        file.sync_all().map_err(failed)?;
-        fs::rename(&self.temporary, &self.results).map_err(failed)
+        let (temporary, results) = (self.temporary.clone(), self.results.clone());
+        let finish = move || file.sync_all().and_then(|()| fs::rename(temporary, results));
+        apart(finish).await.map_err(failed)
     }
 
     /// Writes the catalogue again, with outputs in the places of the addresses that completed.
@@ -294,6 +320,11 @@ impl Run {
         file.sync_all().map_err(failed)?;
         fs::rename(&self.temporary, &self.again).map_err(failed)
     }
+}
+
+/// Reads or writes a file where nobody who can't wait is held up.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|broken| Err(io::Error::other(broken)))
 }
 
 /// Passes image ends on to the observer.

@@ -21,7 +21,7 @@ fn page() -> String {
     format!(
         "# States\n\nGenerated from `crates/pixmill-engine/src/model`; a test keeps it equal to the code.\n\n\
          ## Images\n\n{images}\n\nEnds (`completed`, `failed`, `cancelled`) absorb: only an explicit retry re-opens \
-         failed and cancelled images.\nA transient fault, a clean stop or a lost lease puts an image from `processing` \
+         failed and cancelled images, and\n`pixmill run` completed ones whose output was deleted behind it.\nA transient fault, a clean stop or a lost lease puts an image from `processing` \
          back to `pending`.\nAn image that has an equal URL before it goes from `pending` to its end together with that \
          one.\n\n## Requests\n\n{requests}\n\nA request is `completed` in the write that ends its last image. A retry \
          re-opens it, raises its round,\nand the next completion is a new event.\n"

@@ -41,6 +41,12 @@ where
     the_same_key_at_once_leaves_one_whole_output(make(), &read).await;
     removing_what_is_not_there_is_no_fault(make(), &read).await;
     removing_leaves_the_others(make(), &read).await;
+    what_is_there_is_not_lost(make()).await;
+}
+
+async fn what_is_there_is_not_lost(storage: Arc<dyn Storage>) {
+    let there = put(&*storage, "processed_images/lost/a.png", &picture("there", 0)).await;
+    assert_eq!(storage.lost(vec![there]).await, Ok(Vec::new()));
 }
 
 fn assert_is(stored: Option<Stored>, bytes: &[u8]) {

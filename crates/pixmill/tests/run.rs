@@ -215,3 +215,20 @@ fn a_signal_stops_cleanly_and_leaves_what_is_finished() {
         assert_eq!((&summary["interrupted"], &summary["images"]), (&true.into(), &2.into()), "{summary}");
     }
 }
+
+#[test]
+fn outputs_that_are_gone_are_made_again() {
+    let folder = shop(&[]);
+    fs::copy(folder.path().join("caps.jpg"), folder.path().join("hats.jpg")).unwrap();
+    fs::write(folder.path().join("c.csv"), "Name,Image Urls\nCap,\"caps.jpg, hats.jpg\"\n").unwrap();
+    assert_eq!(run(folder.path(), &["c.csv"]).status.code(), Some(0));
+    let outputs = ["000001-01-caps.jpg", "000001-02-hats.jpg"]
+        .map(|name| folder.path().join("pixmill-out/processed_images").join(name));
+    let made = outputs.clone().map(|output| fs::read(output).unwrap());
+    fs::remove_file(&outputs[1]).unwrap();
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    let summary = lines(&output).pop().unwrap()["summary"].clone();
+    assert_eq!((&summary["completed"], &summary["resumed"]), (&2.into(), &1.into()), "{summary}");
+    assert!(outputs.map(|output| fs::read(output).unwrap()) == made);
+}

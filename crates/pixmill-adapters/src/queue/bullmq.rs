@@ -25,6 +25,7 @@ use pixmill_engine::model::id::JobId;
 use pixmill_engine::model::image::Candidate;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
+use pixmill_engine::serve::GRACE;
 use tokio::task::JoinHandle;
 
 use self::connect::Address;
@@ -34,7 +35,8 @@ use self::hands::Hands;
 /// How long an answer about the room may be old.
 const ROOM_HOLDS: Duration = Duration::from_millis(250);
 
-/// How long closing waits for Redis at most.
+/// How long closing waits at most: for what is under way as long as a stop does, then so long for Redis.
+const UNDER_WAY: Duration = GRACE;
 const CLOSING: Duration = Duration::from_secs(10);
 
 /// How often is looked, while closing, whether all is over; and how often it must be so.
@@ -228,6 +230,12 @@ impl Queue for BullQueue {
         let Some(worker) = &self.worker else { return };
         worker.pause();
         self.hands.close();
+        let finished = async {
+            while !self.hands.is_empty() {
+                tokio::time::sleep(CLOSING_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(UNDER_WAY, finished).await;
         let over = async {
             let mut looks = 0;
             while looks < CLOSING_LOOKS {

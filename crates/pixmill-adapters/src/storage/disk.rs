@@ -123,6 +123,15 @@ impl Storage for DiskStorage {
         });
         removing.await.map_err(|_| gone())?
     }
+
+    async fn lost(&self, locations: Vec<String>) -> Result<Vec<String>, Fault> {
+        let root = self.root.clone();
+        let is_there =
+            move |location: &String| fs::metadata(root.join(location)).is_ok_and(|found| found.is_file());
+        let looking =
+            tokio::task::spawn_blocking(move || locations.into_iter().filter(|one| !is_there(one)).collect());
+        looking.await.map_err(|_| gone())
+    }
 }
 
 fn gone() -> Fault {

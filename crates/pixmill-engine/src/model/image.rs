@@ -56,6 +56,7 @@ impl ImageStatus {
             (Pending, Completed | Failed) => true, // follows an equal URL, or its origin was given up
             (Processing, Pending | Completed | Failed | Cancelled) => true,
             (Failed | Cancelled, Pending) => true, // explicit retry only
+            (Completed, Pending) => true,          // its output was deleted, and its catalogue is run again
             _ => false,
         }
     }

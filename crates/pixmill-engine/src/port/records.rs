@@ -269,6 +269,11 @@ pub trait Succession: Send + Sync {
     /// `new`, event and all, when nothing is left to do.
     async fn succeed(&self, old: &RequestId, new: &RequestId, now: Timestamp) -> Result<(), Fault>;
 
+    /// Re-opens the completed images whose output was at one of these locations, with their attempts at zero and in a new
+    /// round, all in one write. Answers with how many.
+    async fn remake(&self, request: &RequestId, locations: Vec<String>, now: Timestamp)
+    -> Result<u64, Fault>;
+
     /// Locations of outputs that no image names any more, `most` at a time.
     async fn stale(&self, most: usize) -> Result<Vec<String>, Fault>;
 

@@ -30,6 +30,15 @@ pub trait Storage: Send + Sync {
         Ok(())
     }
 
+    /// At which of the locations that `put` gave no output is any more, as far as that can be seen without asking a
+    /// service for each.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    async fn lost(&self, _locations: Vec<String>) -> Result<Vec<String>, Fault> {
+        Ok(Vec::new())
+    }
+
     /// How it is, for whoever set it up. Leaves nothing behind.
     async fn look(&self, _now: Timestamp) -> Vec<Finding> {
         checkup::round_trip(self, |_| async { Vec::new() }).await

@@ -23,6 +23,7 @@ where
     stale_outputs_are_told_until_forgotten(make().await).await;
     an_output_that_is_made_again_is_not_stale(make().await).await;
     succeeding_twice_changes_nothing(make().await).await;
+    outputs_that_are_lost_are_made_again(make().await).await;
 }
 
 type Both = (Arc<dyn RecordsForTests>, Arc<dyn Succession>);
@@ -208,4 +209,22 @@ async fn succeeding_twice_changes_nothing((records, succession): Both) {
     let refused = succession.succeed(&new, &new, START).await.unwrap_err();
     assert_eq!(refused.code, Code::RequestState);
     audit(&records, &new).await;
+}
+
+async fn outputs_that_are_lost_are_made_again((records, succession): Both) {
+    let id = take_in_inputs(&records, &[&["http://h/a.jpg", "http://h/b.jpg"], &["http://h/a.jpg"]]).await;
+    complete_all(&records, &id).await;
+    let made = locations(&records, &id).await;
+    assert_eq!(succession.remake(&id, vec!["elsewhere".into()], START).await.unwrap(), 0);
+    assert_eq!(records.request(&id).await.unwrap().unwrap().status, RequestStatus::Completed);
+    let lost = vec![made[0].clone().unwrap()];
+    assert_eq!(succession.remake(&id, lost, START).await.unwrap(), 2, "what followed it is lost with it");
+    let told = audit(&records, &id).await;
+    assert_eq!((told.pending, told.completed), (2, 1));
+    let claims = claim_due(&records, &id, START).await;
+    assert_eq!(claims.iter().map(|claim| claim.attempt).collect::<Vec<_>>(), [1]);
+    settle(&records, claims.iter().map(completed), START).await;
+    let request = records.request(&id).await.unwrap().unwrap();
+    assert_eq!((request.status, request.round), (RequestStatus::Completed, 2));
+    assert_eq!(locations(&records, &id).await, made);
 }

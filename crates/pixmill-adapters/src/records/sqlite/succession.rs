@@ -1,5 +1,7 @@
 //! One catalogue taking the place of another in the same state folder.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
@@ -17,6 +19,7 @@ use super::fault::Broken;
 use super::id::{MOST, key, known_owner, owner};
 use super::report::accepted_requests;
 use super::tally::Tallies;
+use super::upkeep::next_round;
 
 /// Most pairs of images in memory.
 const AT_A_TIME: i64 = 1_000;
@@ -31,6 +34,16 @@ impl Succession for Sqlite {
         let (old, new) = (old.clone(), new.clone());
         self.write(move |transaction| succeed(transaction.connection, &old, &new, now)).await?;
         self.delete_dropped().await
+    }
+
+    async fn remake(
+        &self,
+        request: &RequestId,
+        locations: Vec<String>,
+        now: Timestamp,
+    ) -> Result<u64, Fault> {
+        let request = request.clone();
+        self.write(move |transaction| remake(transaction.connection, &request, locations, now)).await
     }
 
     async fn stale(&self, most: usize) -> Result<Vec<String>, Fault> {
@@ -55,6 +68,42 @@ impl Succession for Sqlite {
         })
         .await
     }
+}
+
+const COMPLETED: &str = "SELECT id, output, coalesce(bytes_before, 0), coalesce(bytes_after, 0) FROM images
+  WHERE id >= ?1 AND id < ?2 AND status = 2";
+
+/// Images that others follow are due at once, as after a retry.
+const REMAKE: &str = "UPDATE images SET status = 0, attempts = 0, output = NULL, bytes_before = NULL,
+    bytes_after = NULL, ended = NULL, due = CASE WHEN same_as IS NULL THEN ?2 END WHERE id = ?1";
+
+fn remake(
+    connection: &Connection,
+    request: &RequestId,
+    locations: Vec<String>,
+    now: Timestamp,
+) -> Result<u64, Broken> {
+    let num = known_owner(connection, request)?.num;
+    let lost: HashSet<String> = locations.into_iter().collect();
+    let mut completed = connection.prepare_cached(COMPLETED)?;
+    let images = completed.query_map([key(num, 0), key(num, MOST)], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?))
+    })?;
+    let found = images.filter(|image| image.as_ref().map_or(true, |(_, output, ..)| lost.contains(output)));
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let mut remake = connection.prepare_cached(REMAKE)?;
+    let mut tallies = Tallies::default();
+    for (id, _, before, after) in &found {
+        remake.execute(params![id, now.0])?;
+        tallies.moved(num, 1, ImageStatus::Completed, ImageStatus::Pending);
+        tallies.bytes(num, -before, -after);
+    }
+    next_round(connection, num)?;
+    tallies.write(connection, now)?;
+    Ok(found.len() as u64)
 }
 
 fn succeed(connection: &Connection, old: &RequestId, new: &RequestId, now: Timestamp) -> Result<(), Broken> {

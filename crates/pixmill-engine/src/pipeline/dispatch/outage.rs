@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::port::clock::Instant;
 
 /// How long is waited between tries.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Whether a backend can't be reached, since when, and when it is tried again.
 #[derive(Debug)]

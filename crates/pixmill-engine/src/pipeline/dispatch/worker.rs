@@ -15,13 +15,16 @@ use super::super::recompress::Recompress;
 use super::super::save::Save;
 use super::super::settle::{Patience, Settler, wait_after};
 use super::super::{Ended, Ports, Scope, Settings, Watcher};
+use super::LONGEST_OUTAGE;
 use super::Signal;
 use super::lanes::{Asked, Started};
+use super::outage::{Outage, PAUSE};
 use super::places::Places;
 use super::refusals::Refusals;
 use crate::fault::{Blame, Fault};
 use crate::model::id::RequestId;
 use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
+use crate::model::request::Request;
 use crate::model::source::Source;
 use crate::model::trace::Traceparent;
 use crate::port::queue::Delivered;
@@ -121,14 +124,16 @@ impl Worker {
             let place = self.places.take().await;
             (place, self.connections.acquire().await.expect("connections are never closed"))
         };
+        // What records hold is worked on, whatever the job says.
+        let source = Source::parse(&claim.input);
         let (place, connection) = tokio::select! {
             biased;
             () = self.stop.cancelled() => (None, None),
+            // Nobody is asked for it.
+            () = std::future::ready(()), if started.given_up.is_some() || source.is_err() => (None, None),
             (place, connection) = taken => (Some(place), Some(connection)),
         };
         let before = self.ports.clock.instant();
-        // What records hold is worked on, whatever the job says.
-        let source = Source::parse(&claim.input);
         let asked = started.given_up.is_none();
         let fetched = match (&started.given_up, &source) {
             (Some(fault), _) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
@@ -216,7 +221,7 @@ impl Worker {
         if let Some(known) = known {
             return Ok(known);
         }
-        let found = self.ports.records.request(request).await?;
+        let found = self.request(request).await?;
         let known = found.map(|found| Known { recipe: found.recipe, traceparent: found.traceparent });
         let known = known.unwrap_or_default();
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,6 +230,20 @@ impl Worker {
         }
         requests.insert(request.clone(), known.clone());
         Ok(known)
+    }
+
+    /// Reads a request. Records that can't be reached are waited for, unless told to stop: the picture is at hand.
+    async fn request(&self, request: &RequestId) -> Result<Option<Request>, Fault> {
+        let mut outage = Outage::none(Some(LONGEST_OUTAGE));
+        loop {
+            let found = self.ports.records.request(request).await;
+            let fault = match found {
+                Err(fault) if fault.transient => fault,
+                found => return found,
+            };
+            outage.tried(Err(fault), self.ports.clock.instant())?;
+            self.ports.clock.sleep(PAUSE).await;
+        }
     }
 
     /// What a fault makes of the image, or of the whole pipeline.
