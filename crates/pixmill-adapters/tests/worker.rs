@@ -158,6 +158,7 @@ impl World {
         let end = IntakeEnd {
             options: Default::default(),
             digest: String::new(),
+            reading: String::new(),
             rows: images as u64,
             row_errors: Vec::new(),
             row_errors_total: 0,
