@@ -19,7 +19,7 @@ use pixmill_engine::model::row::{NewImage, NewRow};
 use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
 use pixmill_engine::port::clock::{Clock, Instant};
-use pixmill_engine::port::origin::{Answer, Body, Origin};
+use pixmill_engine::port::origin::{Answer, Body, Hop, Origin};
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
 use pixmill_engine::port::sandbox::{Memory, Sandbox};
@@ -47,13 +47,35 @@ impl Body for Once {
     }
 }
 
+/// A body that was promised and never comes.
+struct Never;
+
+#[async_trait]
+impl Body for Never {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Fault> {
+        std::future::pending().await
+    }
+}
+
+/// Hosts called `dead` have a name that nobody answers for; those called `promise` promise much and send nothing.
 #[async_trait]
 impl Origin for Camera {
-    async fn get(&self, _: &Url) -> Result<Answer, Fault> {
+    async fn look_up(&self, url: &Url) {
+        if url.as_str().contains("dead") {
+            std::future::pending().await
+        }
+    }
+
+    async fn get(&self, hop: &Hop) -> Result<Answer, Fault> {
         self.asked.fetch_add(1, Ordering::Relaxed);
+        if hop.url.as_str().contains("dead") {
+            return std::future::pending().await;
+        }
+        if hop.url.as_str().contains("promise") {
+            return Ok(Answer::of_file(50_000_000, Box::new(Never)));
+        }
         self.clock.sleep(self.after).await;
-        let body = Box::new(Once(Some(Bytes::from_static(b"picture"))));
-        Ok(Answer { status: 200, location: None, retry_after: None, content_length: Some(7), body })
+        Ok(Answer::of_file(7, Box::new(Once(Some(Bytes::from_static(b"picture"))))))
     }
 }
 
@@ -108,6 +130,7 @@ struct World {
     clock: Arc<TestClock>,
     request: RequestId,
     ends: Arc<Ends>,
+    connections: usize,
 }
 
 /// A worker, with upkeep beside it.
@@ -136,9 +159,15 @@ impl Process {
 
 impl World {
     async fn with(images: usize) -> Self {
+        let input = |number| format!("http://origin-{}.example/{number}.jpg", number % 50);
+        Self::of((0..images).map(input).collect()).await
+    }
+
+    async fn of(inputs: Vec<String>) -> Self {
+        let images = inputs.len();
         let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(TestClock::default()));
         let ends = Arc::new(Ends { clock: clock.clone(), at: Mutex::default() });
-        let world = World { folder, clock, request: RequestId::new(), ends };
+        let world = World { folder, clock, request: RequestId::new(), ends, connections: 200 };
         let (records, fingerprint, now) = (world.records(), Fingerprint::new(), world.clock.wall());
         let new = NewRequest {
             id: world.request.clone(),
@@ -148,13 +177,12 @@ impl World {
             traceparent: None,
         };
         records.begin(new, now).await.unwrap();
-        let row = |number: usize| {
-            let input = format!("http://origin-{}.example/{number}.jpg", number % 50);
+        let row = |input: String| {
             let fingerprint = fingerprint.of(&input);
             let images = vec![NewImage { input: input.clone(), fingerprint }];
             NewRow { cells: input, name: String::new(), images, error: None }
         };
-        records.append(&world.request, (0..images).map(row).collect(), now).await.unwrap();
+        records.append(&world.request, inputs.into_iter().map(row).collect(), now).await.unwrap();
         let end = IntakeEnd {
             options: Default::default(),
             digest: String::new(),
@@ -191,7 +219,7 @@ impl World {
             traces: Arc::new(Untold),
         };
         let settings = Settings {
-            connections: 200,
+            connections: self.connections,
             per_origin: 8,
             memory_bytes: 512 << 20,
             limits: Limits::default(),
@@ -350,4 +378,28 @@ async fn whoever_feeds_is_followed_within_a_lease_of_its_death() {
     println!("the window is full again {after:?} after its feeder died");
     assert!(after <= LEASE + Duration::from_secs(10), "{after:?}");
     second.abort();
+}
+
+/// Good pictures that come after such as take long.
+async fn good_ones_behind(bad: Vec<String>) -> Duration {
+    let good = (0..300).map(|number| format!("http://good-{}.example/{number}.jpg", number % 4));
+    let world = World { connections: 64, ..World::of(bad.into_iter().chain(good).collect()).await };
+    let process = world.work(Duration::from_millis(100));
+    let done = async || world.ended() == 300;
+    let took = world.clock.pass_until("the good ones have ended", LONG, done).await;
+    process.killed().await;
+    took
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_nobody_answers_for_hold_up_no_good_ones() {
+    let took = good_ones_behind((0..300).map(|n| format!("http://dead-{n}.example/1.jpg")).collect()).await;
+    println!("300 good ones behind 300 dead names: {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_that_promise_much_and_hang_take_no_memory_from_others() {
+    let promise = |n| format!("http://promise-{}.example/{n}.jpg", n % 30);
+    let took = good_ones_behind((0..60).map(promise).collect()).await;
+    println!("300 good ones behind 60 that promise 50 MB each: {took:?}");
 }

@@ -70,6 +70,7 @@ pub struct HttpOrigin {
     guard: Arc<Guard>,
     headers: Headers,
     proxy: Option<Proxy>,
+    connector: GuardedConnector,
     client: Client<GuardedConnector, Empty<Bytes>>,
     /// Makes a connection for each request.
     afresh: Client<GuardedConnector, Empty<Bytes>>,
@@ -87,8 +88,8 @@ impl HttpOrigin {
         let tls = connector(&trust);
         let connector = GuardedConnector::through(proxy.clone(), Arc::clone(&guard), resolver, tls, requests);
         let client = builder().build(connector.clone());
-        let afresh = builder().pool_max_idle_per_host(0).build(connector);
-        HttpOrigin { guard, headers, proxy, client, afresh }
+        let afresh = builder().pool_max_idle_per_host(0).build(connector.clone());
+        HttpOrigin { guard, headers, proxy, connector, client, afresh }
     }
 
     fn request(&self, hop: &Hop) -> Result<Request<Empty<Bytes>>, Fault> {
@@ -140,6 +141,16 @@ fn builder() -> legacy::Builder {
 
 #[async_trait]
 impl Origin for HttpOrigin {
+    async fn look_up(&self, url: &Url) {
+        // A proxy looks names up itself.
+        if self.proxy.is_some() {
+            return;
+        }
+        if let (Some(Host::Domain(_)), Ok(uri)) = (url.host(), uri(url)) {
+            let _ = self.connector.judge(&uri).await;
+        }
+    }
+
     async fn get(&self, hop: &Hop) -> Result<Answer, Fault> {
         let request = self.request(hop)?;
         judge_literal(&self.guard, &hop.url)?;

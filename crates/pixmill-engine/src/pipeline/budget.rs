@@ -59,20 +59,23 @@ impl Budget {
         }
     }
 
-    /// For a picture about to be fetched, whose length was told.
+    /// For a picture of which so much is about to come.
     pub(super) async fn fetched(&self, bytes: u64) -> Share {
         self.fetched.take(bytes).await
     }
 
-    /// For a picture whose length was not told and that has grown by so much. When nothing is left, one picture at a
-    /// time may overdraw, so that those that hold parts of the budget never wait for each other in a circle.
+    /// For a picture that has grown by so much: what has come is charged, whatever was promised. When nothing is left it
+    /// waits, and one picture at a time may overdraw, so that those that hold parts of the budget never wait for each
+    /// other in a circle.
     pub(super) async fn grow(&self, share: &mut Share, bytes: u64) {
         if share._overdraft.is_some() {
             return;
         }
-        match self.fetched.permits.clone().try_acquire_many_owned(self.fetched.kib_of(bytes)) {
-            Ok(permits) => share._permits.push(permits),
-            Err(_) => share._overdraft = Some(self.overdraft.clone().lock_owned().await),
+        let permits = self.fetched.permits.clone().acquire_many_owned(self.fetched.kib_of(bytes));
+        tokio::select! {
+            biased;
+            permits = permits => share._permits.push(permits.expect("the budget is never closed")),
+            overdraft = self.overdraft.clone().lock_owned() => share._overdraft = Some(overdraft),
         }
     }
 

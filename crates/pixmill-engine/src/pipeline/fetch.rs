@@ -23,7 +23,7 @@ use crate::port::origin::{Answer, Files, Origin};
 use slots::Slots;
 pub use walk::Walk;
 
-/// How much a picture whose length was not told may grow before it takes another part of the budget.
+/// How much a picture may grow before it takes another part of the budget.
 const STEP: usize = 256 << 10;
 
 /// A fetched picture, and the part of the memory budget that it holds.
@@ -67,6 +67,23 @@ impl Fetch {
             Source::Web(url) => self.web(url, &mut left).await,
             Source::File(path) => self.file(path, &mut left).await,
             Source::Data(data) => self.data(data).await,
+        }
+    }
+
+    /// Has the name looked up that a source is asked by first, ahead of asking: one that is never answered for holds no
+    /// connection meanwhile.
+    ///
+    /// # Errors
+    /// `fetch.dns` when that takes longer than an attempt may.
+    pub(super) async fn look_up(&self, source: &Source) -> Result<(), Fault> {
+        let Source::Web(url) = source else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = self.origin.look_up(url) => Ok(()),
+            () = self.clock.sleep(self.timeout) => Err(Fault::transient(
+                Code::FetchDns,
+                format!("no name server answered for {} in time", url.host_str().unwrap_or_default()),
+            )),
         }
     }
 
@@ -137,15 +154,24 @@ impl Fetch {
         if told.is_some_and(|length| length > self.max_bytes) {
             return Err(self.too_large(place));
         }
-        let mut share = self.budget.fetched(told.unwrap_or(STEP as u64) + answer.unpacking_bytes).await;
+        let mut share =
+            self.budget.fetched(told.unwrap_or(STEP as u64).min(STEP as u64) + answer.unpacking_bytes).await;
         let mut bytes = match self.timed(left, place, answer.body.chunk()).await? {
             Some(whole) if told == Some(whole.len() as u64) && whole.len() as u64 <= self.max_bytes => {
+                let more = (whole.len() as u64).saturating_sub(STEP as u64);
+                self.budget.grow(&mut share, more).await;
                 return Ok(Fetched { bytes: whole, _share: share });
             }
             first => BytesMut::from(first.unwrap_or_default()),
         };
-        let mut reserved = told.map_or(STEP, |length| usize::try_from(length).unwrap_or(usize::MAX));
-        bytes.reserve(reserved.saturating_sub(bytes.len()));
+        // Room that nothing has been written to costs no memory.
+        let length = told.map_or(STEP, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        bytes.reserve(length.saturating_sub(bytes.len()));
+        let mut reserved = length.min(STEP);
+        while bytes.len() > reserved {
+            self.budget.grow(&mut share, STEP as u64).await;
+            reserved += STEP;
+        }
         loop {
             if bytes.len() as u64 > self.max_bytes {
                 return Err(self.too_large(place));

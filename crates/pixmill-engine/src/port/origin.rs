@@ -36,6 +36,9 @@ impl Hop {
 /// whether an address may be called at all is the adapter's, on every hop.
 #[async_trait]
 pub trait Origin: Send + Sync {
+    /// Looks the name of a host up ahead of asking it. What is wrong with it, asking tells.
+    async fn look_up(&self, _url: &Url) {}
+
     /// Asks for a URL once and follows no redirect.
     ///
     /// # Errors

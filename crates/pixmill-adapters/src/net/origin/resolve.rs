@@ -8,15 +8,18 @@ use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 /// How long an answer is believed. The system's resolver doesn't tell what DNS allows.
 const ANSWER_KEPT: Duration = Duration::from_secs(30);
 /// How long a failure is believed: a burst of requests for one host shares it, a retry asks anew.
 const FAILURE_KEPT: Duration = Duration::from_millis(500);
 const ENTRIES_MAX: usize = 1024;
-/// Look-ups at once, each of which holds a thread.
+/// Look-ups at once, each of which holds a thread: those that have just begun, and those that nobody has answered for so
+/// long that they make room for others. However many names are never answered for, the rest are looked up meanwhile.
 const LOOKUPS_MAX: usize = 16;
+const SLOW: Duration = Duration::from_millis(500);
+const SLOW_MAX: usize = 240;
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 type Found = Result<Arc<[IpAddr]>, Arc<str>>;
@@ -41,6 +44,7 @@ impl Entry {
 pub(super) struct Resolver {
     lookup: Arc<Lookup>,
     permits: Arc<Semaphore>,
+    slow: Arc<Semaphore>,
     entries: Mutex<HashMap<String, Entry>>,
 }
 
@@ -69,6 +73,7 @@ impl Resolver {
         Resolver {
             lookup: Arc::new(lookup),
             permits: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            slow: Arc::new(Semaphore::new(SLOW_MAX)),
             entries: Mutex::default(),
         }
     }
@@ -98,18 +103,20 @@ impl Resolver {
     /// In a task of its own: a look-up can't be stopped, and others may wait for it when its first asker
     /// has given up.
     fn ask(&self, host: String) -> Shared<BoxFuture<'static, Found>> {
-        let (lookup, permits) = (Arc::clone(&self.lookup), Arc::clone(&self.permits));
+        let (lookup, permits, slow) = (self.lookup.clone(), self.permits.clone(), self.slow.clone());
         let task = tokio::spawn(async move {
-            let permit = permits.acquire_owned().await;
-            tokio::task::spawn_blocking(move || {
-                let _held = permit;
-                lookup(&host)
-            })
-            .await
+            let quick = permits.acquire_owned().await;
+            let mut looking = apart(move || lookup(&host));
+            if let Ok(found) = tokio::time::timeout(SLOW, &mut looking).await {
+                return found;
+            }
+            let _slow = slow.acquire_owned().await;
+            drop(quick);
+            looking.await
         });
         async move {
-            let found =
-                task.await.and_then(|blocking| blocking).map_err(|_| Arc::from("the look-up died"))?;
+            let died = || Arc::from("the look-up died");
+            let found = task.await.map_err(|_| died())?.map_err(|_| died())?;
             match found {
                 Ok(addresses) if addresses.is_empty() => Err(Arc::from("it has no address")),
                 Ok(addresses) => Ok(Arc::from(addresses)),
@@ -119,6 +126,14 @@ impl Resolver {
         .boxed()
         .shared()
     }
+}
+
+/// Does what may take long on a thread of its own, so that those are free that others wait for.
+fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> oneshot::Receiver<T> {
+    let (tell, told) = oneshot::channel();
+    // Where no thread can be had, whoever waits is told by the sender's end.
+    let _ = std::thread::Builder::new().name("look-up".to_owned()).spawn(move || tell.send(work()));
+    told
 }
 
 #[cfg(test)]
@@ -154,6 +169,25 @@ mod tests {
         assert!(resolver.addresses("a.example").now_or_never().is_none());
         resolver.addresses("a.example").await.unwrap();
         assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn names_that_nobody_answers_for_hold_up_no_other() {
+        let (_never, closed) = std::sync::mpsc::channel::<()>();
+        let closed = Mutex::new(closed);
+        let resolver = Resolver::by(move |host| {
+            if host.starts_with("dead") {
+                // Each waits until the test is over.
+                let _ = closed.lock().map(|closed| closed.recv());
+            }
+            Ok(vec![IpAddr::from([192, 0, 2, 1])])
+        });
+        for number in 0..LOOKUPS_MAX * 4 {
+            assert!(resolver.addresses(&format!("dead-{number}.example")).now_or_never().is_none());
+        }
+        let began = Instant::now();
+        let found = tokio::time::timeout(Duration::from_secs(20), resolver.addresses("good.example")).await;
+        assert!(found.is_ok_and(|found| found.is_ok()), "not after {:?}", began.elapsed());
     }
 
     #[tokio::test]

@@ -16,12 +16,15 @@ use crate::port::clock::Instant;
 const AHEAD: usize = 32;
 const CLAIM_WAIT: Duration = Duration::from_millis(500);
 
+/// So many images that wait for their host's name to be looked up hold up no other.
+const MOST_ASIDE: usize = 512;
+
 impl Dispatch {
     /// How many images may be claimed now.
     fn room(&mut self, now: Instant) -> usize {
         let connections = self.worker.settings.connections;
         let (places, most_ahead) = (self.worker.places.open(), AHEAD.max(connections));
-        let under_way = self.fetching + self.beyond;
+        let under_way = self.fetching + self.beyond - self.worker.aside().min(MOST_ASIDE).min(self.fetching);
         let ahead = under_way.saturating_sub(places);
         let room = (places + most_ahead).saturating_sub(under_way);
         let busy = under_way > connections / 2;

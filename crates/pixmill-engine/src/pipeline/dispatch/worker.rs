@@ -1,6 +1,7 @@
 //! Takes one claimed image through the stages that follow: fetch, recompress, save, settle.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub(in super::super) struct Worker {
     pub(super) stop: CancellationToken,
     pub(super) places: Places,
     connections: Semaphore,
+    /// Images under way that hold neither place nor connection.
+    aside: AtomicUsize,
     fetch: Fetch,
     recompress: Recompress,
     save: Save,
@@ -79,6 +82,7 @@ impl Worker {
         Worker {
             places: Places::new(settings.connections, ports.sandbox.width()),
             connections: Semaphore::new(settings.connections),
+            aside: AtomicUsize::new(0),
             fetch: Fetch::new(&ports, &settings, budget.clone()),
             recompress: Recompress::new(ports.sandbox.clone(), budget, settings.limits),
             save: Save::new(ports.storage.clone(), scope),
@@ -96,6 +100,11 @@ impl Worker {
     /// What stopped the worker, when something did.
     pub(super) fn fatal(&self) -> Option<Fault> {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How many images under way wait for their host's name to be looked up.
+    pub(super) fn aside(&self) -> usize {
+        self.aside.load(Ordering::Relaxed)
     }
 
     /// How many fetched pictures recompression has before it.
@@ -119,26 +128,32 @@ impl Worker {
     }
 
     async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
-        // Some are claimed ahead, so that no place waits for records. When told to stop they wait for none.
-        let taken = async {
-            let place = self.places.take().await;
-            (place, self.connections.acquire().await.expect("connections are never closed"))
-        };
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
-        let (place, connection) = tokio::select! {
+        let asks = started.given_up.is_none() && source.is_ok();
+        // Some are claimed ahead, so that no place waits for records. When told to stop they wait for none.
+        let taken = async {
+            let mut looked_up = Ok(());
+            if let Ok(source) = &source {
+                let _aside = Aside::one(&self.aside);
+                looked_up = self.fetch.look_up(source).await;
+            }
+            let place = self.places.take().await;
+            (looked_up, place, self.connections.acquire().await.expect("connections are never closed"))
+        };
+        let (looked_up, place, connection) = tokio::select! {
             biased;
-            () = self.stop.cancelled() => (None, None),
+            () = self.stop.cancelled() => (Ok(()), None, None),
             // Nobody is asked for it.
-            () = std::future::ready(()), if started.given_up.is_some() || source.is_err() => (None, None),
-            (place, connection) = taken => (Some(place), Some(connection)),
+            () = std::future::ready(()), if !asks => (Ok(()), None, None),
+            (looked_up, place, connection) = taken => (looked_up, Some(place), Some(connection)),
         };
         let before = self.ports.clock.instant();
         let asked = started.given_up.is_none();
         let fetched = match (&started.given_up, &source) {
             (Some(fault), _) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
             (None, Err(fault)) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
-            (None, Ok(source)) => self.fetched(source, &claim, &started, &signals).await,
+            (None, Ok(source)) => self.fetched(source, looked_up, &claim, &started, &signals).await,
         };
         let fetching = self.ports.clock.instant().since(before);
         drop(connection);
@@ -164,14 +179,19 @@ impl Worker {
     async fn fetched(
         &self,
         source: &Source,
+        looked_up: Result<(), Fault>,
         claim: &Claim,
         started: &Started,
         signals: &mpsc::UnboundedSender<Signal>,
     ) -> Result<Fetched, End> {
+        let fetch = async {
+            looked_up?;
+            self.fetch.fetch(source).instrument(info_span!(target: TARGET, "fetch")).await
+        };
         let fetched = tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            fetched = self.fetch.fetch(source).instrument(info_span!(target: TARGET, "fetch")) => Some(fetched),
+            fetched = fetch => Some(fetched),
         };
         crate::fail_point!("after_fetch");
         let asked = match &fetched {
@@ -332,5 +352,21 @@ impl Worker {
             attempt: claim.attempt,
             fetching,
         });
+    }
+}
+
+/// Counts an image for as long as it waits, also where it is stopped.
+struct Aside<'c>(&'c AtomicUsize);
+
+impl<'c> Aside<'c> {
+    fn one(count: &'c AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Aside(count)
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
