@@ -223,7 +223,7 @@ impl World {
             per_origin: 8,
             memory_bytes: 512 << 20,
             limits: Limits::default(),
-            max_bytes: 1 << 20,
+            max_bytes: 64 << 20,
             timeout: Duration::from_secs(3_600),
             attempts: 5,
             longest_retry_after: Duration::from_secs(60),
