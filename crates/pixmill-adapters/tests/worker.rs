@@ -95,7 +95,7 @@ impl Sandbox for Unchanged {
         _: &dyn Memory,
     ) -> Result<Recompressed, Fault> {
         let (bytes, format) = (source.to_vec(), OutputFormat::Jpeg);
-        Ok(Recompressed { bytes, format, width: 1, height: 1, kept_source: true })
+        Ok(Recompressed { bytes, format, width: 1, height: 1, frames: 1, kept_source: true })
     }
 }
 
