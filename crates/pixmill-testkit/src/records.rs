@@ -41,6 +41,9 @@ pub trait RecordsForTests: Records {
     /// Marks a request cancelled and goes no further, as a crash in the middle of cancelling would.
     async fn cancel_halfway(&self, request: &RequestId);
 
+    /// Makes a request's recipe what this pixmill can't read, as a newer one may.
+    async fn garble(&self, request: &RequestId);
+
     /// How many rows, images and other traces a request has left, whether or not it is shown.
     async fn traces(&self, request: &RequestId) -> u64;
 

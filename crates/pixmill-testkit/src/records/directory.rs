@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pixmill_engine::fault::Blame;
 use pixmill_engine::model::event::{Answer, Delivery, Next};
 use pixmill_engine::model::image::{Correction, ImageView, Moment};
 use pixmill_engine::model::key::{Key, hash};
@@ -20,6 +21,7 @@ where
 {
     requests_are_listed_latest_first_by_tenant(Case::new(make().await)).await;
     an_intake_is_not_shown(Case::new(make().await)).await;
+    a_request_that_cannot_be_read_costs_only_itself(Case::new(make().await)).await;
     images_are_paged_in_order_by_status(Case::new(make().await)).await;
     failed_images_come_with_their_rows(Case::new(make().await)).await;
     whoever_goes_on_from_the_last_end_misses_none(Case::new(make().await)).await;
@@ -91,6 +93,35 @@ async fn requests_are_listed_latest_first_by_tenant(case: Case) {
     assert_eq!(case.listed("a", Some(RequestStatus::Pending)).await, ids[..2]);
     let standing = case.ledger.view(&other).await.unwrap().unwrap();
     assert_eq!((standing.request.tenant.as_str(), standing.request.status), ("b", RequestStatus::Completed));
+}
+
+async fn a_request_that_cannot_be_read_costs_only_itself(case: Case) {
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(case.open("a", &[&["http://h/a.jpg"], &["http://h/b.jpg"]], START).await);
+    }
+    case.records.garble(&ids[1]).await;
+    for fault in
+        [case.records.request(&ids[1]).await.unwrap_err(), case.ledger.view(&ids[1]).await.unwrap_err()]
+    {
+        assert_eq!((fault.blame, fault.code), (Blame::Request, Code::RecipeInvalid), "{fault}");
+        assert!(!fault.transient, "{fault}");
+    }
+    // A page is filled with what comes after it.
+    let page = case.ledger.requests_of("a", None, None, 2).await.unwrap();
+    assert_eq!(
+        page.into_iter().map(|view| view.request.id).collect::<Vec<_>>(),
+        [ids[2].clone(), ids[0].clone()]
+    );
+    assert_eq!(case.ledger.usage("a", START, at(1)).await.unwrap().requests, 3);
+    // Whoever works on its images ends them, and so the request.
+    for id in &ids {
+        let claims = claim_fresh(&case.records, id, START).await;
+        let ended = settle(&case.records, claims.iter().map(failed), START).await;
+        assert_eq!(ended.completed, std::slice::from_ref(id));
+    }
+    assert_eq!(case.records.reconcile(START).await.unwrap(), 0);
+    assert_eq!(case.ledger.lease_events(9, Lease::from(START), START).await.unwrap().len(), 3);
 }
 
 async fn an_intake_is_not_shown(case: Case) {

@@ -90,6 +90,11 @@ impl RecordsForTests for Mongodb {
         assert!(self.shared.mark_cancelled(&head).await.unwrap());
     }
 
+    async fn garble(&self, request: &RequestId) {
+        let set = doc! { "$set": { "pixmill.recipe": { "format": "hologram" } } };
+        self.shared.requests().update_one(doc! { "_id": request.as_str() }, set).await.unwrap();
+    }
+
     async fn traces(&self, request: &RequestId) -> u64 {
         let shared = &self.shared;
         let (of_it, it) = (doc! { "requestId": request.as_str() }, doc! { "_id": request.as_str() });

@@ -61,6 +61,15 @@ impl RecordsForTests for Sqlite {
         assert_eq!(cancelling.await.unwrap(), 1);
     }
 
+    async fn garble(&self, request: &RequestId) {
+        let id = request.clone();
+        let garbling = self.write(move |transaction| {
+            let garble = r#"UPDATE requests SET recipe = '{"format":"hologram"}' WHERE id = ?1"#;
+            Ok(transaction.connection.execute(garble, params![id.as_str()])?)
+        });
+        assert_eq!(garbling.await.unwrap(), 1);
+    }
+
     async fn traces(&self, _request: &RequestId) -> u64 {
         // Numbers are not used again, so what belongs to no request is left of a deleted one.
         let counting = self.read(|connection| {
