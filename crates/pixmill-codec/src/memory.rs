@@ -134,7 +134,7 @@ fn encoder_bytes(header: &Header, recipe: &Recipe) -> u64 {
         // Planes, those of the picture as it will be decoded, what is known of each of their blocks, and symbols, of which
         // noise of a high quality takes most.
         OutputFormat::Avif => {
-            let alpha = if channels(header) % 2 == 0 { 10 } else { 0 };
+            let alpha = if channels(header).is_multiple_of(2) { 10 } else { 0 };
             if recipe.quality >= 80 { 94 + alpha } else { 44 + alpha }
         }
     }
