@@ -137,10 +137,7 @@ impl Desk {
 
 /// What came of it, or what to say of a refusal or a panic.
 fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Reply> {
-    let said = |mut message: String| {
-        message.truncate(message.floor_char_boundary(MESSAGE));
-        message
-    };
+    let said = |message: String| message.chars().take(MESSAGE).collect::<String>();
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) => {
