@@ -109,7 +109,7 @@ async fn who_answers_calls_feeds_workers_elsewhere_again_and_again_and_works_on_
     let mut options = bullmq::WorkerOptions::new();
     options.connection.url = stack.redis.url();
     let careless = bullmq::Worker::with_options(QUEUE, processor, options).await.expect("Redis is there");
-    let leads = doc! { "requestId": &order.id, "sameAs": { "$exists": false } };
+    let leads = doc! { "requestId": &order.id, "pixmill.sameAs": { "$exists": false } };
     let leads = stack.all("images", leads).await.len();
     stack
         .until("every image is fed again", async || {

@@ -72,13 +72,13 @@ impl Stack {
         ended.extend(queue.get_failed(0, -1).await.expect("Redis can be read"));
         ended.retain(|job| job.data()["requestId"] == order.request.as_str());
         queue.close().await;
-        let as_the_image = |job: &Job, image: &Document| match image.get_document("error") {
+        let as_the_image = |job: &Job, image: &Document| match kept(image).get_document("error") {
             Ok(error) => {
                 job.failed_reason() == format!("{}: {}", text(error, "code"), text(error, "message"))
             }
             Err(_) => {
                 let told: Value = serde_json::from_str(job.returnvalue()).unwrap_or_default();
-                told["secure_url"] == output(image) && told["bytes"] == number(image, "bytesAfter")
+                told["secure_url"] == output(image) && told["bytes"] == number(kept(image), "bytesAfter")
             }
         };
         let by_id: HashMap<_, _> = images.iter().map(|image| (id_of(image), image)).collect();
@@ -96,7 +96,7 @@ impl Stack {
         let location = output(image);
         let Some(bytes) = download(location).await else { return Some(format!("{location} can't be read")) };
         let whole = bytes.starts_with(b"\xff\xd8") && bytes.ends_with(b"\xff\xd9");
-        let right = whole && number(image, "bytesAfter") == bytes.len() as i64;
+        let right = whole && number(kept(image), "bytesAfter") == bytes.len() as i64;
         (!right).then(|| format!("{location} has {} bytes: {image}", bytes.len()))
     }
 
@@ -106,24 +106,25 @@ impl Stack {
             return vec![format!("{} is lost", order.request)];
         };
         let count = |status: &str| images.iter().filter(|image| is(image, status)).count() as i64;
-        let sum = |name: &str| images.iter().map(|image| number(image, name).max(0)).sum::<i64>();
+        let sum = |name: &str| images.iter().map(|image| number(kept(image), name).max(0)).sum::<i64>();
         let (completed, failed) = (count("completed"), count("failed"));
+        let theirs = [("totalImages", images.len() as i64), ("processedImages", completed + failed)];
         let right = [
-            ("totalImages", images.len() as i64),
-            ("processedImages", completed + failed),
             ("completedImages", completed),
             ("failedImages", failed),
             ("bytesBefore", sum("bytesBefore")),
             ("bytesAfter", sum("bytesAfter")),
             ("round", 1),
         ];
-        let differ = right.into_iter().filter(|(name, right)| number(&request, name) != *right);
+        let differ = theirs.into_iter().filter(|(name, right)| number(&request, name) != *right);
+        let differ =
+            differ.chain(right.into_iter().filter(|(name, right)| number(kept(&request), name) != *right));
         let mut wrong: Vec<_> =
             differ.map(|(name, right)| format!("{name} should be {right}: {request}")).collect();
         if !is(&request, "completed") {
             wrong.push(format!("should be completed: {request}"));
         }
-        let events = request.get_array("events").cloned().unwrap_or_default();
+        let events = kept(&request).get_array("events").cloned().unwrap_or_default();
         let ids: BTreeSet<_> =
             events.iter().filter_map(Bson::as_document).map(|event| text(event, "id")).collect();
         if events.len() != 1 || ids != self.told_of(order) {
@@ -152,14 +153,14 @@ fn wrong_images(images: &[Document], ends: &[(String, Expected)]) -> Vec<String>
     let mut wrong = Vec::new();
     for image in images {
         let ended_well = match left.get_mut(text(image, "inputUrl").as_str()).and_then(Vec::pop) {
-            Some(Expected::Completed) => is(image, "completed") && !image.contains_key("error"),
+            Some(Expected::Completed) => is(image, "completed") && !kept(image).contains_key("error"),
             Some(Expected::Failed(code)) => {
-                let told = image.get_document("error").map(|error| text(error, "code"));
+                let told = kept(image).get_document("error").map(|error| text(error, "code"));
                 is(image, "failed") && told.is_ok_and(|told| told == code) && output(image).is_empty()
             }
             None => false,
         };
-        if !ended_well || image.contains_key("lease") {
+        if !ended_well || kept(image).contains_key("lease") {
             wrong.push(format!("not as ordered: {image}"));
         }
     }
@@ -180,6 +181,11 @@ async fn download(location: &str) -> Option<Vec<u8>> {
 
 fn is(document: &Document, status: &str) -> bool {
     document.get_str("status").is_ok_and(|told| told == status)
+}
+
+/// What pixmill keeps in a document.
+pub(crate) fn kept(document: &Document) -> &Document {
+    document.get_document("pixmill").expect("pixmill's part")
 }
 
 fn id_of(image: &Document) -> String {

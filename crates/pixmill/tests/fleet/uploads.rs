@@ -31,10 +31,10 @@ async fn left_behind(_: &Server, Backends { database, .. }: &Backends) -> Vec<St
         ("requests", "requests", doc! {}, 1),
         ("rows", "products", doc! {}, ROWS as i64),
         ("images under way", "images", doc! { "status": { "$in": ["pending", "processing"] } }, 0),
-        ("images held", "images", doc! { "lease": { "$exists": true } }, 0),
+        ("images held", "images", doc! { "pixmill.lease": { "$exists": true } }, 0),
         ("images of no request", "images", doc! { "requestId": { "$ne": id } }, 0),
-        ("requests with an event", "requests", doc! { "events": { "$size": 1 } }, 1),
-        ("events under way", "requests", doc! { "events.due": { "$exists": true } }, 0),
+        ("requests with an event", "requests", doc! { "pixmill.events": { "$size": 1 } }, 1),
+        ("events under way", "requests", doc! { "pixmill.events.due": { "$exists": true } }, 0),
         ("keys", "pixmill_idempotency", doc! {}, 1),
     ] {
         let found = database.collection::<Document>(collection).count_documents(query).await;
