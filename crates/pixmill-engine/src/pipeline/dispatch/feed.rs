@@ -147,9 +147,7 @@ impl Feed {
             self.add_due(now).await?;
         }
         self.feed_again(room, now);
-        let added = self.add_fresh(room, now).await;
-        self.took += self.supply.clock.instant().since(now);
-        added
+        self.add_fresh(room, now).await
     }
 
     /// Lets another process feed.
@@ -231,12 +229,17 @@ impl Feed {
     /// Adds fresh images while there is room for them, and begins requests where those in hand have no more.
     async fn add_fresh(&mut self, room: usize, now: Instant) -> Result<(), Fault> {
         let mut left = room;
-        self.find_requests(now).await?;
+        let mut begun = self.find_requests(now).await?;
         for _ in 0..MORE_REQUESTS {
             left -= self.add_some(left, now).await?;
             if left == 0 || !self.find_requests(now).await? {
                 break;
             }
+            begun = true;
+        }
+        if begun || left < room {
+            // Looks that find nothing are no part of it: they go on for as long as a request is open.
+            self.took += self.supply.clock.instant().since(now);
         }
         Ok(())
     }
