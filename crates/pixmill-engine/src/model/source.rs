@@ -38,7 +38,8 @@ impl Source {
         if scheme.eq_ignore_ascii_case("data") {
             return match data_parts(input) {
                 Some(_) => Ok(Source::Data(input.to_owned())),
-                None => Err(Fault::permanent(Code::UrlInvalid, "the data: address holds no data")),
+                // What is left is a scheme that nothing is fetched from.
+                None => Err(Fault::permanent(Code::UrlScheme, "the data: address holds no data")),
             };
         }
         if scheme.eq_ignore_ascii_case("file") {
@@ -185,21 +186,20 @@ mod tests {
 
     #[test]
     fn other_schemes_are_refused_by_name() {
-        for input in ["ftp://a/b.jpg", "file:///etc/passwd", "gopher://127.0.0.1:70/x"] {
+        for input in [
+            "ftp://a/b.jpg",
+            "file:///etc/passwd",
+            "gopher://127.0.0.1:70/x",
+            "data:image/png;base64",
+            "data:,",
+        ] {
             assert_eq!(code(input), Code::UrlScheme, "{input}");
         }
     }
 
     #[test]
     fn broken_addresses_are_invalid() {
-        for input in [
-            "http://[::1/a.jpg",
-            "http://127.0.0.1:99999/a.jpg",
-            "http://",
-            "//host/a.jpg",
-            "data:image/png;base64",
-            "data:,",
-        ] {
+        for input in ["http://[::1/a.jpg", "http://127.0.0.1:99999/a.jpg", "http://", "//host/a.jpg"] {
             assert_eq!(code(input), Code::UrlInvalid, "{input}");
         }
     }
