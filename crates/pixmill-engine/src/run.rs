@@ -149,7 +149,9 @@ impl Run {
         let finished = self.finished(&request).await?;
         if !finished.interrupted {
             self.write_results(&finished.request).await?;
-            self.write_again(&finished.request).await?;
+            if let Some(prefix) = &self.output_prefix {
+                self.write_again(&finished.request, prefix).await?;
+            }
         }
         Ok(finished)
     }
@@ -307,14 +309,14 @@ impl Run {
     }
 
     /// Writes the catalogue again, with outputs in the places of the addresses that completed.
-    async fn write_again(&self, request: &Request) -> Result<(), Fault> {
+    async fn write_again(&self, request: &Request, prefix: &str) -> Result<(), Fault> {
         let failed = |error: io::Error| file_fault(&self.again, &error);
         let reader = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
         let file = File::create(&self.temporary).map_err(failed)?;
         let again = Again {
             request: request.clone(),
             records: self.ports.records.clone(),
-            links: self.output_prefix.clone(),
+            links: Some(prefix.to_owned()),
         };
         again.write(reader, file.try_clone().map_err(failed)?).await?;
         file.sync_all().map_err(failed)?;

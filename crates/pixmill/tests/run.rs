@@ -78,13 +78,14 @@ fn the_catalogue_comes_again_with_outputs_in_the_places_of_addresses() {
 fn a_catalogue_is_never_overwritten_by_itself_nor_another_file_by_it() {
     let folder = shop(&["c.csv"]);
     let before = fs::read(folder.path().join("c.csv")).unwrap();
-    assert_eq!(run(folder.path(), &["c.csv", "-o", "."]).status.code(), Some(0));
+    let into = |output| ["c.csv", "-o", output, "--output-url-prefix", "https://cdn.shop.example/"];
+    assert_eq!(run(folder.path(), &into(".")).status.code(), Some(0));
     assert_eq!(fs::read(folder.path().join("c.csv")).unwrap(), before);
     assert!(fs::read_to_string(folder.path().join("new-c.csv")).unwrap().contains("processed_images/"));
     fs::create_dir(folder.path().join("out")).unwrap();
     fs::write(folder.path().join("out/c.csv"), "mine").unwrap();
     for _ in 0..2 {
-        assert_eq!(run(folder.path(), &["c.csv", "-o", "out"]).status.code(), Some(0));
+        assert_eq!(run(folder.path(), &into("out")).status.code(), Some(0));
         assert_eq!(fs::read_to_string(folder.path().join("out/c.csv")).unwrap(), "mine");
         assert!(folder.path().join("out/new-c.csv").is_file());
     }
@@ -94,9 +95,20 @@ fn a_catalogue_is_never_overwritten_by_itself_nor_another_file_by_it() {
 fn standard_input_is_a_catalogue_too() {
     let folder = shop(&["c.csv"]);
     let input = File::open(folder.path().join("c.csv")).unwrap();
-    let output = pixmill(folder.path(), &["-", "--quiet"]).stdin(input).output().unwrap();
+    let output =
+        pixmill(folder.path(), &["-", "--quiet", "--output-url-prefix", "https://cdn.shop.example/"])
+            .stdin(input)
+            .output()
+            .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", error(&output));
     assert!(folder.path().join("pixmill-out/standard-input.csv").is_file());
+}
+
+#[test]
+fn without_addresses_for_outputs_no_catalogue_is_written_that_no_shop_could_import() {
+    let folder = shop(&["c.csv"]);
+    assert_eq!(run(folder.path(), &["c.csv"]).status.code(), Some(0));
+    assert!(!folder.path().join("pixmill-out/c.csv").exists());
 }
 
 #[test]

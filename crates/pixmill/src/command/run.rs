@@ -48,7 +48,7 @@ async fn one(options: RunOptions, talk: TalkFlags, stop: CancellationToken) -> R
     let _lock = output::claim(&options.output, &options.catalogue)?;
     let options = output::taken_in(options)?;
     let (catalogue, output) = (options.catalogue.display().to_string(), options.output.clone());
-    let again = options.again.clone();
+    let again = options.output_prefix.as_ref().map(|_| options.again.clone());
     let name = options.catalogue.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let display = Arc::new(Display::new(talk, &name));
     let stopping = tokio::spawn({
@@ -61,7 +61,7 @@ async fn one(options: RunOptions, talk: TalkFlags, stop: CancellationToken) -> R
     let ran = wiring::run(options, display.clone(), stop).await;
     stopping.abort();
     display.finish();
-    Ok(Summary { catalogue, output: Some(output), again: Some(again), report: ran? })
+    Ok(Summary { catalogue, output: Some(output), again, report: ran? })
 }
 
 /// How a run that ended ends the command.

@@ -31,8 +31,8 @@ pub(crate) struct RunArgs {
     #[arg(short, long, value_name = "DIR", default_value = "pixmill-out")]
     output: PathBuf,
 
-    /// What outputs' addresses begin with in the catalogue that is written again, where DIR is to be uploaded to;
-    /// without it they are paths
+    /// Write the catalogue again, ready to be imported where it came from, with addresses of outputs that begin so:
+    /// where DIR is to be uploaded to
     #[arg(long, value_name = "URL", value_parser = base_url)]
     output_url_prefix: Option<Url>,
 

@@ -59,6 +59,9 @@ pub(super) fn taken_in(mut options: RunOptions) -> Result<RunOptions, Fault> {
         options.catalogue = path;
         options.again = options.output.join(STANDARD_INPUT);
     }
+    if options.output_prefix.is_none() {
+        return Ok(options);
+    }
     let marker = state.join(AGAIN);
     let mine = std::fs::read_to_string(&marker).unwrap_or_default();
     let name = PathBuf::from(options.again.file_name().unwrap_or_default());
