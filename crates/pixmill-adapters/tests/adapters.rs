@@ -10,5 +10,6 @@ mod net;
 mod queue_outage;
 #[cfg(feature = "buckets")]
 mod storage;
+mod unchanged;
 mod webhook;
 mod worker;

@@ -10,7 +10,7 @@ use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings as QueueSettings};
 use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::disk::DiskStorage;
-use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed};
+use pixmill_codec::Limits;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::lease::LEASE;
@@ -21,13 +21,14 @@ use pixmill_engine::pipeline::{Ended, Pipeline, Ports, Scope, Settings, Supply, 
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::origin::{Answer, Body, Hop, Origin};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
-use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use pixmill_engine::port::traces::Untold;
 use pixmill_testkit::services::End;
 use pixmill_testkit::services::redis::{Persistence, Redis};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::unchanged::Unchanged;
 
 const PICTURE: &[u8] = include_bytes!("../../../examples/pictures/caps.jpg");
 
@@ -51,27 +52,6 @@ impl Origin for Camera {
         tokio::time::sleep(self.after).await;
         let body = Box::new(Once(Some(Bytes::from_static(PICTURE))));
         Ok(Answer::of_file(PICTURE.len() as u64, body))
-    }
-}
-
-/// Stands in for the codec.
-struct Unchanged;
-
-#[async_trait]
-impl Sandbox for Unchanged {
-    fn width(&self) -> usize {
-        1
-    }
-
-    async fn recompress(
-        &self,
-        source: Bytes,
-        _: Recipe,
-        _: Limits,
-        _: &dyn Memory,
-    ) -> Result<Recompressed, Fault> {
-        let (bytes, format) = (source.to_vec(), OutputFormat::Jpeg);
-        Ok(Recompressed { bytes, format, width: 1, height: 1, frames: 1, kept_source: true })
     }
 }
 
@@ -137,7 +117,7 @@ impl World {
             records: self.records.clone(),
             queue: Arc::new(BullQueue::connect(queue).await.unwrap()),
             storage: Arc::new(DiskStorage::open(&out, &self.folder.path().join("tmp")).unwrap()),
-            sandbox: Arc::new(Unchanged),
+            sandbox: Arc::new(Unchanged(1)),
             origin: Arc::new(Camera { after: Duration::from_millis(20) }),
             files: None,
             clock: Arc::new(SystemClock),

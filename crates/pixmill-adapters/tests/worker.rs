@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::records::sqlite::Sqlite;
-use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed};
+use pixmill_codec::Limits;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{JobId, RequestId};
 use pixmill_engine::model::image::Candidate;
@@ -22,7 +22,6 @@ use pixmill_engine::port::clock::{Clock, Instant};
 use pixmill_engine::port::origin::{Answer, Body, Hop, Origin};
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Report};
-use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use pixmill_engine::port::storage::Storage;
 use pixmill_engine::port::traces::Untold;
 use pixmill_engine::upkeep::Upkeep;
@@ -30,6 +29,8 @@ use pixmill_testkit::clock::TestClock;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+
+use crate::unchanged::Unchanged;
 
 /// Answers with a few bytes after a while of the test's clock.
 struct Camera {
@@ -76,26 +77,6 @@ impl Origin for Camera {
         }
         self.clock.sleep(self.after).await;
         Ok(Answer::of_file(7, Box::new(Once(Some(Bytes::from_static(b"picture"))))))
-    }
-}
-
-struct Unchanged;
-
-#[async_trait]
-impl Sandbox for Unchanged {
-    fn width(&self) -> usize {
-        2
-    }
-
-    async fn recompress(
-        &self,
-        source: Bytes,
-        _: Recipe,
-        _: Limits,
-        _: &dyn Memory,
-    ) -> Result<Recompressed, Fault> {
-        let (bytes, format) = (source.to_vec(), OutputFormat::Jpeg);
-        Ok(Recompressed { bytes, format, width: 1, height: 1, frames: 1, kept_source: true })
     }
 }
 
@@ -212,7 +193,7 @@ impl World {
             records: records.clone(),
             queue: Arc::new(DatabaseQueue::new(10_000)),
             storage: Arc::new(Anywhere),
-            sandbox: Arc::new(Unchanged),
+            sandbox: Arc::new(Unchanged(2)),
             origin: camera.clone(),
             files: None,
             clock: clock.clone(),

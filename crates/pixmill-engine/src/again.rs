@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::catalogue::{Account, OpenError, Rewriter};
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::model::image::Output;
 use crate::model::request::Request;
 use crate::model::row::ResultRow;
 use crate::port::records::Records;
@@ -24,7 +25,7 @@ pub struct Again {
     /// Where its outputs are told.
     pub records: Arc<dyn Records>,
     /// What addresses of outputs begin with, where their locations are paths.
-    pub links: Option<String>,
+    pub links: String,
 }
 
 impl Again {
@@ -102,10 +103,7 @@ impl Rows {
             self.rows = handle.block_on(self.of.records.rows(&self.of.request.id, number, ROWS))?;
         }
         let row = usize::try_from(number - self.first).ok().and_then(|at| self.rows.get(at));
-        let location = |output: &crate::model::image::Output| match &self.of.links {
-            Some(links) => link(&output.location, links),
-            None => output.location.clone(),
-        };
+        let location = |output: &Output| link(&output.location, &self.of.links);
         Ok(row
             .map(|row| row.slots.iter().map(|slot| slot.output.as_ref().map(location)).collect())
             .unwrap_or_default())

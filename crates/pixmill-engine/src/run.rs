@@ -313,11 +313,8 @@ impl Run {
         let failed = |error: io::Error| file_fault(&self.again, &error);
         let reader = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
         let file = File::create(&self.temporary).map_err(failed)?;
-        let again = Again {
-            request: request.clone(),
-            records: self.ports.records.clone(),
-            links: Some(prefix.to_owned()),
-        };
+        let again =
+            Again { request: request.clone(), records: self.ports.records.clone(), links: prefix.to_owned() };
         again.write(reader, file.try_clone().map_err(failed)?).await?;
         file.sync_all().map_err(failed)?;
         fs::rename(&self.temporary, &self.again).map_err(failed)
