@@ -5,6 +5,7 @@
 pub mod accept;
 mod budget;
 pub mod dispatch;
+mod fair;
 mod fetch;
 mod recompress;
 pub(crate) mod save;
@@ -75,7 +76,7 @@ impl From<&Ports> for Supply {
 /// How much of everything.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Most fetches under way.
+    /// Most fetches under way; where there is more than one request, of each, and a seventh more in all.
     pub connections: usize,
     /// Most requests under way to one origin.
     pub per_origin: usize,

@@ -4,6 +4,7 @@
 mod browsers;
 mod connections;
 mod disks;
+mod fairness;
 mod keys;
 mod terminal;
 mod uploads;

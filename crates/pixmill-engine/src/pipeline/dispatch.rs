@@ -8,6 +8,7 @@ mod outage;
 mod pace;
 mod places;
 mod refusals;
+mod seat;
 mod verdict;
 mod worker;
 
@@ -59,7 +60,7 @@ enum Signal {
     /// Its picture is gone from memory; its end is yet to be written.
     Worked { asked: bool },
     /// It is over with.
-    Left { job: JobId, image: ImageId, delivered: Delivered },
+    Left { job: Job, delivered: Delivered },
 }
 
 /// Works until the scope has ended or the worker is stopped, then waits for what is under way.
@@ -270,10 +271,10 @@ impl Dispatch {
                 Signal::Worked { asked } => {
                     *(if asked { &mut self.beyond } else { &mut self.fetching }) -= 1;
                 }
-                Signal::Left { job, image, delivered } => {
-                    self.held.remove(&image);
-                    self.lanes.left();
-                    self.finish(&job, delivered, now);
+                Signal::Left { job, delivered } => {
+                    self.held.remove(&job.image);
+                    self.lanes.left(&job.request);
+                    self.finish(&job.id, delivered, now);
                 }
             }
             next = self.signalled.try_recv().ok();

@@ -17,6 +17,7 @@ use url::Url;
 use super::budget::{Budget, Share};
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::model::id::RequestId;
 use crate::model::source::{Source, decode_data};
 use crate::port::clock::Clock;
 use crate::port::origin::{Answer, Files, Origin};
@@ -31,6 +32,15 @@ const STEP: usize = 256 << 10;
 pub(super) struct Fetched {
     pub(super) bytes: Bytes,
     _share: Share,
+}
+
+/// What a fetch holds that others can use while it waits.
+pub(super) trait Seat: Send {
+    /// Gives it away for as long as something is waited for, and has it back then.
+    fn aside<F>(&mut self, waiting: F) -> impl Future<Output = F::Output> + Send
+    where
+        F: Future + Send,
+        F::Output: Send;
 }
 
 /// The stage.
@@ -57,14 +67,20 @@ impl Fetch {
         }
     }
 
-    /// One attempt at one source. Its time-out counts what the origin takes, not what waiting for memory takes.
+    /// One attempt at one source. Its time-out counts what the origin takes, not what waiting for memory, or for others who
+    /// are asking it, takes.
     ///
     /// # Errors
     /// `fetch.*`, `url.*` and `file.*`.
-    pub(super) async fn fetch(&self, source: &Source) -> Result<Fetched, Fault> {
+    pub(super) async fn fetch(
+        &self,
+        source: &Source,
+        request: &RequestId,
+        seat: &mut impl Seat,
+    ) -> Result<Fetched, Fault> {
         let mut left = self.timeout;
         match source {
-            Source::Web(url) => self.web(url, &mut left).await,
+            Source::Web(url) => self.web(url, request, seat, &mut left).await,
             Source::File(path) => self.file(path, &mut left).await,
             Source::Data(data) => self.data(data).await,
         }
@@ -127,12 +143,21 @@ impl Fetch {
         self.read(answer, place, left).await
     }
 
-    async fn web(&self, url: &Url, left: &mut Duration) -> Result<Fetched, Fault> {
+    async fn web(
+        &self,
+        url: &Url,
+        request: &RequestId,
+        seat: &mut impl Seat,
+        left: &mut Duration,
+    ) -> Result<Fetched, Fault> {
         let mut walk = Walk::from(url);
         loop {
             let hop = walk.hop();
             let origin = hop.url.origin().ascii_serialization();
-            let _slot = self.slots.take(&origin).await;
+            let _slot = match self.slots.try_take(&origin, request) {
+                Some(slot) => slot,
+                None => seat.aside(self.slots.take(&origin, request)).await,
+            };
             let answer = self.timed(left, &origin, self.origin.get(&hop)).await?;
             if walk.arrives(&answer)? {
                 let (status, place) = (answer.status, origin.as_str());

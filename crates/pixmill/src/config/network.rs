@@ -24,7 +24,7 @@ pub(crate) struct FilesFlags {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fetching")]
 pub(crate) struct NetworkFlags {
-    /// Most fetches under way
+    /// Most fetches under way; in a server, of one request
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole::<usize>(1, 10_000))]
     pub(crate) connections: usize,
 

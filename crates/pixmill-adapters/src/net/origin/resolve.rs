@@ -18,8 +18,8 @@ const ENTRIES_MAX: usize = 1024;
 /// Look-ups at once, each of which holds a thread: those that have just begun, and those that nobody has answered for so
 /// long that they make room for others. However many names are never answered for, the rest are looked up meanwhile.
 const LOOKUPS_MAX: usize = 16;
-const SLOW: Duration = Duration::from_millis(500);
-const SLOW_MAX: usize = 240;
+const SLOW: Duration = Duration::from_millis(100);
+const SLOW_MAX: usize = 480;
 
 type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
 type Found = Result<Arc<[IpAddr]>, Arc<str>>;

@@ -16,24 +16,40 @@ use crate::port::clock::Instant;
 const AHEAD: usize = 32;
 const CLAIM_WAIT: Duration = Duration::from_millis(500);
 
-/// So many images that wait for their host's name to be looked up hold up no other.
+/// So many images that wait for something that takes nothing from others (their host's name to be looked up, those before
+/// them at the target of a redirect) hold up no other.
 const MOST_ASIDE: usize = 512;
+
+/// So many images of a request are claimed whatever is under way of others.
+const FEW: usize = 8;
+
+/// How many images may be claimed: so many in all, and so many of each request that has fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) most: usize,
+    pub(super) of_each: usize,
+}
+
+impl Room {
+    const NONE: Room = Room { most: 0, of_each: 0 };
+}
 
 impl Dispatch {
     /// How many images may be claimed now.
-    fn room(&mut self, now: Instant) -> usize {
+    fn room(&mut self, now: Instant) -> Room {
         let connections = self.worker.settings.connections;
-        let (places, most_ahead) = (self.worker.places.open(), AHEAD.max(connections));
-        let under_way = self.fetching + self.beyond - self.worker.aside().min(MOST_ASIDE).min(self.fetching);
+        let (places, most_ahead) = (self.worker.seats.places.open(), AHEAD.max(connections));
+        let under_way =
+            self.fetching + self.beyond - self.worker.seats.aside().min(MOST_ASIDE).min(self.fetching);
         let ahead = under_way.saturating_sub(places);
         let room = (places + most_ahead).saturating_sub(under_way);
         let busy = under_way > connections / 2;
         if room == 0 || !busy || ahead < most_ahead / 4 {
             self.claim_at = None;
-            return room;
+            return Room { most: room, of_each: FEW };
         }
         let claim_at = *self.claim_at.get_or_insert(now + CLAIM_WAIT);
-        if now < claim_at { 0 } else { room }
+        if now < claim_at { Room::NONE } else { Room { most: room, of_each: FEW } }
     }
 
     /// Has what can start claimed. Claims are not waited for here: those that are made while one is being written are
@@ -86,7 +102,7 @@ impl Dispatch {
                     if one.given_up.is_none() {
                         self.lanes.asked(&one.turn(), &Asked::Skipped, now);
                     }
-                    self.lanes.left();
+                    self.lanes.left(&one.job.request);
                     self.unsure.push(one.job);
                 }
             }

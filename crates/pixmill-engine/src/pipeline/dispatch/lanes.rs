@@ -1,4 +1,5 @@
-//! Images that wait to start, one lane an origin, so that a slow origin holds up no other.
+//! Images that wait to start, one lane an origin, so that a slow origin holds up no other. Requests take turns, and so do
+//! the origins of each.
 //!
 //! A state machine without a clock or a port: told what happened, it says what may start.
 
@@ -8,9 +9,10 @@ use std::time::Duration;
 
 use super::super::Learnt;
 use super::breaker::{Breaker, Verdict};
+use super::claim::Room;
 use super::pace::{May, Pace};
 use crate::fault::{Fault, Pressure};
-use crate::model::id::ImageId;
+use crate::model::id::{ImageId, RequestId};
 use crate::model::image::Candidate;
 use crate::model::source::Source;
 use crate::port::clock::Instant;
@@ -68,7 +70,7 @@ pub(super) enum Asked {
 
 #[derive(Debug)]
 struct Lane {
-    waiting: VecDeque<Job>,
+    waiting: HashMap<RequestId, VecDeque<Job>>,
     under_way: usize,
     /// Narrowed by 429 and 503, widened again by answers.
     width: usize,
@@ -80,12 +82,21 @@ struct Lane {
     idle: Option<Instant>,
 }
 
+/// A request, as far as lanes know it.
+#[derive(Debug, Default)]
+struct Party {
+    /// Lanes in which images of it wait, in turn.
+    ring: VecDeque<LaneName>,
+    under_way: usize,
+}
+
 /// All lanes of a process.
 #[derive(Debug)]
 pub(super) struct Lanes {
     lanes: HashMap<LaneName, Lane>,
-    /// Lanes in which images wait, in turn.
-    ring: VecDeque<LaneName>,
+    parties: HashMap<RequestId, Party>,
+    /// Requests of which images wait, in turn.
+    turns: VecDeque<RequestId>,
     /// Lanes that became idle, in order. One that is not idle any more, or is so anew, is found again further on.
     idle: VecDeque<(Instant, LaneName)>,
     parked: usize,
@@ -99,7 +110,8 @@ impl Lanes {
     pub(super) fn new(per_origin: usize, patient: bool, longest_retry_after: Duration) -> Self {
         Lanes {
             lanes: HashMap::new(),
-            ring: VecDeque::new(),
+            parties: HashMap::new(),
+            turns: VecDeque::new(),
             idle: VecDeque::new(),
             parked: 0,
             under_way: 0,
@@ -124,52 +136,39 @@ impl Lanes {
         self.parked += 1;
         let source = Source::parse(&candidate.input);
         let name = source.map_or_else(|_| "invalid:".to_owned(), |source| source.origin());
-        let lane = self.lane(name.into());
-        self.lanes.get_mut(&lane).expect("just made").waiting.push_back(job);
-    }
-
-    /// The lane of that name, made and put into the ring when nothing waited in it.
-    fn lane(&mut self, name: LaneName) -> LaneName {
-        let width = self.per_origin;
-        let lane = self.lanes.entry(name.clone()).or_insert_with(|| Lane {
-            waiting: VecDeque::new(),
-            under_way: 0,
-            width,
-            not_before: Instant::default(),
-            breaker: Breaker::default(),
-            pace: Pace::default(),
-            idle: None,
-        });
+        let (name, width) = (LaneName::from(name), self.per_origin);
+        let lane = self.lanes.entry(name.clone()).or_insert_with(|| Lane::new(width));
         lane.idle = None;
-        if lane.waiting.is_empty() {
-            self.ring.push_back(name.clone());
+        let party = self.parties.entry(job.request.clone()).or_default();
+        let waiting = lane.waiting.entry(job.request.clone()).or_default();
+        if waiting.is_empty() {
+            if party.ring.is_empty() {
+                self.turns.push_back(job.request.clone());
+            }
+            party.ring.push_back(name);
         }
-        name
+        waiting.push_back(job);
     }
 
-    /// Takes up to `most` images that may start now, origins in turn.
-    pub(super) fn start(&mut self, now: Instant, most: usize) -> Vec<Started> {
+    /// Takes images that may start now while there is room, requests in turn and the origins of each.
+    pub(super) fn start(&mut self, now: Instant, room: Room) -> Vec<Started> {
         let mut started = Vec::new();
         let mut idle = 0;
-        while started.len() < most && idle < self.ring.len() {
-            let name = self.ring.pop_front().expect("the ring is longer than the lanes passed over");
-            let lane = self.lanes.get_mut(&name).expect("a lane in the ring exists");
-            match lane.next(now, self.patient) {
-                Some((job, given_up)) => {
+        while idle < self.turns.len() {
+            let request = self.turns.pop_front().expect("there are more requests than were passed over");
+            let party = self.parties.get_mut(&request).expect("whoever has a turn is known");
+            let may = started.len() < room.most || party.under_way < room.of_each;
+            match may.then(|| party.next(&request, &mut self.lanes, now, self.patient)).flatten() {
+                Some(one) => {
                     idle = 0;
+                    started.push(one);
                     self.parked -= 1;
                     self.under_way += 1;
-                    if !lane.waiting.is_empty() {
-                        self.ring.push_back(name.clone());
-                    }
-                    let (answered, beside) = (lane.breaker.has_answered(), lane.under_way > 1);
-                    let company = answered || beside || !lane.waiting.is_empty();
-                    started.push(Started { job, lane: name, given_up, at: now, company, answered });
                 }
-                None => {
-                    idle += 1;
-                    self.ring.push_back(name);
-                }
+                None => idle += 1,
+            }
+            if !party.ring.is_empty() {
+                self.turns.push_back(request);
             }
         }
         started
@@ -238,27 +237,37 @@ impl Lanes {
         }
     }
 
-    /// The image is over, or could not be claimed.
-    pub(super) fn left(&mut self) {
+    /// An image of a request is over, or could not be claimed.
+    pub(super) fn left(&mut self, request: &RequestId) {
         self.under_way = self.under_way.saturating_sub(1);
+        let Some(party) = self.parties.get_mut(request) else { return };
+        party.under_way = party.under_way.saturating_sub(1);
+        if party.under_way == 0 && party.ring.is_empty() {
+            self.parties.remove(request);
+        }
     }
 
     /// When something may start that may not start now.
     pub(super) fn next_change(&self, now: Instant) -> Option<Instant> {
-        self.ring.iter().filter_map(|name| self.lanes[name].wakes(now, self.patient)).min()
+        let waiting = self.parties.values().flat_map(|party| &party.ring);
+        waiting.filter_map(|name| self.lanes[name].wakes(now, self.patient)).min()
     }
 
     /// Takes images out of lanes that are stuck (left alone, or asked to wait), all but `keep` of each, and fewer where
     /// there are many.
     pub(super) fn take_stuck(&mut self, now: Instant, keep: usize) -> Vec<Job> {
-        let keep = keep.min(self.parked / (2 * self.ring.len().max(1))).max(1);
+        let lines: usize = self.parties.values().map(|party| party.ring.len()).sum();
+        let keep = keep.min(self.parked / (2 * lines.max(1))).max(1);
         let mut taken = Vec::new();
-        for name in &self.ring {
-            let lane = self.lanes.get_mut(name).expect("a lane in the ring exists");
-            let slow = lane.pace.is_short_of(lane.waiting.len(), SOON);
-            let waits = lane.breaker.is_open() || lane.not_before > now || slow;
-            if waits && lane.waiting.len() > keep {
-                taken.extend(lane.waiting.drain(keep..));
+        for (request, party) in &self.parties {
+            for name in &party.ring {
+                let lane = self.lanes.get_mut(name).expect("a lane in a ring exists");
+                let slow = lane.pace.is_short_of(lane.waits(), SOON);
+                let stuck = lane.breaker.is_open() || lane.not_before > now || slow;
+                if let Some(waiting) = lane.waiting.get_mut(request).filter(|line| stuck && line.len() > keep)
+                {
+                    taken.extend(waiting.drain(keep..));
+                }
             }
         }
         self.parked -= taken.len();
@@ -268,14 +277,61 @@ impl Lanes {
     /// Takes all that wait.
     pub(super) fn take_all(&mut self) -> Vec<Job> {
         self.parked = 0;
-        self.ring.clear();
-        self.lanes.values_mut().flat_map(|lane| lane.waiting.drain(..)).collect()
+        self.turns.clear();
+        self.parties.retain(|_, party| party.under_way > 0);
+        self.parties.values_mut().for_each(|party| party.ring.clear());
+        let lines = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain());
+        lines.flat_map(|(_, waiting)| waiting).collect()
+    }
+}
+
+impl Party {
+    /// The next image of it that may start, if one may: its origins take turns.
+    fn next(
+        &mut self,
+        request: &RequestId,
+        lanes: &mut HashMap<LaneName, Lane>,
+        now: Instant,
+        patient: bool,
+    ) -> Option<Started> {
+        for _ in 0..self.ring.len() {
+            let name = self.ring.pop_front()?;
+            let lane = lanes.get_mut(&name).expect("a lane in a ring exists");
+            let next = lane.next(request, now, patient);
+            if lane.waiting.contains_key(request) {
+                self.ring.push_back(name.clone());
+            }
+            if let Some((job, given_up)) = next {
+                self.under_way += 1;
+                let (answered, beside) = (lane.breaker.has_answered(), lane.under_way > 1);
+                let company = answered || beside || !lane.waiting.is_empty();
+                return Some(Started { job, lane: name, given_up, at: now, company, answered });
+            }
+        }
+        None
     }
 }
 
 impl Lane {
-    /// The next image that may start, if one may.
-    fn next(&mut self, now: Instant, patient: bool) -> Option<(Job, Option<Fault>)> {
+    fn new(width: usize) -> Self {
+        Lane {
+            waiting: HashMap::new(),
+            under_way: 0,
+            width,
+            not_before: Instant::default(),
+            breaker: Breaker::default(),
+            pace: Pace::default(),
+            idle: None,
+        }
+    }
+
+    /// How many images wait in it, of all requests.
+    fn waits(&self) -> usize {
+        self.waiting.values().map(VecDeque::len).sum()
+    }
+
+    /// The next image of a request that may start, if one may.
+    fn next(&mut self, request: &RequestId, now: Instant, patient: bool) -> Option<(Job, Option<Fault>)> {
         let verdict = self.breaker.verdict(now, patient);
         let given_up = match verdict {
             Verdict::GiveUp(fault) => Some(fault),
@@ -292,7 +348,11 @@ impl Lane {
                 None
             }
         };
-        let job = self.waiting.pop_front()?;
+        let line = self.waiting.get_mut(request)?;
+        let job = line.pop_front()?;
+        if line.is_empty() {
+            self.waiting.remove(request);
+        }
         if given_up.is_none() {
             self.under_way += 1;
             self.pace.begun(now);

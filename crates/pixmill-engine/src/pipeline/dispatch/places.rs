@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
-
+use super::super::fair::{Fair, Permit};
 use super::Dispatch;
+use crate::model::id::RequestId;
 use crate::port::clock::Instant;
 
 /// Places for each decoder at first.
@@ -25,9 +25,9 @@ const IDLE: Duration = Duration::from_millis(5);
 const BUSY: Duration = Duration::from_secs(1);
 
 /// Places for images that are fetched, recompressed or saved. They double while decoders are idle, and close one by one
-/// while pictures pile up before decoders that never are.
+/// while pictures pile up before decoders that never are. Requests take turns.
 pub(super) struct Places {
-    free: Semaphore,
+    free: Fair,
     open: AtomicUsize,
     may_close: AtomicBool,
     decoders: usize,
@@ -38,7 +38,7 @@ impl Places {
     pub(super) fn new(connections: usize, decoders: usize) -> Self {
         let open = PER_DECODER * decoders;
         Places {
-            free: Semaphore::new(open),
+            free: Fair::new(open, false),
             open: AtomicUsize::new(open),
             may_close: AtomicBool::new(false),
             decoders,
@@ -52,16 +52,16 @@ impl Places {
     }
 
     /// Waits for one.
-    pub(super) async fn take(&self) -> SemaphorePermit<'_> {
-        self.free.acquire().await.expect("places are never closed as a whole")
+    pub(super) async fn take(&self, request: &RequestId) -> Permit {
+        self.free.take(request).await
     }
 
     /// Gives one back, or closes it where places may close and so many pictures wait, or are worked on, that the decoders
     /// can do without.
-    pub(super) fn give_back(&self, place: SemaphorePermit<'_>, waiting: usize) {
+    pub(super) fn give_back(&self, place: Permit, waiting: usize) {
         if self.may_close.load(Ordering::Relaxed) && waiting > ENOUGH * self.decoders {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            place.forget();
+            place.close();
         }
     }
 
@@ -73,20 +73,20 @@ impl Places {
 
     /// Whether images have taken all of them, and are not still being claimed.
     fn are_taken(&self) -> bool {
-        self.free.available_permits() == 0
+        self.free.free() == 0
     }
 
     fn double(&self) {
         let more = self.open().min(self.most - self.open());
         self.open.fetch_add(more, Ordering::Relaxed);
-        self.free.add_permits(more);
+        self.free.add(more);
     }
 }
 
 impl Dispatch {
     /// Opens more places where too few have kept decoders idle for a while, and lets some close where they never are.
     pub(super) fn tend_places(&mut self, now: Instant) {
-        let places = &self.worker.places;
+        let places = &self.worker.seats.places;
         if !places.are_too_few(self.fetching + self.beyond, self.worker.waiting()) {
             self.more_places_at = None;
             places.may_close.store(now.since(self.idle_at) >= BUSY, Ordering::Relaxed);
@@ -111,7 +111,7 @@ mod tests {
 
     #[tokio::test]
     async fn places_double_while_decoders_are_idle_and_stay_bounded() {
-        let places = Places::new(10, 2);
+        let (places, request) = (Places::new(10, 2), RequestId::from("request"));
         let mut opened = vec![places.open()];
         for _ in 0..3 {
             let open = places.open();
@@ -123,22 +123,22 @@ mod tests {
         assert_eq!(opened, [8, 16, 28, 28]);
         for _ in 0..28 {
             assert!(!places.are_taken());
-            places.take().await.forget();
+            places.take(&request).await.close();
         }
         assert!(places.are_taken());
     }
 
     #[tokio::test]
     async fn places_close_while_pictures_pile_up_and_no_further() {
-        let places = Places::new(20, 2);
+        let (places, request) = (Places::new(20, 2), RequestId::from("request"));
         places.double();
         for (may_close, left) in [(false, 16), (true, ENOUGH * 2)] {
             places.may_close.store(may_close, Ordering::Relaxed);
             for waiting in (0..=16).rev() {
-                let place = places.take().await;
+                let place = places.take(&request).await;
                 places.give_back(place, waiting);
             }
-            assert_eq!((places.open(), places.free.available_permits()), (left, left));
+            assert_eq!((places.open(), places.free.free()), (left, left));
         }
     }
 }

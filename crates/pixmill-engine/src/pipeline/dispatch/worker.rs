@@ -1,12 +1,11 @@
 //! Takes one claimed image through the stages that follow: fetch, recompress, save, settle.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use pixmill_codec::Recipe;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, field, info_span};
 
@@ -20,8 +19,8 @@ use super::LONGEST_OUTAGE;
 use super::Signal;
 use super::lanes::{Asked, Started};
 use super::outage::{Outage, PAUSE};
-use super::places::Places;
 use super::refusals::Refusals;
+use super::seat::{Seats, Taken};
 use crate::fault::{Blame, Fault};
 use crate::model::id::RequestId;
 use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
@@ -39,10 +38,7 @@ pub(in super::super) struct Worker {
     pub(super) ports: Ports,
     pub(super) settings: Settings,
     pub(super) stop: CancellationToken,
-    pub(super) places: Places,
-    connections: Semaphore,
-    /// Images under way that hold neither place nor connection.
-    aside: AtomicUsize,
+    pub(super) seats: Seats,
     fetch: Fetch,
     recompress: Recompress,
     save: Save,
@@ -80,9 +76,7 @@ impl Worker {
     ) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_bytes));
         Worker {
-            places: Places::new(settings.connections, ports.sandbox.width()),
-            connections: Semaphore::new(settings.connections),
-            aside: AtomicUsize::new(0),
+            seats: Seats::new(settings.connections, ports.sandbox.width(), *scope == Scope::All),
             fetch: Fetch::new(&ports, &settings, budget.clone()),
             recompress: Recompress::new(ports.sandbox.clone(), budget, settings.limits),
             save: Save::new(ports.storage.clone(), scope),
@@ -100,11 +94,6 @@ impl Worker {
     /// What stopped the worker, when something did.
     pub(super) fn fatal(&self) -> Option<Fault> {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    /// How many images under way wait for their host's name to be looked up.
-    pub(super) fn aside(&self) -> usize {
-        self.aside.load(Ordering::Relaxed)
     }
 
     /// How many fetched pictures recompression has before it.
@@ -131,32 +120,34 @@ impl Worker {
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
         let asks = started.given_up.is_none() && source.is_ok();
+        let mut seat = Taken::none(self, &claim.request);
         // Some are claimed ahead, so that no place waits for records. When told to stop they wait for none.
         let taken = async {
-            let mut looked_up = Ok(());
-            if let Ok(source) = &source {
-                let _aside = Aside::one(&self.aside);
-                looked_up = self.fetch.look_up(source).await;
-            }
-            let place = self.places.take().await;
-            (looked_up, place, self.connections.acquire().await.expect("connections are never closed"))
+            let looked_up = match &source {
+                Ok(source) => self.seats.look_up(&claim.request, self.fetch.look_up(source)).await,
+                Err(_) => Ok(()),
+            };
+            seat.take().await;
+            looked_up
         };
-        let (looked_up, place, connection) = tokio::select! {
+        let looked_up = tokio::select! {
             biased;
-            () = self.stop.cancelled() => (Ok(()), None, None),
+            () = self.stop.cancelled() => Ok(()),
             // Nobody is asked for it.
-            () = std::future::ready(()), if !asks => (Ok(()), None, None),
-            (looked_up, place, connection) = taken => (looked_up, Some(place), Some(connection)),
+            () = std::future::ready(()), if !asks => Ok(()),
+            looked_up = taken => looked_up,
         };
         let before = self.ports.clock.instant();
         let asked = started.given_up.is_none();
         let fetched = match (&started.given_up, &source) {
             (Some(fault), _) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
             (None, Err(fault)) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
-            (None, Ok(source)) => self.fetched(source, looked_up, &claim, &started, &signals).await,
+            (None, Ok(source)) => {
+                self.fetched(source, looked_up, &mut seat, &claim, &started, &signals).await
+            }
         };
         let fetching = self.ports.clock.instant().since(before);
-        drop(connection);
+        seat.is_fetched();
         if asked && source.is_err() {
             let _ = signals.send(Signal::Asked { turn: started.turn(), asked: Asked::Skipped });
         }
@@ -165,14 +156,11 @@ impl Worker {
             (Err(end), _) => end,
             (Ok(_), Err(fault)) => End::Outcome(Outcome::Failed(Failure::from(fault.clone()))),
         };
-        if let Some(place) = place {
-            self.places.give_back(place, self.waiting());
-        }
+        seat.give_back();
         let _ = signals.send(Signal::Worked { asked });
         let origin = source.map_or_else(|_| String::new(), |source| source.origin());
         let delivered = self.settled(&claim, end, origin, fetching).await;
-        let (job, image) = (started.job.id, started.job.image);
-        let _ = signals.send(Signal::Left { job, image, delivered });
+        let _ = signals.send(Signal::Left { job: started.job, delivered });
     }
 
     /// Fetches, and frees the connection.
@@ -180,13 +168,17 @@ impl Worker {
         &self,
         source: &Source,
         looked_up: Result<(), Fault>,
+        seat: &mut Taken<'_>,
         claim: &Claim,
         started: &Started,
         signals: &mpsc::UnboundedSender<Signal>,
     ) -> Result<Fetched, End> {
         let fetch = async {
             looked_up?;
-            self.fetch.fetch(source).instrument(info_span!(target: TARGET, "fetch")).await
+            self.fetch
+                .fetch(source, &claim.request, seat)
+                .instrument(info_span!(target: TARGET, "fetch"))
+                .await
         };
         let fetched = tokio::select! {
             biased;
@@ -352,21 +344,5 @@ impl Worker {
             attempt: claim.attempt,
             fetching,
         });
-    }
-}
-
-/// Counts an image for as long as it waits, also where it is stopped.
-struct Aside<'c>(&'c AtomicUsize);
-
-impl<'c> Aside<'c> {
-    fn one(count: &'c AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Aside(count)
-    }
-}
-
-impl Drop for Aside<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

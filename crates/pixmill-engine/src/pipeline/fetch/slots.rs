@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use super::super::fair::{Fair, Permit};
+use crate::model::id::RequestId;
 
 /// Origins known before those that nobody asks are forgotten.
 const MANY: usize = 4096;
@@ -12,7 +13,7 @@ const MANY: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Slots {
     per_origin: usize,
-    origins: Mutex<HashMap<String, Arc<Semaphore>>>,
+    origins: Mutex<HashMap<String, Arc<Fair>>>,
 }
 
 impl Slots {
@@ -20,25 +21,27 @@ impl Slots {
         Slots { per_origin, origins: Mutex::default() }
     }
 
-    /// Waits for a slot, which is given back when dropped. Dispatch starts no more than there are, so only the target
-    /// of a redirect is ever waited for.
-    pub(super) async fn take(&self, origin: &str) -> OwnedSemaphorePermit {
-        let slots = {
-            let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-            if origins.len() >= MANY {
-                origins.retain(|_, slots| {
-                    slots.available_permits() < self.per_origin || Arc::strong_count(slots) > 1
-                });
-            }
-            match origins.get(origin) {
-                Some(slots) => slots.clone(),
-                None => {
-                    let slots = Arc::new(Semaphore::new(self.per_origin));
-                    origins.insert(origin.to_owned(), slots.clone());
-                    slots
-                }
-            }
-        };
-        slots.acquire_owned().await.expect("slots are never closed")
+    /// A slot, if there is one now. Dispatch starts no more than there are, so only the target of a redirect is ever
+    /// waited for.
+    pub(super) fn try_take(&self, origin: &str, request: &RequestId) -> Option<Permit> {
+        self.of(origin).try_take(request)
+    }
+
+    /// Waits for one. Requests take turns.
+    pub(super) async fn take(&self, origin: &str, request: &RequestId) -> Permit {
+        self.of(origin).take(request).await
+    }
+
+    fn of(&self, origin: &str) -> Arc<Fair> {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if origins.len() >= MANY {
+            origins.retain(|_, slots| slots.free() < self.per_origin || Arc::strong_count(slots) > 1);
+        }
+        if let Some(slots) = origins.get(origin) {
+            return slots.clone();
+        }
+        let slots = Arc::new(Fair::new(self.per_origin, false));
+        origins.insert(origin.to_owned(), slots.clone());
+        slots
     }
 }

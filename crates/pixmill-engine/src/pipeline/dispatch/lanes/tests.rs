@@ -4,8 +4,17 @@ use crate::model::id::RequestId;
 
 const NOW: Instant = Instant(Duration::from_secs(1_000));
 
+/// Room for so many.
+fn most(most: usize) -> Room {
+    Room { most, of_each: 0 }
+}
+
 fn park(lanes: &mut Lanes, number: usize, host: &str) {
-    let (image, request) = (ImageId::from(format!("image-{host}-{number}")), RequestId::from("request"));
+    park_of(lanes, "request", number, host);
+}
+
+fn park_of(lanes: &mut Lanes, request: &str, number: usize, host: &str) {
+    let (image, request) = (ImageId::from(format!("image-{host}-{number}")), RequestId::from(request));
     let job = Job {
         id: image.as_str().into(),
         image: image.clone(),
@@ -36,16 +45,16 @@ fn timeout() -> Asked {
 #[test]
 fn an_origin_is_asked_for_at_most_eight_at_once() {
     let mut lanes = lanes(&[("a", 40)]);
-    assert_eq!(lanes.start(NOW, 64).len(), 8);
-    assert!(lanes.start(NOW, 64).is_empty());
+    assert_eq!(lanes.start(NOW, most(64)).len(), 8);
+    assert!(lanes.start(NOW, most(64)).is_empty());
     lanes.asked(&turn("a"), &Asked::Answered, NOW);
-    assert_eq!(lanes.start(NOW, 64).len(), 1);
+    assert_eq!(lanes.start(NOW, most(64)).len(), 1);
 }
 
 #[test]
 fn a_slow_origin_leaves_room_for_the_others() {
     let mut lanes = lanes(&[("slow", 100), ("b", 4), ("c", 4)]);
-    let started = lanes.start(NOW, 16);
+    let started = lanes.start(NOW, most(16));
     assert_eq!(started.iter().filter(|s| &*s.lane == "http://slow").count(), 8);
     assert_eq!(started.len(), 16);
 }
@@ -53,31 +62,31 @@ fn a_slow_origin_leaves_room_for_the_others() {
 #[test]
 fn origins_take_turns() {
     let mut lanes = lanes(&[("a", 3), ("b", 3)]);
-    let order: Vec<_> = lanes.start(NOW, 4).iter().map(|s| s.lane.to_string()).collect();
+    let order: Vec<_> = lanes.start(NOW, most(4)).iter().map(|s| s.lane.to_string()).collect();
     assert_eq!(order, ["http://a", "http://b", "http://a", "http://b"]);
 }
 
 #[test]
 fn retry_after_holds_the_lane_and_narrows_it() {
     let mut lanes = lanes(&[("a", 40)]);
-    lanes.start(NOW, 64);
+    lanes.start(NOW, most(64));
     let busy = Fault::transient(Code::FetchStatus, "503").after(Some(Duration::from_secs(5)));
     (0..8).for_each(|_| drop(lanes.asked(&turn("a"), &Asked::Faulted(busy.clone()), NOW)));
-    assert!(lanes.start(NOW, 64).is_empty());
+    assert!(lanes.start(NOW, most(64)).is_empty());
     assert_eq!(lanes.next_change(NOW), Some(NOW + Duration::from_secs(5)));
-    assert_eq!(lanes.start(NOW + Duration::from_secs(5), 64).len(), 1);
+    assert_eq!(lanes.start(NOW + Duration::from_secs(5), most(64)).len(), 1);
 }
 
 #[test]
 fn a_dead_origin_is_probed_by_one_image_at_a_time() {
     let mut lanes = lanes(&[("dead", 40)]);
-    lanes.start(NOW, 64);
+    lanes.start(NOW, most(64));
     (0..8).for_each(|_| drop(lanes.asked(&turn("dead"), &timeout(), NOW)));
-    assert_eq!(lanes.start(NOW, 2).len(), 2);
+    assert_eq!(lanes.start(NOW, most(2)).len(), 2);
     (0..2).for_each(|_| drop(lanes.asked(&turn("dead"), &timeout(), NOW)));
-    assert!(lanes.start(NOW, 64).is_empty());
-    assert_eq!(lanes.start(NOW + Duration::from_secs(1), 64).len(), 1);
-    let given_up = lanes.start(NOW + Duration::from_secs(601), 64);
+    assert!(lanes.start(NOW, most(64)).is_empty());
+    assert_eq!(lanes.start(NOW + Duration::from_secs(1), most(64)).len(), 1);
+    let given_up = lanes.start(NOW + Duration::from_secs(601), most(64));
     assert_eq!(given_up.len(), 29);
     assert!(given_up.iter().all(|started| started.given_up.is_some()));
 }
@@ -86,9 +95,9 @@ fn a_dead_origin_is_probed_by_one_image_at_a_time() {
 fn fail_once(lanes: &mut Lanes, hosts: std::ops::Range<usize>, now: Instant) {
     for host in hosts {
         park(lanes, 0, &format!("dead-{host}"));
-        for started in lanes.start(now, 64) {
+        for started in lanes.start(now, most(64)) {
             lanes.asked(&started.turn(), &timeout(), now);
-            lanes.left();
+            lanes.left(&started.job.request);
         }
     }
 }
@@ -112,14 +121,14 @@ fn faults_are_remembered_between_an_origins_images() {
     }
     park(&mut lanes, 1, "dead-7");
     let now = NOW + Duration::from_millis(9_500);
-    assert!(lanes.start(now, 64).is_empty(), "ten faults opened its breaker, one after another");
+    assert!(lanes.start(now, most(64)).is_empty(), "ten faults opened its breaker, one after another");
     assert_eq!(lanes.next_change(now), Some(NOW + Duration::from_secs(10)));
 }
 
 #[test]
 fn lanes_without_a_past_are_forgotten() {
     let mut lanes = lanes(&[("a", 1), ("b", 1)]);
-    for started in lanes.start(NOW, 64) {
+    for started in lanes.start(NOW, most(64)) {
         lanes.asked(&started.turn(), &Asked::Answered, NOW);
     }
     assert!(lanes.lanes.is_empty());
@@ -128,7 +137,7 @@ fn lanes_without_a_past_are_forgotten() {
 #[test]
 fn stuck_images_can_be_taken_out() {
     let mut lanes = lanes(&[("dead", 40), ("b", 40)]);
-    lanes.start(NOW, 20);
+    lanes.start(NOW, most(20));
     (0..10).for_each(|_| drop(lanes.asked(&turn("dead"), &timeout(), NOW)));
     let taken = lanes.take_stuck(NOW, 10);
     assert_eq!(taken.len(), 22);
@@ -139,7 +148,7 @@ fn stuck_images_can_be_taken_out() {
 fn all_that_waits_can_be_taken_out() {
     let mut lanes = lanes(&[("a", 9), ("b", 2)]);
     assert_eq!(lanes.take_all().len(), 11);
-    assert!(lanes.parked() == 0 && lanes.start(NOW, 64).is_empty());
+    assert!(lanes.parked() == 0 && lanes.start(NOW, most(64)).is_empty());
 }
 
 fn too_much() -> Asked {
@@ -149,7 +158,7 @@ fn too_much() -> Asked {
 #[test]
 fn an_origin_that_takes_less_is_asked_less_often_and_says_so() {
     let mut lanes = lanes(&[("a", 40), ("b", 40)]);
-    let started = lanes.start(NOW, 16);
+    let started = lanes.start(NOW, most(16));
     let soon = NOW + Duration::from_millis(5);
     let learnt = started
         .iter()
@@ -157,9 +166,9 @@ fn an_origin_that_takes_less_is_asked_less_often_and_says_so() {
         .map(|started| lanes.asked(&started.turn(), &too_much(), soon).expect("it is limited"));
     let last = learnt.last().expect("eight were started");
     assert_eq!((last.origin.as_str(), last.per_second, last.refusals), ("http://a", Some(4.0), 8));
-    assert!(lanes.start(soon, 64).is_empty(), "the other origin has its eight");
+    assert!(lanes.start(soon, most(64)).is_empty(), "the other origin has its eight");
     assert_eq!(lanes.next_change(soon), Some(soon + Duration::from_secs(1)));
-    let next = lanes.start(soon + Duration::from_secs(1), 64);
+    let next = lanes.start(soon + Duration::from_secs(1), most(64));
     assert_eq!(next.len(), 1, "one looks whether it is open again");
     assert!(next[0].company && !next[0].answered);
     let learnt = lanes.asked(&next[0].turn(), &Asked::Answered, soon + Duration::from_millis(1_010));
@@ -169,20 +178,53 @@ fn an_origin_that_takes_less_is_asked_less_often_and_says_so() {
 #[test]
 fn the_pace_of_an_origin_is_remembered_while_nothing_waits_for_it() {
     let mut lanes = lanes(&[("a", 1)]);
-    let started = lanes.start(NOW, 64).remove(0);
+    let started = lanes.start(NOW, most(64)).remove(0);
     assert!(!started.company, "it is the only one of its origin");
     lanes.asked(&started.turn(), &too_much(), NOW);
     park(&mut lanes, 1, "a");
-    assert!(lanes.start(NOW, 64).is_empty());
-    assert_eq!(lanes.start(NOW + Duration::from_secs(1), 64).len(), 1);
+    assert!(lanes.start(NOW, most(64)).is_empty());
+    assert_eq!(lanes.start(NOW + Duration::from_secs(1), most(64)).len(), 1);
 }
 
 #[test]
 fn what_an_origins_pace_holds_up_leaves_room_for_others() {
     let mut lanes = lanes(&[("slow", 400), ("b", 40)]);
-    let started = lanes.start(NOW, 16);
+    let started = lanes.start(NOW, most(16));
     for started in started.iter().filter(|started| &*started.lane == "http://slow") {
         lanes.asked(&started.turn(), &too_much(), NOW);
     }
     assert_eq!(lanes.take_stuck(NOW, 32).len(), 400 - 8 - 32);
+}
+
+fn requests(started: &[Started]) -> Vec<&str> {
+    started.iter().map(|started| started.job.request.as_str()).collect()
+}
+
+#[test]
+fn requests_take_turns_however_many_origins_one_has() {
+    let mut lanes = lanes(&[]);
+    (0..500).for_each(|number| park_of(&mut lanes, "large", 0, &format!("host-{number}")));
+    (0..3).for_each(|number| park_of(&mut lanes, "small", number, "b"));
+    // Where both have images at one origin, they take turns there too.
+    (0..20).for_each(|number| park_of(&mut lanes, "large", number, "b"));
+    let started = lanes.start(NOW, most(6));
+    assert_eq!(requests(&started), ["large", "small", "large", "small", "large", "small"]);
+    for one in &started {
+        lanes.asked(&one.turn(), &Asked::Answered, NOW);
+        lanes.left(&one.job.request);
+    }
+    assert_eq!(lanes.parties.len(), 1, "who has nothing left is forgotten");
+}
+
+#[test]
+fn a_few_images_of_each_request_start_whatever_is_under_way_of_others() {
+    let mut lanes = lanes(&[]);
+    (0..500).for_each(|number| park_of(&mut lanes, "large", 0, &format!("host-{number}")));
+    assert_eq!(lanes.start(NOW, most(200)).len(), 200);
+    (0..10).for_each(|number| park_of(&mut lanes, "small", 0, &format!("b-{number}")));
+    let full = Room { most: 0, of_each: 8 };
+    assert_eq!(requests(&lanes.start(NOW, full)), ["small"; 8]);
+    assert!(lanes.start(NOW, full).is_empty());
+    lanes.left(&RequestId::from("small"));
+    assert_eq!(requests(&lanes.start(NOW, full)), ["small"]);
 }
