@@ -289,7 +289,7 @@ fn the_stages_are_the_files() {
 }
 
 /// Files in the pipeline's folder that are no stages: what several stages share.
-const SERVES: [&str; 1] = ["budget"];
+const SERVES: [&str; 2] = ["budget", "fair"];
 
 #[test]
 fn modules_say_what_they_are_about() {
