@@ -1,17 +1,21 @@
 //! The catalogue again: as it came, with outputs in the places of the addresses that completed. Streamed: rows are read from
 //! records while the catalogue is read once more.
 
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Cursor, Read, Write};
 use std::sync::Arc;
 
+use flate2::read::GzDecoder;
 use tokio::runtime::Handle;
 
 use crate::catalogue::{Account, OpenError, Rewriter};
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::model::id::RequestId;
 use crate::model::image::Output;
 use crate::model::request::Request;
 use crate::model::row::ResultRow;
+use crate::pipeline::accept::apart;
+use crate::port::originals::Originals;
 use crate::port::records::Records;
 use crate::results::link;
 
@@ -39,12 +43,9 @@ impl Again {
         out: impl Write + Send + 'static,
     ) -> Result<(), Fault> {
         let handle = Handle::current();
-        let written = tokio::task::spawn_blocking(move || self.write_here(reader, out, &handle)).await;
-        written.unwrap_or_else(|error| {
-            Err(Fault::permanent(
-                Code::CatalogueEncoding,
-                format!("writing the catalogue broke off: {error}"),
-            ))
+        let written = apart(move || self.write_here(reader, out, &handle))?.await;
+        written.unwrap_or_else(|_| {
+            Err(Fault::permanent(Code::CatalogueEncoding, "writing the catalogue again broke off: it panicked"))
         })
     }
 
@@ -52,9 +53,9 @@ impl Again {
         let hints = Account::parse(&self.request.reading).hints;
         let rewriter = Rewriter::open(reader, &hints).map_err(|error| match error {
             OpenError::Refused(refusal) => refusal.into(),
-            OpenError::Io(error) => {
+            OpenError::Io(error) => fault_in(error, |error| {
                 Fault::permanent(Code::FileMissing, format!("the catalogue can't be read: {error}"))
-            }
+            }),
         })?;
         let gzip = rewriter.is_gzip();
         let mut rows = Rows { of: self, first: 0, rows: Vec::new() };
@@ -68,11 +69,52 @@ impl Again {
         };
         written.map_err(|broken| match broken {
             Broken::Fault(fault) => fault,
-            Broken::Io(error) => Fault::permanent(
-                Code::of_unwritable(error.kind()),
-                format!("the catalogue can't be written: {error}"),
-            ),
+            Broken::Io(error) => fault_in(error, |error| {
+                let code = Code::of_unwritable(error.kind());
+                Fault::permanent(code, format!("the catalogue can't be written: {error}"))
+            }),
         })
+    }
+}
+
+/// The fault of records that reading ended with, or what else an error says.
+fn fault_in(error: io::Error, otherwise: impl FnOnce(io::Error) -> Fault) -> Fault {
+    error.downcast::<Fault>().unwrap_or_else(otherwise)
+}
+
+/// The bytes of a catalogue that were kept as they came, for a thread that may wait.
+///
+/// # Errors
+/// `backend.unavailable`; `None` where none were kept.
+pub async fn original(
+    originals: Arc<dyn Originals>,
+    request: RequestId,
+) -> Result<Option<impl Read + Send + 'static>, Fault> {
+    let handle = Handle::current();
+    let Some(piece) = originals.kept(&request, 0).await? else { return Ok(None) };
+    Ok(Some(GzDecoder::new(Pieces { originals, request, handle, piece: Cursor::new(piece), next: 1 })))
+}
+
+/// Pieces that were kept, one after the other.
+struct Pieces {
+    originals: Arc<dyn Originals>,
+    request: RequestId,
+    handle: Handle,
+    piece: Cursor<Vec<u8>>,
+    next: u32,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.piece.read(room)?;
+            if read > 0 || room.is_empty() {
+                return Ok(read);
+            }
+            let next = self.handle.block_on(self.originals.kept(&self.request, self.next));
+            let Some(piece) = next.map_err(io::Error::other)? else { return Ok(0) };
+            (self.piece, self.next) = (Cursor::new(piece), self.next + 1);
+        }
     }
 }
 

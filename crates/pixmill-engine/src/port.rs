@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod origin;
+pub mod originals;
 pub mod queue;
 pub mod receiver;
 pub mod records;

@@ -212,6 +212,7 @@ impl Run {
             catalogue: name(&self.catalogue)?,
             hints: self.hints.clone(),
             traceparent: None,
+            originals: None,
         };
         let options = std::future::ready(Ok(Options { recipe: self.recipe, webhook: None }));
         let watch = Reading(self.observer.clone());

@@ -9,6 +9,7 @@ pub mod directory;
 pub mod foreign;
 mod intake;
 mod model;
+pub mod originals;
 pub mod outbox;
 pub mod retirement;
 mod settling;

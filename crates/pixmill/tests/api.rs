@@ -1,6 +1,8 @@
 //! The HTTP API from outside, against the real binary.
 
 mod clients;
+mod exports;
+mod preview;
 #[cfg(feature = "otlp")]
 mod traces;
 
@@ -87,6 +89,11 @@ fn failed_images_are_corrected_and_retried() {
 #[test]
 fn watchers_miss_nothing_and_see_nothing_twice() {
     cases::watchers_miss_nothing_and_see_nothing_twice(&Server::new());
+}
+
+#[test]
+fn a_catalogue_comes_back_with_its_outputs_in_place() {
+    cases::a_catalogue_comes_back_with_its_outputs_in_place(&Server::new());
 }
 
 #[test]
@@ -297,6 +304,8 @@ fn commands_do_what_the_api_does() {
     std::fs::write(&file, catalogue(&origin)).unwrap();
     let (submitted, told) = ask(&["submit", file.to_str().unwrap(), "--watch", "--quality", "30"], 3);
     assert!(told.contains("completed: 3 of 3 images, 1 failed"), "{told}");
+    assert!(told.contains("read as CSV, UTF-8, parted by ',', header in line 1"), "{told}");
+    assert!(told.contains("pictures in 'Input Image Urls'"), "{told}");
     let id = serde_json::from_str::<Value>(&submitted).unwrap()["id"].as_str().unwrap().to_owned();
     let failed = server.data().join("failed.csv");
     ask(&["results", &id, "--failed", "-o", failed.to_str().unwrap()], 0);
@@ -308,9 +317,16 @@ fn commands_do_what_the_api_does() {
     assert_eq!((&last["event"], &last["failedImages"]), (&"completed".into(), &0.into()));
     let (results, _) = ask(&["results", &id], 0);
     assert_eq!(results.lines().count(), 3);
+    let (again, _) = ask(&["results", &id, "--catalogue"], 0);
+    assert_eq!(again.matches("/processed_images/").count(), 3, "{again}");
+    assert!(again.starts_with("S. No.,Product Name,Input Image Urls\n1,Cap,\"http"), "{again}");
     assert!(ask(&["status", &id], 0).0.contains("\"completed\""));
     let (_, told) = ask(&["cancel", &id], 1);
     assert!(told.contains("request.state"), "{told}");
+    std::fs::write(&file, "a;b;Bild;Foto\nx;y;N/A;http://shop.example/1.jpg\n").unwrap();
+    let said = ["--column", "Bild", "--name-column", "1", "--delimiter", ";", "--header-row", "1"];
+    let (_, told) = ask(&[&["submit", file.to_str().unwrap()], &said[..]].concat(), 3);
+    assert!(told.contains("warning: no picture was found in 1 row"), "{told}");
     assert!(ask(&["status", "none"], 1).1.contains("request.not_found"));
 }
 

@@ -29,6 +29,7 @@ mod intake;
 mod keys;
 mod lead;
 mod odd;
+mod originals;
 mod outbox;
 mod pages;
 mod report;

@@ -13,6 +13,7 @@ mod id;
 mod idempotency;
 mod intake;
 mod keys;
+mod originals;
 mod outbox;
 mod report;
 mod schema;

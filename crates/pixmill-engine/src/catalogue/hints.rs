@@ -48,6 +48,19 @@ impl Hints {
         Ok(())
     }
 
+    /// As options are given, by their names.
+    pub fn to_pairs(&self) -> Vec<(&'static str, String)> {
+        let columns = self.columns.iter().map(|column| ("column", column.clone()));
+        let others = [
+            ("name_column", self.name_column.clone()),
+            ("header_row", self.header_row.map(|row| row.to_string())),
+            ("base_url", self.base_url.as_ref().map(Url::to_string)),
+            ("encoding", self.encoding.clone()),
+            ("delimiter", self.delimiter.map(delimiter_name)),
+        ];
+        columns.chain(others.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect()
+    }
+
     /// As records keep them; null for none.
     pub fn to_json(&self) -> Value {
         if *self == Hints::default() {
@@ -109,6 +122,14 @@ pub fn encoding(text: &str) -> Result<String, String> {
     })
 }
 
+fn delimiter_name(delimiter: u8) -> String {
+    match delimiter {
+        b'\t' => "tab".to_owned(),
+        b' ' => "space".to_owned(),
+        other => char::from(other).to_string(),
+    }
+}
+
 /// What parts fields: one sign, or its name.
 ///
 /// # Errors
@@ -152,6 +173,9 @@ mod tests {
         }
         assert_eq!(hints.encoding.as_deref(), Some("windows-1252"));
         assert_eq!(Hints::from_json(&hints.to_json()).unwrap(), hints);
+        let mut given = Hints::default();
+        hints.to_pairs().iter().for_each(|(name, value)| given.set(name, value).unwrap());
+        assert_eq!(given, hints);
         assert_eq!(Hints::from_json(&Hints::default().to_json()).unwrap(), Hints::default());
     }
 

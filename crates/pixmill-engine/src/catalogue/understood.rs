@@ -103,6 +103,20 @@ impl Understood {
         lines
     }
 
+    /// What is not as it should be, as people read it.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.is_without_pictures() {
+            let rows = counted(self.rows, "row");
+            warnings.push(format!("no picture was found in {rows}: name a column of pictures with 'column'"));
+        }
+        if self.out_of_step > 0 {
+            let rows = counted(self.out_of_step, "row");
+            warnings.push(format!("{rows} out of step with the header: its fields are more or fewer"));
+        }
+        warnings
+    }
+
     /// As programs read it.
     pub fn to_json(&self) -> Value {
         let columns = self.columns.iter();
@@ -171,11 +185,13 @@ pub struct Account {
     pub hints: Hints,
     /// What it was understood as.
     pub understood: Understood,
+    /// Whether its bytes are kept, so that it can be given back.
+    pub kept: bool,
 }
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        json!({"hints": self.hints.to_json(), "understood": self.understood.to_json()}).fmt(f)
+        json!({"hints": self.hints.to_json(), "understood": self.understood.to_json(), "kept": self.kept}).fmt(f)
     }
 }
 
@@ -186,6 +202,7 @@ impl Account {
         Account {
             hints: Hints::from_json(&value["hints"]).unwrap_or_default(),
             understood: Understood::from_json(&value["understood"]),
+            kept: value["kept"].as_bool().unwrap_or(false),
         }
     }
 }
@@ -226,7 +243,8 @@ mod tests {
             ]
         );
         assert!(!understood.is_without_pictures());
-        let account = Account { hints: Hints { header_row: Some(3), ..Hints::default() }, understood };
+        let hints = Hints { header_row: Some(3), ..Hints::default() };
+        let account = Account { hints, understood, kept: true };
         assert_eq!(Account::parse(&account.to_string()), account);
         assert_eq!(Account::parse(""), Account::default());
     }

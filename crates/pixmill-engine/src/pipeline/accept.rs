@@ -1,5 +1,7 @@
 //! Accept: a catalogue is streamed, validated and written to records, then made a request.
 
+mod keep;
+
 use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use self::keep::{Keeping, Packer};
 use crate::catalogue::{Account, Catalogue, Hints, Next, OpenError, Row, Understood};
 use crate::code::Code;
 use crate::fault::Fault;
@@ -18,6 +21,7 @@ use crate::model::row::{NewImage, NewRow, RowError};
 use crate::model::source::Fingerprint;
 use crate::model::trace::Traceparent;
 use crate::port::clock::Clock;
+use crate::port::originals::Originals;
 use crate::port::records::{IntakeEnd, Records};
 
 /// Rows that go to records at a time: so many, or so many bytes of text.
@@ -34,7 +38,7 @@ const PULSE: Duration = Duration::from_secs(30);
 const ROW_ERRORS: usize = 1_000;
 
 /// What an intake is for.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Intake {
     /// The request that it makes.
     pub request: RequestId,
@@ -46,6 +50,8 @@ pub struct Intake {
     pub hints: Hints,
     /// Where its trace goes on.
     pub traceparent: Option<Traceparent>,
+    /// Where its bytes are kept as they come, so that it can be given back with its outputs in place.
+    pub originals: Option<Arc<dyn Originals>>,
 }
 
 /// A catalogue of which nothing can be used, and why.
@@ -75,6 +81,7 @@ impl From<Fault> for NotAccepted {
 /// What the reading thread says.
 enum Said {
     Header(String),
+    Piece(Vec<u8>),
     Rows(Vec<NewRow>),
     End(Box<IntakeEnd>),
     Refused(Refusal),
@@ -141,10 +148,11 @@ async fn write(
 ) -> Result<(), NotAccepted> {
     let (said, mut says) = mpsc::channel(WAITING);
     let seen = Arc::new(AtomicU64::new(0));
-    let Intake { request: id, tenant, catalogue: name, traceparent, hints } = intake;
+    let Intake { request: id, tenant, catalogue: name, traceparent, hints, originals } = intake;
+    let mut keeping = Keeping::new(id.clone(), originals);
     let reader = {
-        let seen = seen.clone();
-        apart(move || read(catalogue, &hints, &said, seen, &watch))?
+        let (seen, packer) = (seen.clone(), keeping.packer(&said));
+        apart(move || read(catalogue, &hints, &said, seen, packer, &watch))?
     };
     let catalogue = name;
     let mut beginning = Some((tenant, catalogue, traceparent));
@@ -170,8 +178,10 @@ async fn write(
                     let new = NewRequest { id: id.clone(), tenant, header, catalogue, traceparent };
                     records.begin(new, now).await?;
                     crate::fail_point!("after_begin");
+                    keeping.begin(now).await?;
                 }
             }
+            Said::Piece(piece) => keeping.keep(piece, now).await?,
             Said::Rows(rows) => records.append(&id, rows, now).await?,
             Said::End(end) => {
                 let end = IntakeEnd { options: options.await?, ..*end };
@@ -233,14 +243,17 @@ fn read(
     hints: &Hints,
     said: &mpsc::Sender<Said>,
     seen: Arc<AtomicU64>,
+    packer: Packer,
     watch: &impl Watch,
 ) {
-    let mut digested = Digested { inner: catalogue, digest: Sha256::new(), seen: seen.clone() };
+    let kept = packer.keeps();
+    let mut digested = Digested { inner: catalogue, digest: Sha256::new(), seen: seen.clone(), packer };
     let _ = match rows(&mut digested, hints, said, watch, &seen) {
-        Ok(mut end) => {
+        Ok((mut end, understood)) => {
+            end.reading = Account { hints: hints.clone(), understood, kept }.to_string();
             // Whatever the parser did not need belongs to the digest all the same.
-            match io::copy(&mut digested, &mut io::sink()) {
-                Ok(_) => {
+            match io::copy(&mut digested, &mut io::sink()).and_then(|_| digested.packer.end()) {
+                Ok(()) => {
                     end.digest = digest_of(digested.digest, hints);
                     said.blocking_send(if end.rows == 0 && end.row_errors_total > 0 {
                         Said::Refused(Refusal { errors: end.row_errors, total: end.row_errors_total })
@@ -271,7 +284,7 @@ fn rows(
     said: &mpsc::Sender<Said>,
     watch: &impl Watch,
     seen: &AtomicU64,
-) -> Result<IntakeEnd, Option<Said>> {
+) -> Result<(IntakeEnd, Understood), Option<Said>> {
     let send = |message| said.blocking_send(message).map_err(|_| None);
     let mut catalogue = Catalogue::open_as(catalogue, hints).map_err(|error| Some(unopened(error)))?;
     watch.understood(&catalogue.understood());
@@ -313,8 +326,8 @@ fn rows(
     send(Said::Rows(batch.rows))?;
     watch.reading(catalogue.counts().usable, seen.load(Ordering::Relaxed));
     let counts = catalogue.counts();
-    let reading = Account { hints: hints.clone(), understood: catalogue.understood() }.to_string();
-    Ok(IntakeEnd { reading, rows: counts.usable, row_errors_total: counts.unusable, ..end })
+    let end = IntakeEnd { rows: counts.usable, row_errors_total: counts.unusable, ..end };
+    Ok((end, catalogue.understood()))
 }
 
 /// Rows on their way to records.
@@ -356,17 +369,19 @@ fn unreadable(error: &io::Error) -> Fault {
     Fault::permanent(Code::FileMissing, format!("the catalogue can't be read: {error}"))
 }
 
-/// Digests what is read through it.
+/// Digests what is read through it, and packs it to be kept.
 struct Digested<R> {
     inner: R,
     digest: Sha256,
     seen: Arc<AtomicU64>,
+    packer: Packer,
 }
 
 impl<R: Read> Read for Digested<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.digest.update(&buffer[..read]);
+        self.packer.take(&buffer[..read])?;
         self.seen.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }

@@ -15,6 +15,7 @@ use crate::model::lease::{Lease, Token};
 use crate::model::request::{NewRequest, Options, Progress, Request, RequestStatus};
 use crate::model::row::{NewRow, ResultRow, RowError};
 use crate::model::time::Timestamp;
+use crate::port::originals::Originals;
 
 /// All of records.
 ///
@@ -425,6 +426,6 @@ pub trait Keys: Send + Sync {
 }
 
 /// All that a server asks of records.
-pub trait Ledger: Records + Outbox + Directory + Amend + Idempotency + Keys {}
+pub trait Ledger: Records + Outbox + Directory + Amend + Idempotency + Keys + Originals {}
 
-impl<T: Records + Outbox + Directory + Amend + Idempotency + Keys> Ledger for T {}
+impl<T: Records + Outbox + Directory + Amend + Idempotency + Keys + Originals> Ledger for T {}

@@ -23,6 +23,8 @@ pub(super) enum Kind {
     Call,
     /// A body, which has a bound of its own.
     Upload,
+    /// An answer that a thread makes while somebody reads it.
+    Threaded,
     /// An answer that goes on for as long as somebody listens.
     Stream,
 }
@@ -30,12 +32,17 @@ pub(super) enum Kind {
 /// How many a tenant may have under way.
 pub(super) struct Crowds {
     calls: Crowd,
+    threaded: Crowd,
     streams: Crowd,
 }
 
 impl Default for Crowds {
     fn default() -> Self {
-        Crowds { calls: Crowd::new("calls", 96, 768), streams: Crowd::new("event streams", 256, 1024) }
+        Crowds {
+            calls: Crowd::new("calls", 96, 768),
+            threaded: Crowd::new("downloads of catalogues", 8, 32),
+            streams: Crowd::new("event streams", 256, 1024),
+        }
     }
 }
 
@@ -47,6 +54,7 @@ impl Crowds {
     pub(super) fn enter(&self, kind: Kind, tenant: &Arc<str>) -> Result<Option<Place>, Problem> {
         match kind {
             Kind::Call => self.calls.enter(tenant).map(Some),
+            Kind::Threaded => self.threaded.enter(tenant).map(Some),
             Kind::Stream => self.streams.enter(tenant).map(Some),
             Kind::Upload => Ok(None),
         }

@@ -6,7 +6,6 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use futures::stream;
-use http::{HeaderValue, header};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::results::{Failures, Results};
@@ -35,7 +34,7 @@ pub(super) async fn results(
         may_still(&api, &caller).await?;
         Ok(results.piece().await?.map(|piece| (piece, (results, api, caller))))
     });
-    Ok(named(answer::stream(CSV, pieces), "results"))
+    Ok(answer::named(answer::stream(CSV, pieces), "results.csv"))
 }
 
 /// A line for each failed image, to be corrected and sent to retry
@@ -54,7 +53,7 @@ pub(super) async fn failed(
         may_still(&api, &caller).await?;
         Ok(failures.piece().await?.map(|piece| (piece, (failures, api, caller))))
     });
-    Ok(named(answer::stream(CSV, pieces), "failed"))
+    Ok(answer::named(answer::stream(CSV, pieces), "failed.csv"))
 }
 
 /// An answer ends with its caller's key: a long one would go on for hours.
@@ -63,11 +62,4 @@ pub(super) async fn may_still(api: &Api, caller: &Caller) -> Result<(), Fault> {
         true => Ok(()),
         false => Err(Fault::permanent(Code::AuthInvalid, "the key was revoked meanwhile")),
     }
-}
-
-/// With the name under which a browser saves it.
-fn named(mut response: Response, name: &str) -> Response {
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}.csv\""));
-    response.headers_mut().extend(disposition.ok().map(|value| (header::CONTENT_DISPOSITION, value)));
-    response
 }

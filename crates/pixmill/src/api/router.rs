@@ -10,8 +10,8 @@ use pixmill_engine::code::Code;
 use super::crowd::Kind;
 use super::problem::Problem;
 use super::{
-    Api, access, browsers, call, csv, deliveries, events, health, images, metrics, openapi, outputs,
-    requests, usage,
+    Api, access, browsers, call, catalogue, csv, deliveries, events, health, images, metrics, openapi, outputs,
+    preview, requests, usage,
 };
 
 /// Every address that answers.
@@ -20,10 +20,14 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     let uploads = Router::new()
         .route("/v1/requests", post(requests::create))
         .route("/v1/requests/{id}/retry", post(requests::retry))
+        .route("/v1/preview", post(preview::show))
         // As clients of Node stacks know them.
         .route("/api/upload", post(requests::create_as_node))
         .route("/upload", post(requests::create_as_node))
         .route_layer(keyed(Kind::Upload));
+    let threaded = Router::new()
+        .route("/v1/requests/{id}/catalogue", get(catalogue::show))
+        .route_layer(keyed(Kind::Threaded));
     let streams =
         Router::new().route("/v1/requests/{id}/events", get(events::watch)).route_layer(keyed(Kind::Stream));
     let calls = Router::new()
@@ -53,6 +57,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/processed_images/{*path}", get(outputs::show));
     let origins = api.on.origins.clone();
     let router = uploads
+        .merge(threaded)
         .merge(streams)
         .merge(calls)
         .merge(open)

@@ -2,6 +2,7 @@
 
 mod admission;
 mod body;
+mod coming;
 mod form;
 mod key;
 mod listing;
@@ -35,6 +36,7 @@ use super::{Api, options};
 
 pub(super) use admission::{Ticket, Uploads};
 pub(super) use body::Body;
+pub(super) use coming::{Coming, hand_over};
 pub(super) use form::Form;
 pub(super) use listing::Listing;
 pub(super) use memory::Memory;
@@ -44,10 +46,6 @@ const NAMELESS: &str = "upload.csv";
 
 /// The longest name of a catalogue that is kept, bytes.
 const LONGEST_NAME: usize = 255;
-
-/// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it.
-const CATALOGUES: [&str; 5] =
-    ["text/csv", "application/csv", "text/plain", "text/tab-separated-values", "application/vnd.ms-excel"];
 
 /// Takes a catalogue in, or finds that it was taken in before under the same key.
 pub(super) async fn take(
@@ -112,36 +110,17 @@ struct Upload {
 impl Upload {
     async fn take(&self, query: Query, request: Request, ticket: &Ticket) -> Result<RequestId, Problem> {
         let media_type = media_type(request.headers());
-        let name = query.get("name").unwrap_or(NAMELESS).to_owned();
         let body = Body::new(request.into_body(), self.api.on.most_bytes, ticket.pace());
-        match media_type.as_str() {
-            "multipart/form-data" => Err(Problem::new(Code::BodyMalformed, "the form's boundary is missing")),
-            form if form.starts_with("multipart/form-data;") => {
-                form::take(self, &media_type, query.0, body).await
-            }
-            "application/json" => listing::take(self, &name, query.0, body).await,
-            csv if CATALOGUES.contains(&csv) => self.raw(&name, query.0, body).await,
-            _ => Err(Problem::new(
-                Code::BodyMediaType,
-                "send multipart/form-data with the catalogue in 'file', text/csv or application/json",
-            )),
+        if media_type == "application/json" {
+            let name = query.get("name").unwrap_or(NAMELESS).to_owned();
+            return listing::take(self, &name, query.0, body).await;
         }
-    }
-
-    /// The body is the catalogue.
-    async fn raw(
-        &self,
-        name: &str,
-        options: Vec<(String, String)>,
-        body: Body,
-    ) -> Result<RequestId, Problem> {
-        let hints = options::hints(&options)?;
-        let options = self.options(&options).await?;
-        let (pipe, reader) = body::pipe();
-        let pump = body::pump(pipe, body.into_stream());
-        let consume = self.consume(name, reader, hints, std::future::ready(Ok(options)));
-        let (consumed, pumped) = tokio::join!(consume, pump);
-        pumped.and(consumed)
+        hand_over(&media_type, query, body, async |coming: Coming| {
+            let Coming { name, catalogue, hints, said } = coming;
+            let options = async { self.options(&said.whole().await?).await };
+            self.consume(&name, catalogue, hints, options, true).await
+        })
+        .await
     }
 
     /// What is asked, with a webhook that may be called.
@@ -161,13 +140,14 @@ impl Upload {
         }
     }
 
-    /// Makes a request of a catalogue, or compares it with the one that was made before.
+    /// Makes a request of a catalogue, whose bytes are kept if these are as they came, or compares it with the one that was made before.
     async fn consume(
         &self,
         name: &str,
         catalogue: impl Read + Send + 'static,
         hints: Hints,
         options: impl Future<Output = Result<Options, Problem>> + Send,
+        as_it_came: bool,
     ) -> Result<RequestId, Problem> {
         if let Some(before) = &self.before {
             return self.compare(before, catalogue, hints, options).await;
@@ -178,6 +158,7 @@ impl Upload {
             catalogue: shortened(name),
             hints,
             traceparent: self.traceparent.clone(),
+            originals: as_it_came.then(|| self.api.on.ledger.clone() as _),
         };
         // The accept stage knows faults; the problem, which says more, is told here.
         let (tell, told) = oneshot::channel();
@@ -241,7 +222,7 @@ fn digest(mut catalogue: impl Read, hints: &Hints) -> std::io::Result<String> {
 }
 
 /// The media type in lower case without parameters, but whole where it is a form's, whose boundary counts.
-fn media_type(headers: &HeaderMap) -> String {
+pub(super) fn media_type(headers: &HeaderMap) -> String {
     let text = headers.get(header::CONTENT_TYPE).and_then(|text| text.to_str().ok()).unwrap_or_default();
     let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     match text.split_once(';') {

@@ -56,6 +56,9 @@ pub(super) struct RequestBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>, nullable = false)]
     understood: Option<Value>,
+    /// What is not as it should be, in sentences, such as rows without any picture; in answers about one request alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
     /// RFC 3339 in UTC.
     created_at: String,
     /// When it or one of its images changed last.
@@ -76,6 +79,10 @@ struct Links {
     own: String,
     images: String,
     results: String,
+    /// The catalogue again, where its bytes were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    catalogue: Option<String>,
     failed: String,
     events: String,
     cancel: String,
@@ -86,13 +93,13 @@ struct Links {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = RowError)]
-struct RowErrorBody {
+pub(super) struct RowErrorBody {
     /// The line of the file, from 1.
-    line: u64,
+    pub(super) line: u64,
     /// From the one list.
-    code: &'static str,
+    pub(super) code: &'static str,
     /// What is wrong with it and what to do.
-    message: String,
+    pub(super) message: String,
 }
 
 impl RequestBody {
@@ -119,6 +126,7 @@ impl RequestBody {
             row_errors_total: request.row_errors,
             row_errors: Vec::new(),
             understood: None,
+            warnings: Vec::new(),
             created_at: request.created.to_string(),
             updated_at: request.updated.to_string(),
             completed_at: request.completed.map(|at| at.to_string()),
@@ -126,6 +134,7 @@ impl RequestBody {
             links: Links {
                 images: format!("{own}/images"),
                 results: format!("{own}/results.csv"),
+                catalogue: Account::parse(&request.reading).kept.then(|| format!("{own}/catalogue")),
                 failed: format!("{own}/failed.csv"),
                 events: format!("{own}/events"),
                 cancel: format!("{own}/cancel"),
@@ -137,7 +146,10 @@ impl RequestBody {
 
     /// With what its catalogue was understood as, where it had one.
     pub(super) fn with_understood(mut self, reading: &str) -> Self {
-        self.understood = (!reading.is_empty()).then(|| Account::parse(reading).understood.to_json());
+        if !reading.is_empty() {
+            let understood = Account::parse(reading).understood;
+            (self.warnings, self.understood) = (understood.warnings(), Some(understood.to_json()));
+        }
         self
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use pixmill_engine::catalogue::Understood;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use serde_json::Value;
@@ -13,6 +14,7 @@ use url::form_urlencoded::Serializer;
 
 use super::{End, Stop};
 use crate::client::{Client, encoded, json};
+use crate::config::catalogue::CatalogueFlags;
 use crate::config::client::ServerFlags;
 use crate::config::listen::web_address;
 use crate::config::recipe::RecipeSaid;
@@ -39,6 +41,9 @@ pub(super) struct SubmitArgs {
     /// Follow it to its end
     #[arg(long)]
     watch: bool,
+
+    #[command(flatten)]
+    said: CatalogueFlags,
 
     #[command(flatten)]
     recipe: RecipeSaid,
@@ -109,6 +114,10 @@ pub(super) struct ResultsArgs {
     #[arg(long)]
     failed: bool,
 
+    /// The catalogue again: as it was handed in, with outputs in the places of addresses
+    #[arg(long, conflicts_with = "failed")]
+    catalogue: bool,
+
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -119,6 +128,7 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
     let name = args.catalogue.file_name().unwrap_or_default().to_string_lossy();
     let mut query = Serializer::new(String::new());
     query.append_pair("name", &name);
+    query.extend_pairs(args.said.hints().to_pairs());
     query.extend_pairs(&args.recipe.0);
     if let Some(webhook) = &args.webhook {
         query.append_pair("webhookUrl", webhook.as_str());
@@ -128,10 +138,28 @@ pub(super) fn submit(args: &SubmitArgs) -> Result<End, Stop> {
     let path = format!("/v1/requests?{}", query.finish());
     let request = json(client.post(&path, &headers, Said::Read(Box::new(file)))?)?;
     display::print_json(&request);
+    let told = tell(&request);
     match request["id"].as_str() {
-        Some(id) if args.watch => follow(&client, id, false),
-        _ => Ok(End::Done),
+        Some(id) if args.watch => Ok(follow(&client, id, false)?.max(told)),
+        _ => Ok(told),
     }
+}
+
+/// Says what the catalogue was understood as, as `run` does, and what is wrong with it; how much that is.
+fn tell(request: &Value) -> End {
+    let understood = Understood::from_json(&request["understood"]);
+    if !understood.format.is_empty() {
+        let counted = understood.counted();
+        understood.summary().iter().chain(&counted).for_each(|line| display::say(&display::plain::line(line)));
+    }
+    for warning in request["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        display::say(&format!("warning: {}", display::plain::line(warning)));
+    }
+    let bad = request["rowErrorsTotal"].as_u64().unwrap_or(0);
+    if bad > 0 {
+        display::say(&format!("{bad} rows can't be used: they are told in 'rowErrors'"));
+    }
+    if understood.is_without_pictures() { End::Partly } else { End::Done }
 }
 
 pub(super) fn status(args: &StatusArgs) -> Result<End, Stop> {
@@ -195,7 +223,11 @@ pub(super) fn cancel(args: &CancelArgs) -> Result<End, Stop> {
 }
 
 pub(super) fn results(args: &ResultsArgs) -> Result<End, Stop> {
-    let name = if args.failed { "/failed.csv" } else { "/results.csv" };
+    let name = match (args.failed, args.catalogue) {
+        (true, _) => "/failed.csv",
+        (_, true) => "/catalogue",
+        _ => "/results.csv",
+    };
     let response = Client::new(&args.server)?.get(&path(&args.id, name))?;
     let mut body = response.into_body();
     let copied = match &args.save {

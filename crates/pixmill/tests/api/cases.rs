@@ -113,6 +113,52 @@ pub(crate) fn failed_images_are_corrected_and_retried(server: &Server) {
     assert_eq!(heard[2].header("webhook-id"), deliveries["data"][0]["eventId"].as_str().unwrap());
 }
 
+pub(crate) fn a_catalogue_comes_back_with_its_outputs_in_place(server: &Server) {
+    let origin = origin();
+    let caller = Caller::start(server, &[]);
+    let [good, gone, slow] = ["/caps.jpg", "/x/status/404", "/x/hang"].map(|path| origin.url(path));
+    let text = format!(
+        "\u{feff}#export\r\nSKU;Bild;Preis;Galerie Bilder\r\nC-1;{good};9,50;\"{good} | {gone} \"\r\n\r\nbroken\r\n\
+         \"C \"\"2\"\"\";N/A;;{good}?2\r\n"
+    );
+    let (content_type, body) = form("file", &text, &[]);
+    let id = caller.post("/v1/requests", &[("content-type", &content_type)], body).id();
+    let request = caller.wait_for(&id);
+    let path = format!("/v1/requests/{id}/catalogue");
+    assert_eq!(request["links"]["catalogue"], format!("{}{path}", caller.url));
+    assert_eq!(request["understood"]["header_line"], 2, "{request}");
+    let output = |number: &str| format!("{}/processed_images/{id}/{number}-caps.jpg", caller.url);
+    let equal = caller.get(&format!("/v1/requests/{id}/images"), &[]).json();
+    assert_eq!(equal["data"][1]["outputUrl"], output("000001-01"), "equal addresses have one output");
+    let want = text.replace(&format!("{good}?2"), &output("000003-01"));
+    let want = want.replace(&format!("{good};"), &format!("{};", output("000001-01")));
+    let want = want.replace(&format!("{good} "), &format!("{} ", output("000001-01")));
+    let again = caller.get(&path, &[]);
+    assert_eq!((again.status, again.text.as_str()), (200, want.as_str()));
+    assert_eq!(again.header("content-type"), "text/csv; charset=utf-8");
+    assert_eq!(again.header("content-disposition"), "attachment; filename=\"shop.csv\"");
+    // A correction's output stands where the address stood that it replaced.
+    let failed = caller.get(&format!("/v1/requests/{id}/failed.csv"), &[]).text;
+    let corrected = failed.replace(&gone, &origin.url("/motocross-fade.png"));
+    assert_eq!(caller.post_csv(&format!("/v1/requests/{id}/retry"), &corrected).status, 202);
+    assert_eq!(caller.wait_for(&id)["failedImages"], 0);
+    let fade = format!("{}/processed_images/{id}/000001-03-motocross-fade.jpg", caller.url);
+    assert_eq!(caller.get(&path, &[]).text, want.replace(&gone, &fade));
+    // While it runs, what has not ended is as it came.
+    let running = caller.post_csv("/v1/requests?name=a%2Fb%22%C3%BC.csv", &format!("name,image\nCap,{slow}\n"));
+    let still = caller.get(&format!("/v1/requests/{}/catalogue", running.id()), &[]);
+    assert_eq!(still.text, format!("name,image\nCap,{slow}\n"));
+    let name = "attachment; filename=\"b__.csv\"; filename*=UTF-8''b%22%C3%BC.csv";
+    assert_eq!(still.header("content-disposition"), name);
+    assert_eq!(caller.delete(&format!("/v1/requests/{id}")).status, 204);
+    assert_eq!(caller.get(&path, &[]).code(), "request.not_found", "it goes with its request");
+    let listed = json!({"images": [good]}).to_string();
+    let listed = caller.post("/v1/requests", &[("content-type", "application/json")], listed);
+    assert_eq!(listed.json()["links"]["catalogue"], Value::Null);
+    let none = caller.get(&format!("/v1/requests/{}/catalogue", listed.id()), &[]);
+    assert_eq!((none.status, none.code().as_str()), (409, "request.state"), "no file was handed in");
+}
+
 pub(crate) fn watchers_miss_nothing_and_see_nothing_twice(server: &Server) {
     let origin = origin();
     let caller = Caller::start(server, &[]);
@@ -180,7 +226,7 @@ pub(crate) fn a_tenant_sees_its_own_requests_alone(server: &Server) {
     let id = caller.post("/v1/requests", &headers, catalogue(&origin)).id();
     assert_eq!(caller.get(&format!("/v1/requests/{id}"), &headers[..1]).status, 200);
     let other = [("authorization", b.as_str())];
-    for path in ["", "/images", "/results.csv", "/failed.csv", "/events"] {
+    for path in ["", "/images", "/results.csv", "/failed.csv", "/catalogue", "/events"] {
         let answer = caller.get(&format!("/v1/requests/{id}{path}"), &other);
         assert_eq!((answer.status, answer.code().as_str()), (404, "request.not_found"), "{path}");
     }

@@ -22,6 +22,7 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     headers: Vec<(String, String)>,
     pub(crate) text: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -179,7 +180,8 @@ fn answer(mut response: Response<Body>) -> Answer {
     let headers = headers.collect();
     let status = response.status().as_u16();
     let bytes = response.body_mut().read_to_vec().expect("the whole body");
-    Answer { status, headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { status, headers, text, bytes }
 }
 
 /// A form with a file and fields after it, and its content type.

@@ -54,6 +54,11 @@ async fn watchers_miss_nothing_and_see_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_comes_back_with_its_outputs_in_place() {
+    on_redis_and_mongodb(cases::a_catalogue_comes_back_with_its_outputs_in_place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_and_a_body_make_one_request() {
     on_redis_and_mongodb(cases::a_key_and_a_body_make_one_request).await;
 }

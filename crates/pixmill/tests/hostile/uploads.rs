@@ -219,6 +219,7 @@ async fn a_slow_upload_that_sends_is_never_given_up() {
         catalogue: "shop.csv".into(),
         hints: Hints::default(),
         traceparent: None,
+        originals: None,
     };
     let options = std::future::ready(Ok(Options::default()));
     // Six hundred milliseconds here, so an hour and two thirds there.

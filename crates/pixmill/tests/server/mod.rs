@@ -96,6 +96,7 @@ impl Server {
             catalogue: "shop.csv".into(),
             hints: Hints::default(),
             traceparent: None,
+            originals: None,
         };
         let options = std::future::ready(Ok(Options { webhook, ..Options::default() }));
         let bytes = Cursor::new(catalogue.to_owned().into_bytes());

@@ -167,6 +167,14 @@ impl Shared {
         written
     }
 
+    /// Says that an intake is under way.
+    pub(super) async fn touch_intake(&self, request: &RequestId, now: Timestamp) -> Result<(), Fault> {
+        let touched = date(self.shift(now).await?.of_server(now));
+        let touch = vec![command::one(receiving(request), doc! { "$set": { "pixmill.touchedAt": touched } })];
+        let touched = command::update(&self.database, schema::REQUESTS, touch, Again::Safe).await?;
+        if touched.matched == 0 { Err(unknown(request)) } else { Ok(()) }
+    }
+
     async fn write_batch(
         &self,
         request: &RequestId,
@@ -174,12 +182,7 @@ impl Shared {
         gathered: &mut Gathered,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let touched = date(self.shift(now).await?.of_server(now));
-        let touch = vec![command::one(receiving(request), doc! { "$set": { "pixmill.touchedAt": touched } })];
-        let touched = command::update(&self.database, schema::REQUESTS, touch, Again::Safe).await?;
-        if touched.matched == 0 {
-            return Err(unknown(request));
-        }
+        self.touch_intake(request, now).await?;
         let rows = std::mem::take(&mut gathered.batch).rows;
         let earlier = self.inputs_of(taking, &gathered.inputs.earlier(&rows)).await?;
         let documents = batch::documents(request, taking, gathered, rows, &earlier)?;
@@ -282,8 +285,10 @@ impl Shared {
             let ours = doc! { "requestId": head.request.as_str(), "pixmill.row": { "$exists": true } };
             command::delete(&self.database, collection, ours).await?;
         }
-        let told = doc! { "request": head.request.as_str() };
-        command::delete(&self.database, schema::DELIVERIES, told).await?;
+        for collection in [schema::DELIVERIES, schema::ORIGINALS] {
+            let of_it = doc! { "request": head.request.as_str() };
+            command::delete(&self.database, collection, of_it).await?;
+        }
         let by_id = doc! { "_id": matching(head.request.as_str()) };
         command::delete(&self.database, schema::ROW_ERRORS, by_id).await?;
         let marked = doc! { "_id": head.id.clone(), schema::OWN: true, "pixmill.unfinished": DROPPING };

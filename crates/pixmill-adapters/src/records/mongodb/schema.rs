@@ -18,6 +18,8 @@ pub(super) const PRODUCTS: &str = "products";
 pub(super) const IMAGES: &str = "images";
 /// A document a request that has rows which can't be used.
 pub(super) const ROW_ERRORS: &str = "pixmill_row_errors";
+/// Pieces of catalogues as they came.
+pub(super) const ORIGINALS: &str = "pixmill_originals";
 /// Tries at telling webhooks.
 pub(super) const DELIVERIES: &str = "pixmill_deliveries";
 /// Keys that clients show.
@@ -37,7 +39,7 @@ fn partial(name: &str, key: Document, field: &str) -> Document {
 
 /// Index definitions by collection. The first one of `images` serves feeding (status, then when due, then order) and
 /// counting, which reads nothing but the index.
-fn indexes() -> [(&'static str, Vec<Document>); 5] {
+fn indexes() -> [(&'static str, Vec<Document>); 6] {
     [
         (
             REQUESTS,
@@ -94,6 +96,7 @@ fn indexes() -> [(&'static str, Vec<Document>); 5] {
                 partial("pixmill_telling", doc! { "pixmill.telling": 1 }, "pixmill.telling"),
             ],
         ),
+        (ORIGINALS, vec![doc! { "key": { "request": 1, "piece": 1 }, "name": "pixmill_pieces" }]),
         (
             DELIVERIES,
             vec![

@@ -98,10 +98,12 @@ impl RecordsForTests for Mongodb {
     async fn traces(&self, request: &RequestId) -> u64 {
         let shared = &self.shared;
         let (of_it, it) = (doc! { "requestId": request.as_str() }, doc! { "_id": request.as_str() });
+        let kept = doc! { "request": request.as_str() };
         let mut traces = 0;
         for (collection, query) in [
             (shared.images(), of_it.clone()),
             (shared.products(), of_it),
+            (shared.originals(), kept),
             (shared.row_errors(), it.clone()),
             (shared.requests(), it),
         ] {
@@ -135,6 +137,15 @@ async fn records_in_mongodb_conform_as_an_outbox() {
 #[tokio::test(flavor = "multi_thread")]
 async fn records_in_mongodb_conform_as_a_directory() {
     testkit::records::directory::suite(|| async {
+        let records = empty().await;
+        (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Ledger>)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_mongodb_conform_in_keeping_catalogues() {
+    testkit::records::originals::suite(|| async {
         let records = empty().await;
         (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Ledger>)
     })

@@ -11,6 +11,9 @@ use super::id::{MOST, key};
 /// Most rows of each table that go in one transaction.
 const AT_A_TIME: u32 = 10_000;
 
+/// The same of pieces of its catalogue, which are larger.
+const PIECES_AT_A_TIME: u32 = 16;
+
 pub(super) const DROPPED: &str =
     "SELECT num FROM requests INDEXED BY requests_dropped WHERE status = 'dropped' LIMIT 1";
 
@@ -41,12 +44,12 @@ fn delete_some(connection: &Connection) -> rusqlite::Result<bool> {
     let dropped = connection.prepare_cached(DROPPED)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;
     let Some(num) = dropped else { return Ok(false) };
     let mut deleted = 0;
-    for table in ["images", "rows"] {
+    for (table, most) in [("images", AT_A_TIME), ("rows", AT_A_TIME), ("originals", PIECES_AT_A_TIME)] {
         deleted += connection
             .prepare_cached(&format!(
                 "DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE id >= ?1 AND id < ?2 LIMIT ?3)"
             ))?
-            .execute(params![key(num, 0), key(num, MOST), AT_A_TIME])?;
+            .execute(params![key(num, 0), key(num, MOST), most])?;
     }
     deleted += connection
         .prepare_cached(

@@ -25,6 +25,7 @@ const STEPS: &[M<'static>] = &[
     M::up(READING),
     M::up(super::steps::MIGRATION),
     M::up(include_str!("upkeep.sql")),
+    M::up(super::originals::MIGRATION),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.

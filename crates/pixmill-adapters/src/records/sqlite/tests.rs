@@ -78,6 +78,7 @@ impl RecordsForTests for Sqlite {
                 "SELECT (SELECT count(*) FROM requests WHERE status = 'dropped')
                    + (SELECT count(*) FROM rows WHERE id >> 32 NOT IN {known})
                    + (SELECT count(*) FROM images WHERE id >> 32 NOT IN {known})
+                   + (SELECT count(*) FROM originals WHERE id >> 32 NOT IN {known})
                    + (SELECT count(*) FROM inputs WHERE request NOT IN {known})
                    + (SELECT count(*) FROM row_errors WHERE request NOT IN {known})
                    + (SELECT count(*) FROM events WHERE request NOT IN {known})
@@ -125,6 +126,16 @@ async fn sqlite_records_conform_as_an_outbox() {
 async fn sqlite_records_conform_as_a_directory() {
     let files = Files::new();
     pixmill_testkit::records::directory::suite(|| async {
+        let sqlite = Arc::new(Sqlite::open(&files.next()).unwrap());
+        (sqlite.clone() as _, sqlite as _)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_records_conform_in_keeping_catalogues() {
+    let files = Files::new();
+    pixmill_testkit::records::originals::suite(|| async {
         let sqlite = Arc::new(Sqlite::open(&files.next()).unwrap());
         (sqlite.clone() as _, sqlite as _)
     })

@@ -123,7 +123,7 @@ impl Write for Chunks {
 }
 
 /// Where a thread reads. When the other end is gone before the honest end, reading fails.
-pub(super) struct Reader {
+pub(in crate::api) struct Reader {
     coming: mpsc::Receiver<Bytes>,
     current: Bytes,
     ended: bool,

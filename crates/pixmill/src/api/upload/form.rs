@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures::{StreamExt, TryStreamExt, future};
 use multer::{Field, Multipart};
 use pixmill_engine::code::Code;
-use pixmill_engine::model::id::RequestId;
 use tokio::sync::oneshot;
 use utoipa::{PartialSchema, ToSchema};
 
@@ -14,7 +13,8 @@ use super::super::options;
 use super::super::problem::Problem;
 use super::super::words::FormatWord;
 use super::body::{self, Body};
-use super::{NAMELESS, Upload};
+use super::coming::{Coming, Pairs, Said};
+use super::NAMELESS;
 
 /// What the catalogue's field may be called.
 const FILE: [&str; 4] = ["file", "csv", "csvFile", "csv_file"];
@@ -44,13 +44,13 @@ pub(in crate::api) struct Form {
     quality: Option<u8>,
 }
 
-/// Takes a form in.
-pub(super) async fn take(
-    upload: &Upload,
+/// Hands over what a form holds.
+pub(super) async fn take<T>(
     content_type: &str,
-    mut pairs: Vec<(String, String)>,
+    mut pairs: Pairs,
     body: Body,
-) -> Result<RequestId, Problem> {
+    consume: impl AsyncFnOnce(Coming) -> Result<T, Problem>,
+) -> Result<T, Problem> {
     let boundary = multer::parse_boundary(content_type).map_err(malformed)?;
     let mut form = Parts::new(body, boundary);
     let file = loop {
@@ -62,19 +62,9 @@ pub(super) async fn take(
     };
     let name = file.file_name().unwrap_or(NAMELESS).to_owned();
     let hints = options::hints(&pairs)?;
-    let known = hints.clone();
     let (tell, told) = oneshot::channel();
-    let options = async move {
-        let gone = Problem::new(Code::BodyMalformed, "the form broke off");
-        let pairs: Vec<(String, String)> = told.await.map_err(|_| gone)?;
-        if options::hints(&pairs)? != known {
-            let detail =
-                "what is said of the catalogue (column, header_row, …) must stand before it in the form";
-            return Err(Problem::new(Code::BodyMalformed, detail));
-        }
-        upload.options(&pairs).await
-    };
-    let (pipe, reader) = body::pipe();
+    let (pipe, catalogue) = body::pipe();
+    let said = Said::After { told, hints: hints.clone() };
     let pump = async move {
         if !body::pump(pipe, file.map_err(malformed)).await? {
             return Ok(());
@@ -90,7 +80,7 @@ pub(super) async fn take(
         let _ = tell.send(pairs);
         Ok(())
     };
-    let (consumed, pumped) = tokio::join!(upload.consume(&name, reader, hints, options), pump);
+    let (consumed, pumped) = tokio::join!(consume(Coming { name, catalogue, hints, said }), pump);
     pumped.and(consumed)
 }
 
@@ -136,7 +126,7 @@ fn is_file(field: &Field<'_>) -> bool {
 }
 
 /// Reads a field that may be an option; others are passed over, and so are those that were left empty.
-async fn read_option(mut field: Field<'_>, pairs: &mut Vec<(String, String)>) -> Result<(), Problem> {
+async fn read_option(mut field: Field<'_>, pairs: &mut Pairs) -> Result<(), Problem> {
     let Some(name) = field.name().filter(|name| options::is_option(name)).map(str::to_owned) else {
         while field.chunk().await.map_err(malformed)?.is_some() {}
         return Ok(());
@@ -154,7 +144,9 @@ async fn read_option(mut field: Field<'_>, pairs: &mut Vec<(String, String)>) ->
     if pairs.len() >= OPTIONS {
         return Err(Problem::new(Code::BodyTooLarge, format!("a form may hold {OPTIONS} options")));
     }
-    let value = String::from_utf8_lossy(&value).trim().to_owned();
+    let value = String::from_utf8_lossy(&value);
+    // A tab, or a space, may be what parts fields.
+    let value = if name == "delimiter" { value.trim_matches(['\r', '\n']) } else { value.trim() }.to_owned();
     if !value.is_empty() {
         pairs.push((name, value));
     }

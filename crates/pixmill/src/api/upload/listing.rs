@@ -91,6 +91,6 @@ pub(super) async fn take(
     };
     let pump = body::pump(pipe, body.into_stream());
     let (consumed, listed, pumped) =
-        tokio::join!(upload.consume(name, catalogue, Hints::default(), options), list, pump);
+        tokio::join!(upload.consume(name, catalogue, Hints::default(), options, false), list, pump);
     pumped.and(listed).and(consumed)
 }

@@ -15,7 +15,7 @@ use super::*;
 
 /// Collections in which others may keep documents: ours by contract, those that earlier names of ours would have met, and
 /// those that are pixmill's alone.
-const COLLECTIONS: [&str; 13] = [
+const COLLECTIONS: [&str; 14] = [
     "requests",
     "products",
     "images",
@@ -25,6 +25,7 @@ const COLLECTIONS: [&str; 13] = [
     "keys",
     "pixmill_deliveries",
     "pixmill_row_errors",
+    "pixmill_originals",
     "pixmill_keys",
     "pixmill_idempotency",
     "pixmill_state",
@@ -146,6 +147,7 @@ fn is_ours(collection: &str, document: &Document) -> bool {
         "pixmill_idempotency" => document.contains_key("until"),
         "pixmill_state" => document.contains_key("until") || document.contains_key("since"),
         "pixmill_row_errors" => document.contains_key("errors"),
+        "pixmill_originals" => document.contains_key("piece"),
         _ => false,
     }
 }

@@ -1,0 +1,59 @@
+//! The bytes of catalogues as they came.
+
+use async_trait::async_trait;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::originals::Originals;
+use rusqlite::{OptionalExtension, params};
+
+use super::Sqlite;
+use super::id::{key, known_owner, owner, unknown};
+
+/// Pieces by their request and number.
+pub(super) const MIGRATION: &str = "CREATE TABLE originals (
+  id INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT";
+
+#[async_trait]
+impl Originals for Sqlite {
+    async fn keep(
+        &self,
+        request: &RequestId,
+        piece: u32,
+        bytes: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let request = request.clone();
+        self.write(move |transaction| {
+            let connection = transaction.connection;
+            let owner = known_owner(connection, &request)?;
+            if owner.status != RequestStatus::Receiving {
+                return Err(unknown(&request).into());
+            }
+            connection
+                .prepare_cached("UPDATE requests SET touched = max(touched, ?2) WHERE num = ?1")?
+                .execute(params![owner.num, now.0])?;
+            connection
+                .prepare_cached("INSERT INTO originals (id, bytes) VALUES (?1, ?2)")?
+                .execute(params![key(owner.num, u64::from(piece)), bytes])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn kept(&self, request: &RequestId, piece: u32) -> Result<Option<Vec<u8>>, Fault> {
+        let request = request.clone();
+        self.read(move |connection| {
+            let Some(owner) = owner(connection, &request)? else { return Ok(None) };
+            let bytes = connection
+                .prepare_cached("SELECT bytes FROM originals WHERE id = ?1")?
+                .query_row([key(owner.num, u64::from(piece))], |row| row.get(0))
+                .optional()?;
+            Ok(bytes)
+        })
+        .await
+    }
+}
