@@ -45,7 +45,10 @@ impl Again {
         let handle = Handle::current();
         let written = apart(move || self.write_here(reader, out, &handle))?.await;
         written.unwrap_or_else(|_| {
-            Err(Fault::permanent(Code::CatalogueEncoding, "writing the catalogue again broke off: it panicked"))
+            Err(Fault::permanent(
+                Code::CatalogueEncoding,
+                "writing the catalogue again broke off: it panicked",
+            ))
         })
     }
 

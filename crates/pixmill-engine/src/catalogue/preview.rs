@@ -154,7 +154,11 @@ impl Looking {
         self.preview.understood = catalogue.understood();
         self.preview.unread = self.unread();
         self.preview.cut = may_go_on();
-        if self.preview.cut { self.leave_last_out() } else { self.take_last() }
+        if self.preview.cut {
+            self.leave_last_out()
+        } else {
+            self.take_last()
+        }
         let mut hosts: Vec<_> = self.hosts.into_iter().collect();
         hosts.sort_by_key(|(_, images)| std::cmp::Reverse(*images));
         let distinct = (self.distinct.len() < DISTINCT).then_some(self.distinct.len() as u64);
@@ -261,7 +265,8 @@ mod tests {
         let seen = read(TABLE, false);
         assert_eq!((seen.understood.rows, seen.understood.images(), seen.distinct), (3, 6, Some(5)));
         assert_eq!((seen.pictures.as_slice(), seen.name, seen.cut), (&[3, 4][..], Some(2), false));
-        let lines: Vec<_> = seen.rows.iter().map(|row| (row.line, row.images.len(), row.error.is_some())).collect();
+        let lines: Vec<_> =
+            seen.rows.iter().map(|row| (row.line, row.images.len(), row.error.is_some())).collect();
         assert_eq!(lines, [(2, 3, false), (3, 0, true), (4, 1, false), (5, 2, false)]);
         assert_eq!(seen.rows[0].images[2], (4, "https://a.example/s.png".to_owned()));
         let hosts = [("a.example", 3), ("a.example:8443", 1), ("b.example", 1), ("file:", 1)];
@@ -278,7 +283,10 @@ mod tests {
             assert!(seen.cut && seen.rows.len() < whole.rows.len());
             assert_eq!(seen.rows, whole.rows[..seen.rows.len()], "cut at {cut}");
             let images = seen.rows.iter().map(|row| row.images.len() as u64).sum::<u64>();
-            assert_eq!((seen.understood.images(), seen.understood.out_of_step), (images, seen.bad_rows_total));
+            assert_eq!(
+                (seen.understood.images(), seen.understood.out_of_step),
+                (images, seen.bad_rows_total)
+            );
         }
     }
 
@@ -305,7 +313,9 @@ mod tests {
             text.push_str(&format!("Cap,https://a.example/{number}.jpg\n"));
         }
         let mut packed = Vec::new();
-        flate2::read::GzEncoder::new(text.as_bytes(), flate2::Compression::fast()).read_to_end(&mut packed).unwrap();
+        flate2::read::GzEncoder::new(text.as_bytes(), flate2::Compression::fast())
+            .read_to_end(&mut packed)
+            .unwrap();
         let beginning = &packed[..FIRST_BYTES as usize];
         let seen = Preview::read(beginning, &Hints::default(), false).expect("a catalogue");
         assert!(seen.cut && seen.understood.rows > 100);

@@ -191,7 +191,8 @@ pub struct Account {
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        json!({"hints": self.hints.to_json(), "understood": self.understood.to_json(), "kept": self.kept}).fmt(f)
+        json!({"hints": self.hints.to_json(), "understood": self.understood.to_json(), "kept": self.kept})
+            .fmt(f)
     }
 }
 

@@ -11,7 +11,13 @@ use crate::model::time::Timestamp;
 pub trait Originals: Send + Sync {
     /// Keeps a piece of the catalogue that is being taken in, numbered from 0; durable once this returns. The intake counts
     /// as under way then.
-    async fn keep(&self, request: &RequestId, piece: u32, bytes: Vec<u8>, now: Timestamp) -> Result<(), Fault>;
+    async fn keep(
+        &self,
+        request: &RequestId,
+        piece: u32,
+        bytes: Vec<u8>,
+        now: Timestamp,
+    ) -> Result<(), Fault>;
 
     /// A piece as it was kept; `None` after the last one, and where nothing was kept.
     async fn kept(&self, request: &RequestId, piece: u32) -> Result<Option<Vec<u8>>, Fault>;

@@ -27,7 +27,9 @@ type Made = (Arc<dyn RecordsForTests>, Arc<dyn Ledger>);
 
 /// A piece of bytes that no text has.
 fn piece(number: u32, length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at as u32).wrapping_mul(2_654_435_761).wrapping_add(number).to_be_bytes()[0]).collect()
+    (0..length)
+        .map(|at| (at as u32).wrapping_mul(2_654_435_761).wrapping_add(number).to_be_bytes()[0])
+        .collect()
 }
 
 async fn begun((_, ledger): &Made, pieces: u32) -> RequestId {

@@ -28,7 +28,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// With the name under which a browser saves it (RFC 6266): in ASCII, and as it is where that differs.
 pub(super) fn named(mut response: Response, name: &str) -> Response {
-    let name: String = name.rsplit(['/', '\\']).next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+    let name: String =
+        name.rsplit(['/', '\\']).next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
     let plain: String = name.chars().map(|c| if c.is_ascii() && c != '"' { c } else { '_' }).collect();
     let mut disposition = format!("attachment; filename=\"{plain}\"");
     if plain != name {

@@ -71,7 +71,9 @@ fn why_not_kept(request: &Request) -> &'static str {
         () if request.reading.is_empty() => {
             "the request was made by an older pixmill, which did not keep catalogues: results.csv has its outputs"
         }
-        () => "the images were listed in JSON, so there is no file to give back: results.csv has their outputs",
+        () => {
+            "the images were listed in JSON, so there is no file to give back: results.csv has their outputs"
+        }
     }
 }
 

@@ -10,9 +10,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::answer;
 use super::problem::ProblemBody;
-use super::{
-    catalogue, csv, deliveries, events, health, images, metrics, outputs, preview, requests, usage,
-};
+use super::{catalogue, csv, deliveries, events, health, images, metrics, outputs, preview, requests, usage};
 
 #[derive(OpenApi)]
 #[openapi(

@@ -14,13 +14,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::Api;
 use super::access::Caller;
 use super::answer::json;
 use super::problem::{FieldError, Problem, ProblemBody};
 use super::query::Query;
 use super::upload::{self, Body, Coming, hand_over};
 use super::view::RowErrorBody;
-use super::Api;
 
 /// Hosts that are named, those with most images first.
 const HOSTS: usize = 100;
@@ -258,7 +258,8 @@ fn said(columns: &[String], number: usize) -> String {
 }
 
 fn row(row: &PreviewRow) -> RowBody {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row.cells.as_bytes());
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row.cells.as_bytes());
     let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
     let found = |(column, url): &(usize, String)| FoundBody { column: *column, url: url.clone() };
     RowBody {

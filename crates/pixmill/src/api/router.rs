@@ -10,8 +10,8 @@ use pixmill_engine::code::Code;
 use super::crowd::Kind;
 use super::problem::Problem;
 use super::{
-    Api, access, browsers, call, catalogue, csv, deliveries, events, health, images, metrics, openapi, outputs,
-    preview, requests, usage,
+    Api, access, browsers, call, catalogue, csv, deliveries, events, health, images, metrics, openapi,
+    outputs, preview, requests, usage,
 };
 
 /// Every address that answers.

@@ -36,6 +36,7 @@ use super::{Api, options};
 
 pub(super) use admission::{Ticket, Uploads};
 pub(super) use body::Body;
+use coming::is_raw;
 pub(super) use coming::{Coming, hand_over};
 pub(super) use form::Form;
 pub(super) use listing::Listing;
@@ -115,9 +116,16 @@ impl Upload {
             let name = query.get("name").unwrap_or(NAMELESS).to_owned();
             return listing::take(self, &name, query.0, body).await;
         }
+        // What is wrong in the query is told before the body has come.
+        let early = if is_raw(&media_type) { Some(self.options(&query.0).await?) } else { None };
         hand_over(&media_type, query, body, async |coming: Coming| {
             let Coming { name, catalogue, hints, said } = coming;
-            let options = async { self.options(&said.whole().await?).await };
+            let options = async {
+                match early {
+                    Some(options) => Ok(options),
+                    None => self.options(&said.whole().await?).await,
+                }
+            };
             self.consume(&name, catalogue, hints, options, true).await
         })
         .await

@@ -150,7 +150,11 @@ fn tell(request: &Value) -> End {
     let understood = Understood::from_json(&request["understood"]);
     if !understood.format.is_empty() {
         let counted = understood.counted();
-        understood.summary().iter().chain(&counted).for_each(|line| display::say(&display::plain::line(line)));
+        understood
+            .summary()
+            .iter()
+            .chain(&counted)
+            .for_each(|line| display::say(&display::plain::line(line)));
     }
     for warning in request["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         display::say(&format!("warning: {}", display::plain::line(warning)));

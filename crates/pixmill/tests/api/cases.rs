@@ -145,7 +145,8 @@ pub(crate) fn a_catalogue_comes_back_with_its_outputs_in_place(server: &Server) 
     let fade = format!("{}/processed_images/{id}/000001-03-motocross-fade.jpg", caller.url);
     assert_eq!(caller.get(&path, &[]).text, want.replace(&gone, &fade));
     // While it runs, what has not ended is as it came.
-    let running = caller.post_csv("/v1/requests?name=a%2Fb%22%C3%BC.csv", &format!("name,image\nCap,{slow}\n"));
+    let running =
+        caller.post_csv("/v1/requests?name=a%2Fb%22%C3%BC.csv", &format!("name,image\nCap,{slow}\n"));
     let still = caller.get(&format!("/v1/requests/{}/catalogue", running.id()), &[]);
     assert_eq!(still.text, format!("name,image\nCap,{slow}\n"));
     let name = "attachment; filename=\"b__.csv\"; filename*=UTF-8''b%22%C3%BC.csv";

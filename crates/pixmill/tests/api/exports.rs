@@ -103,11 +103,13 @@ fn exports_of_many_shops_come_back_equal_but_for_the_addresses_that_completed() 
     let put = |text: &str| text.replace("{o}", &base).replace("{j}", &base.replace('/', "\\/"));
     let texts: Vec<String> = EXPORTS.iter().map(|export| put(export.0)).collect();
     let upload = |(Export(_, name, bytes), text): (&Export, &String)| {
-        let (before, after) = (format!(
-            "--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"
-        ), "\r\n--edge--\r\n");
+        let (before, after) = (
+            format!("--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n"),
+            "\r\n--edge--\r\n",
+        );
         let body = [before.as_bytes(), &written(text, *bytes), after.as_bytes()].concat();
-        let answer = caller.post("/v1/requests", &[("content-type", "multipart/form-data; boundary=edge")], body);
+        let answer =
+            caller.post("/v1/requests", &[("content-type", "multipart/form-data; boundary=edge")], body);
         assert_eq!(answer.status, 202, "{name}: {answer:?}");
         answer.id()
     };

@@ -23,7 +23,8 @@ fn a_preview_says_what_a_catalogue_is_understood_as_and_stores_nothing() {
     assert_eq!(raw.json(), looked.json(), "in whatever form it comes");
     let suggested = &looked.json()["suggested"];
     let said = |name: &str| suggested[name].as_str().unwrap_or_default().replace(' ', "%20");
-    let mut path = format!("/v1/preview?nameColumn={}&headerRow={}", said("nameColumn"), suggested["headerRow"]);
+    let mut path =
+        format!("/v1/preview?nameColumn={}&headerRow={}", said("nameColumn"), suggested["headerRow"]);
     for column in suggested["column"].as_array().expect("a list") {
         path += &format!("&column={}", column.as_str().expect("a name").replace(' ', "%20"));
     }
@@ -59,11 +60,14 @@ fn the_first_bytes_of_a_file_are_enough_and_what_is_cut_is_no_bad_row() {
     let caller = Caller::start(&server, &["--role", "api"]);
     let mut text = String::from("sku,name,Image,Gallery\n");
     for number in 0..2_000 {
-        text += &format!("{number},Cap,https://cdn.example/{number}.jpg,\"https://cdn.example/{number}-2.jpg\"\n");
+        text += &format!(
+            "{number},Cap,https://cdn.example/{number}.jpg,\"https://cdn.example/{number}-2.jpg\"\n"
+        );
     }
     let whole = caller.post_csv("/v1/preview", &text).json();
     assert_eq!((&whole["images"], &whole["partial"]), (&4_000.into(), &false.into()));
-    for (beginning, path) in [(&text[..65_536], "/v1/preview"), (&text[..40_001], "/v1/preview?partial=true")] {
+    for (beginning, path) in [(&text[..65_536], "/v1/preview"), (&text[..40_001], "/v1/preview?partial=true")]
+    {
         let looked = caller.post_csv(path, beginning).json();
         assert_eq!((&looked["partial"], &looked["rowErrorsTotal"]), (&true.into(), &0.into()), "{looked}");
         assert_eq!(looked["rows"], whole["rows"]);
@@ -90,7 +94,10 @@ fn what_cannot_be_previewed_is_a_problem_that_says_why() {
     assert_eq!(body["errors"][0]["field"], "delimiter");
     assert_eq!(problem("/v1/preview?partial=x", "text/csv", EXPORT).1, "query.invalid");
     assert_eq!(problem("/v1/preview", "image/png", "x").1, "body.media_type");
-    assert_eq!(problem("/v1/preview", "multipart/form-data; boundary=edge", "--edge--\r\n").1, "body.malformed");
+    assert_eq!(
+        problem("/v1/preview", "multipart/form-data; boundary=edge", "--edge--\r\n").1,
+        "body.malformed"
+    );
     let rows = caller.post_csv("/v1/preview", "name,image\nCap,\nCup,N/A\n").json();
     let warning = rows["warnings"][0].as_str().unwrap_or_default();
     assert!(warning.contains("no picture was found in 2 rows"), "{rows}");

@@ -14,6 +14,11 @@ use super::{NAMELESS, form};
 const CATALOGUES: [&str; 5] =
     ["text/csv", "application/csv", "text/plain", "text/tab-separated-values", "application/vnd.ms-excel"];
 
+/// Whether a body of this media type is the catalogue itself.
+pub(super) fn is_raw(media_type: &str) -> bool {
+    CATALOGUES.contains(&media_type)
+}
+
 /// A catalogue.
 pub(in crate::api) struct Coming {
     /// What it is called.
@@ -74,7 +79,7 @@ pub(in crate::api) async fn hand_over<T>(
     match media_type {
         "multipart/form-data" => Err(Problem::new(Code::BodyMalformed, "the form's boundary is missing")),
         form if form.starts_with("multipart/form-data;") => form::take(form, query.0, body, consume).await,
-        csv if CATALOGUES.contains(&csv) => {
+        raw if is_raw(raw) => {
             let name = query.get("name").unwrap_or(NAMELESS).to_owned();
             let hints = options::hints(&query.0)?;
             let (pipe, catalogue) = body::pipe();

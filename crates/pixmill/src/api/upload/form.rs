@@ -12,9 +12,9 @@ use utoipa::{PartialSchema, ToSchema};
 use super::super::options;
 use super::super::problem::Problem;
 use super::super::words::FormatWord;
+use super::NAMELESS;
 use super::body::{self, Body};
 use super::coming::{Coming, Pairs, Said};
-use super::NAMELESS;
 
 /// What the catalogue's field may be called.
 const FILE: [&str; 4] = ["file", "csv", "csvFile", "csv_file"];
