@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read};
 use std::rc::Rc;
 
-use url::Url;
+use url::Position;
 
 use super::header::Header;
 use super::hints::Hints;
@@ -235,15 +235,10 @@ impl Looking {
 /// Whom a picture is asked of.
 fn host(address: &str) -> String {
     match Source::parse(address) {
-        Ok(Source::Web(url)) => named(&url),
+        Ok(Source::Web(url)) => url[Position::BeforeHost..Position::AfterPort].to_owned(),
         Ok(source) => source.origin(),
         Err(_) => "?".to_owned(),
     }
-}
-
-fn named(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 #[cfg(test)]
