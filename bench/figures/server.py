@@ -16,12 +16,15 @@ START_SECONDS = 20
 
 
 class Server:
-    """`pixmill serve` in a folder of its own, on embedded defaults but for `env`. Use as a context manager."""
+    """`pixmill serve` in a folder of its own, or on the records in `data`, on embedded defaults but for `env`.
 
-    def __init__(self, binary, *options, env=None):
+    Use as a context manager.
+    """
+
+    def __init__(self, binary, *options, env=None, data=None):
         self.folder = tempfile.TemporaryDirectory(prefix="pixmill-bench-serve-")
         self.port = free_port()
-        command = [binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", Path(self.folder.name) / "data", *options]
+        command = [binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data or Path(self.folder.name) / "data", *options]
         log = (Path(self.folder.name) / "log").open("wb")
         self.process = subprocess.Popen(
             [str(part) for part in command], env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL, stdout=log, stderr=log

@@ -3,6 +3,7 @@
 #[cfg(feature = "bullmq")]
 mod bullmq;
 mod conformance;
+mod history;
 #[cfg(feature = "bullmq")]
 mod interop;
 mod net;
@@ -11,5 +12,6 @@ mod queue_outage;
 #[cfg(feature = "buckets")]
 mod storage;
 mod unchanged;
+mod upkeep;
 mod webhook;
 mod worker;

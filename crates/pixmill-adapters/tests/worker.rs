@@ -11,6 +11,7 @@ use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_codec::Limits;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::lead::Leading;
 use pixmill_engine::model::id::{JobId, RequestId};
 use pixmill_engine::model::image::Candidate;
 use pixmill_engine::model::lease::LEASE;
@@ -210,7 +211,10 @@ impl World {
             longest_retry_after: Duration::from_secs(60),
             lease: LEASE,
         };
-        let (stop, upkeep) = (CancellationToken::new(), Upkeep { records, clock, attempts: 5, lease: LEASE });
+        let (stop, upkeep) = (
+            CancellationToken::new(),
+            Upkeep { records, clock, attempts: 5, lease: LEASE, leading: Leading::default() },
+        );
         let pipeline = Pipeline::new(ports, settings, self.ends.clone());
         let (until, over) = (stop.clone(), stop.clone());
         let work = tokio::spawn(async move { pipeline.work(Scope::All, until).await.unwrap() });

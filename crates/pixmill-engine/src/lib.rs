@@ -5,7 +5,7 @@ pub mod catalogue;
 pub mod checkup;
 pub mod code;
 pub mod fault;
-mod lead;
+pub mod lead;
 pub mod model;
 pub mod pipeline;
 pub mod port;

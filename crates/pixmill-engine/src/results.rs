@@ -1,7 +1,5 @@
 //! Results and failures of a request as CSV, piece by piece, at any time: nothing is held while nobody reads on.
 
-mod stride;
-
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -13,8 +11,6 @@ use crate::model::id::{ImageId, RequestId};
 use crate::model::request::Request;
 use crate::model::row::{ResultRow, Slot};
 use crate::port::records::{Directory, Records};
-
-pub use stride::Stride;
 
 /// Most rows read from records at a time.
 const ROWS: usize = 500;
@@ -49,7 +45,6 @@ pub struct Results {
     /// Begun with the header and not handed over yet.
     beginning: Option<String>,
     next: u64,
-    stride: Stride,
     ended: bool,
 }
 
@@ -62,7 +57,6 @@ impl Results {
             links,
             beginning: Some(request.header.clone()),
             next: 0,
-            stride: Stride::new(ROWS),
             ended: false,
         }
     }
@@ -75,9 +69,8 @@ impl Results {
         if self.ended {
             return Ok(None);
         }
-        let rows = self.records.rows(&self.request, self.next, self.stride.next()).await?;
+        let rows = self.records.rows(&self.request, self.next, ROWS).await?;
         self.next += rows.len() as u64;
-        self.stride.read(rows.len(), rows.iter().map(|row| row.cells.len()).sum());
         self.ended = rows.is_empty();
         let written = match self.beginning.take() {
             Some(header) => ResultsWriter::with_columns(Vec::new(), &header),
@@ -135,7 +128,6 @@ pub struct Failures {
     request: RequestId,
     writer: FailedWriter,
     after: Option<ImageId>,
-    stride: Stride,
     ended: bool,
 }
 
@@ -143,14 +135,7 @@ impl Failures {
     /// Those of a request.
     pub fn new(directory: Arc<dyn Directory>, request: &Request) -> Self {
         let writer = FailedWriter::new(&request.header, &Account::parse(&request.reading).understood);
-        Failures {
-            directory,
-            request: request.id.clone(),
-            writer,
-            after: None,
-            stride: Stride::new(ROWS),
-            ended: false,
-        }
+        Failures { directory, request: request.id.clone(), writer, after: None, ended: false }
     }
 
     /// The next piece; `None` after the last one.
@@ -161,9 +146,7 @@ impl Failures {
         if self.ended {
             return Ok(None);
         }
-        let failed = self.directory.failed(&self.request, self.after.as_ref(), self.stride.next()).await?;
-        let bytes = failed.iter().map(|(view, cells)| view.input.len() + cells.len()).sum();
-        self.stride.read(failed.len(), bytes);
+        let failed = self.directory.failed(&self.request, self.after.as_ref(), ROWS).await?;
         self.ended = failed.is_empty();
         self.after = failed.last().map(|(view, _)| view.image.clone()).or(self.after.take());
         for (view, cells) in &failed {

@@ -14,6 +14,7 @@ use crate::again::Again;
 use crate::catalogue::{Account, Hints, Understood};
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::lead::Leading;
 use crate::model::id::RequestId;
 use crate::model::request::{DEFAULT_TENANT, Options, Progress, Request};
 use crate::model::row::RowError;
@@ -138,6 +139,7 @@ impl Run {
             clock: self.ports.clock.clone(),
             attempts: self.settings.attempts,
             lease: self.settings.lease,
+            leading: Leading::default(),
         };
         upkeep.start_over().await?;
         let request = self.take_in().await?;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::lead::Leading;
 use crate::pipeline::webhook::Webhook;
 use crate::pipeline::{Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
 use crate::port::clock::{Clock, Instant};
@@ -42,8 +43,8 @@ pub enum Part {
 pub struct Ground {
     /// What it does there.
     pub part: Part,
-    /// Forgets what ended long ago, where that is asked for.
-    pub retain: Option<Retain>,
+    /// Forgets what is old.
+    pub retain: Retain,
 }
 
 /// Opens what a server stands on.
@@ -117,25 +118,22 @@ impl Serve {
     }
 
     async fn stand(&self, ground: Ground, stop: &CancellationToken) -> Result<(), Fault> {
-        let over = stop.child_token();
-        let retaining = async {
-            if let Some(retain) = ground.retain {
-                retain.tend(over.clone()).await;
-            }
-        };
-        tokio::join!(self.play(ground.part, stop, &over), retaining).0
+        let (over, leading) = (stop.child_token(), Leading::default());
+        let retaining = ground.retain.tend(&leading, over.clone());
+        tokio::join!(self.play(ground.part, leading.clone(), stop, &over), retaining).0
     }
 
     /// Plays a part until stopped or at fault; then what stands beside it is over too.
     async fn play(
         &self,
         part: Part,
+        leading: Leading,
         stop: &CancellationToken,
         over: &CancellationToken,
     ) -> Result<(), Fault> {
         match part {
             Part::Work(ports, webhook) => {
-                let upkeep = self.upkeep(ports.records.clone());
+                let upkeep = self.upkeep(ports.records.clone(), leading);
                 let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
                 let completed = pipeline.completed();
                 let work = async {
@@ -148,7 +146,7 @@ impl Serve {
                 worked
             }
             Part::Feed(supply) => {
-                let upkeep = self.upkeep(supply.records.clone());
+                let upkeep = self.upkeep(supply.records.clone(), leading);
                 let feed = async {
                     let fed = dispatch::feed(supply, self.settings.lease, stop.clone()).await;
                     over.cancel();
@@ -160,9 +158,10 @@ impl Serve {
         }
     }
 
-    fn upkeep(&self, records: Arc<dyn Records>) -> Upkeep {
+    fn upkeep(&self, records: Arc<dyn Records>, leading: Leading) -> Upkeep {
         Upkeep {
             records,
+            leading,
             clock: self.clock.clone(),
             attempts: self.settings.attempts,
             lease: self.settings.lease,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault::Fault;
-use crate::lead::Lead;
+use crate::lead::{Lead, Leading};
 use crate::port::clock::Clock;
 use crate::port::records::{Records, Right, Void};
 
@@ -31,6 +31,8 @@ pub struct Upkeep {
     pub attempts: u32,
     /// How long a lease holds.
     pub lease: Duration,
+    /// Tells other parts of this process when upkeep is its to do.
+    pub leading: Leading,
 }
 
 impl Upkeep {
@@ -50,29 +52,26 @@ impl Upkeep {
     /// that fails is tried again, and told when the one before did not.
     pub async fn tend(&self, stop: CancellationToken) {
         let mut told = false;
-        let mut lead = Lead::new(Some(Right::Upkeep), self.lease / RIGHT, self.clock.instant());
+        let lead = Lead::new(Some(Right::Upkeep), self.lease / RIGHT, self.clock.instant());
+        let mut lead = lead.telling(self.leading.clone());
         let mut round_at = self.clock.instant() + self.lease / 4;
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = self.clock.sleep(self.lease / LOOK) => {}
-            }
+        while !stop.is_cancelled() {
             let now = self.clock.instant();
-            if now < round_at {
-                continue;
-            }
             let looked = match lead.is_ours(&*self.records, &*self.clock).await {
-                Ok(false) => Ok(()),
-                Ok(true) => {
+                Ok(true) if now >= round_at => {
                     round_at = now + self.lease / 4;
                     self.look_around().await
                 }
-                Err(fault) => Err(fault),
+                asked => asked.map(|_| ()),
             };
             if let (Err(fault), false) = (&looked, told) {
                 tracing::warn!(%fault, "upkeep failed, trying again");
             }
             told = looked.is_err();
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.clock.sleep(self.lease / LOOK) => {}
+            }
         }
         // Where that fails, the others wait until the right lapses.
         let _ = lead.give_back(&*self.records, &*self.clock).await;

@@ -11,6 +11,7 @@ mod intake;
 mod model;
 pub mod originals;
 pub mod outbox;
+mod pages;
 pub mod retirement;
 mod settling;
 pub mod strangers;
@@ -169,8 +170,14 @@ async fn open(records: &(impl Records + ?Sized)) -> Vec<RequestId> {
 
 /// Fresh images of a request.
 async fn fresh(records: &Arc<dyn RecordsForTests>, request: &RequestId) -> Vec<ImageId> {
-    let fresh = records.fresh(request, None, 10_000).await.unwrap();
-    fresh.into_iter().map(|candidate| candidate.image).collect()
+    let mut all: Vec<ImageId> = Vec::new();
+    loop {
+        let fresh = records.fresh(request, all.last(), 10_000).await.unwrap();
+        if fresh.is_empty() {
+            return all;
+        }
+        all.extend(fresh.into_iter().map(|candidate| candidate.image));
+    }
 }
 
 /// Claims every fresh image of a request.
@@ -226,7 +233,14 @@ async fn statuses(records: &Arc<dyn RecordsForTests>, request: &RequestId) -> Ve
 }
 
 async fn results(records: &Arc<dyn RecordsForTests>, request: &RequestId) -> Vec<ResultRow> {
-    records.rows(request, 0, 100_000).await.unwrap()
+    let mut all = Vec::new();
+    loop {
+        let rows = records.rows(request, all.len() as u64, 100_000).await.unwrap();
+        if rows.is_empty() {
+            return all;
+        }
+        all.extend(rows);
+    }
 }
 
 /// Compares what records say of a request with its images, counted.

@@ -8,4 +8,6 @@ mod fairness;
 mod keys;
 mod terminal;
 mod uploads;
+#[cfg(target_os = "linux")]
+mod wide;
 mod wire;

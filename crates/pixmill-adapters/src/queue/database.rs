@@ -8,9 +8,13 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, JobId, RequestId};
 use pixmill_engine::model::image::Candidate;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
+use pixmill_engine::port::records::page::Bytes;
 
 /// Jobs in a window unless said otherwise.
 pub const WINDOW: usize = 10_000;
+
+/// Bytes of addresses with which a window takes no more, however few jobs it has: `data:` addresses are large.
+const WINDOW_BYTES: usize = 16 << 20;
 
 /// Jobs that are parked and worked on at most.
 const HOLD: usize = 2_000;
@@ -29,6 +33,7 @@ struct State {
     /// Requests that have something waiting, in the order of their turns.
     turns: VecDeque<RequestId>,
     waiting: usize,
+    waiting_bytes: usize,
     /// In the window, or delivered and not finished.
     known: HashSet<ImageId>,
 }
@@ -39,8 +44,9 @@ impl State {
         if line.is_empty() {
             self.turns.push_back(job.request.clone());
         }
-        line.push_back(job);
         self.waiting += 1;
+        self.waiting_bytes += job.bytes();
+        line.push_back(job);
     }
 
     /// The next one of the request whose turn it is.
@@ -49,6 +55,7 @@ impl State {
         let line = self.lines.get_mut(&request)?;
         let next = line.pop_front()?;
         self.waiting -= 1;
+        self.waiting_bytes -= next.bytes();
         if line.is_empty() {
             self.lines.remove(&request);
         } else {
@@ -80,7 +87,9 @@ impl Queue for DatabaseQueue {
     }
 
     async fn room(&self) -> Result<usize, Fault> {
-        Ok(self.window.saturating_sub(self.state().waiting))
+        let state = self.state();
+        let room = self.window.saturating_sub(state.waiting);
+        Ok(if state.waiting_bytes < WINDOW_BYTES { room } else { 0 })
     }
 
     async fn add(&self, jobs: Vec<Candidate>) -> Result<usize, Fault> {
@@ -109,7 +118,7 @@ impl Queue for DatabaseQueue {
 
     async fn close(&self) {
         let mut state = self.state();
-        (state.lines, state.turns, state.waiting) = Default::default();
+        (state.lines, state.turns, state.waiting, state.waiting_bytes) = Default::default();
     }
 }
 

@@ -31,6 +31,7 @@ mod lead;
 mod odd;
 mod originals;
 mod outbox;
+mod page;
 mod pages;
 mod report;
 mod retire;
@@ -60,6 +61,7 @@ use self::foreign::Foreign;
 use self::gather::Gather;
 use self::head::Heads;
 use self::intake::Intakes;
+use self::page::Widths;
 use self::settle::{Given, HeldImages};
 use self::upkeep::Rounds;
 
@@ -112,6 +114,7 @@ struct Shared {
     foreign: Foreign,
     rounds: Rounds,
     census: Census,
+    widths: Widths,
     clock: ServerClock,
 }
 
@@ -157,6 +160,7 @@ impl Mongodb {
             foreign: Foreign::default(),
             rounds: Rounds::default(),
             census: Census::default(),
+            widths: Widths::default(),
             clock: ServerClock::new(gather.times),
         });
         let (claiming, settling) = (shared.clone(), shared.clone());

@@ -15,6 +15,7 @@ mod intake;
 mod keys;
 mod originals;
 mod outbox;
+mod page;
 mod report;
 mod schema;
 mod settle;

@@ -22,7 +22,7 @@ use crate::model::event::{Answer, Delivery, Next, Telling, WAITS};
 use crate::model::image::Failure;
 use crate::model::lease::Lease;
 use crate::model::time::Timestamp;
-use crate::port::clock::{Clock, Instant};
+use crate::port::clock::Clock;
 use crate::port::receiver::{Message, Receiver, Reply, SetBy};
 use crate::port::records::Outbox;
 use crate::port::traces::{TARGET, Traces};
@@ -35,10 +35,6 @@ const AT_HAND: usize = 1_024;
 
 /// How often records are asked for events that are due: those of other workers' requests, and those that come back.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// How long tries are remembered, and how often old ones are forgotten.
-const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
 
 /// How long a receiver may take.
 pub const TIMEOUT: Duration = Duration::from_secs(15);
@@ -74,7 +70,7 @@ impl Webhook {
             // In few reads, many at a time.
             let room = Some(AT_HAND.saturating_sub(desk.at_hand())).filter(|room| *room >= AT_HAND / 4);
             let room = room.unwrap_or_default();
-            let leased = self.lease(room, &mut desk.forget_at).await;
+            let leased = self.lease(room).await;
             if let (Err(fault), false) = (&leased, away) {
                 tracing::warn!(%fault, "events can't be read, trying again");
             }
@@ -96,13 +92,9 @@ impl Webhook {
         desk.clear().await;
     }
 
-    /// Takes what is due, and forgets now and then what is old.
-    async fn lease(&self, room: usize, forget_at: &mut Instant) -> Result<Vec<Telling>, Fault> {
-        let (now, wall) = (self.clock.instant(), self.clock.wall());
-        if now >= *forget_at {
-            self.outbox.forget_deliveries(wall - REMEMBERED).await?;
-            *forget_at = now + FORGET_EVERY;
-        }
+    /// Takes what is due.
+    async fn lease(&self, room: usize) -> Result<Vec<Telling>, Fault> {
+        let wall = self.clock.wall();
         match room {
             0 => Ok(Vec::new()),
             room => self.outbox.lease_events(room, Lease::lasting(self.lease, wall), wall).await,

@@ -1,5 +1,7 @@
 //! The database of requests, rows and images: the only truth. Small traits by who calls them.
 
+pub mod page;
+
 use async_trait::async_trait;
 
 use crate::checkup::Finding;
@@ -22,6 +24,9 @@ use crate::port::originals::Originals;
 /// Every method may fail with `backend.unavailable` (transient), `disk.full` or `disk.read_only`, and then it is the
 /// backend's fault. A request whose record can't be read fails what asks for it alone, with a fault of the request's own;
 /// it is left out of lists, and told of once.
+///
+/// What is answered by pages ends with [`page::PAGE_BYTES`] as well as with `most`; a page that is full by neither is the
+/// last one ([`page::may_go_on`]).
 ///
 /// Times that are given are those of the caller's clock. Records that several machines share keep their own.
 pub trait Records: Intake + Backlog + Settle + Report + Upkeep {}

@@ -1,4 +1,5 @@
-//! How long what has ended is kept: requests older than that are forgotten, as if each had been deleted by hand.
+//! How long what has ended is kept: requests older than that are forgotten, as if each had been deleted by hand, and so
+//! are tries to tell webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
 use crate::fault::Fault;
+use crate::lead::Leading;
 use crate::model::id::RequestId;
 use crate::model::image::ImageStatus;
 use crate::pipeline::save::folder;
-use crate::port::clock::Clock;
+use crate::port::clock::{Clock, Instant};
 use crate::port::records::{Directory, Ledger};
 use crate::port::storage::Storage;
-use crate::results::Stride;
 
 /// How often a look is taken, unless what is kept is kept for less.
 const EVERY: Duration = Duration::from_secs(60);
@@ -24,7 +25,14 @@ const AT_A_TIME: usize = 100;
 /// Images whose outputs are removed at a time.
 const OUTPUTS: usize = 1_000;
 
-/// Forgets requests that ended long ago.
+/// How often a process looks whether it is the one that forgets.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long tries to tell webhooks are remembered, and how often old ones are forgotten.
+const TRIES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const TRIES_EVERY: Duration = Duration::from_secs(3600);
+
+/// Forgets what is old: in the process that does upkeep, so in one at a time.
 #[derive(Clone)]
 pub struct Retain {
     /// The only truth.
@@ -33,38 +41,52 @@ pub struct Retain {
     pub outputs: Option<Arc<dyn Storage>>,
     /// Tells and passes time.
     pub clock: Arc<dyn Clock>,
-    /// How long requests are kept after their end.
-    pub keep: Duration,
+    /// How long requests are kept after their end; none where they are kept for good.
+    pub keep: Option<Duration>,
 }
 
 impl Retain {
-    /// Looks again and again until stopped. A round that fails is tried again, and told when the one before did not.
-    pub async fn tend(&self, stop: CancellationToken) {
-        let mut told = false;
-        loop {
-            let looked = tokio::select! {
-                () = stop.cancelled() => return,
+    /// Looks again and again until stopped, while upkeep is this process's to do. A round that fails is tried again, and told
+    /// when the one before did not.
+    pub async fn tend(&self, leading: &Leading, stop: CancellationToken) {
+        let (mut told, mut requests_at, mut tries_at) = (false, Instant::default(), Instant::default());
+        while !stop.is_cancelled() {
+            let now = self.clock.instant();
+            let mut looked = Ok(());
+            if leading.holds(now) && now >= tries_at {
+                tries_at = now + TRIES_EVERY;
+                looked = self.ledger.forget_deliveries(self.clock.wall() - TRIES_KEPT).await.map(|_| ());
+            }
+            if let Some(keep) = self.keep.filter(|_| leading.holds(now) && now >= requests_at) {
+                requests_at = now + keep.min(EVERY);
                 // What breaks off is found retired the next time.
-                looked = self.forget() => looked,
-            };
+                let forgotten = tokio::select! {
+                    () = stop.cancelled() => return,
+                    forgotten = self.forget(keep, leading) => forgotten,
+                };
+                looked = looked.and(forgotten);
+            }
             if let (Err(fault), false) = (&looked, told) {
-                tracing::warn!(%fault, "a request that is to be forgotten can't be deleted, trying again");
+                tracing::warn!(%fault, "what is old can't be deleted, trying again");
             }
             told = looked.is_err();
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.clock.sleep(self.keep.min(EVERY)) => {}
+                () = self.clock.sleep(LOOK) => {}
             }
         }
     }
 
-    /// Forgets all that is due. One that can't be deleted holds up none beside it.
-    async fn forget(&self) -> Result<(), Fault> {
-        let before = self.clock.wall() - self.keep;
+    /// Forgets all requests that are due. One that can't be deleted holds up none beside it.
+    async fn forget(&self, keep: Duration, leading: &Leading) -> Result<(), Fault> {
+        let before = self.clock.wall() - keep;
         loop {
             let retired = self.ledger.retire(before, AT_A_TIME).await?;
             let mut last = Ok(());
             for request in &retired {
+                if !leading.holds(self.clock.instant()) {
+                    return last;
+                }
                 match self.delete(request).await {
                     Ok(()) => tracing::info!(%request, "forgotten, as it ended long ago"),
                     fault => last = fault,
@@ -99,11 +121,10 @@ pub async fn remove_outputs(
     storage: &dyn Storage,
     request: &RequestId,
 ) -> Result<(), Fault> {
-    let (mut after, mut stride) = (None, Stride::new(OUTPUTS));
+    let mut after = None;
     loop {
         let completed = Some(ImageStatus::Completed);
-        let page = directory.images(request, completed, after.as_ref(), stride.next()).await?;
-        stride.read(page.len(), page.iter().map(|view| view.input.len()).sum());
+        let page = directory.images(request, completed, after.as_ref(), OUTPUTS).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.image.clone());
         let outputs = page.into_iter().filter_map(|view| view.slot.output);

@@ -33,6 +33,7 @@ where
     only_what_has_ended_is_deleted(Case::new(make().await)).await;
     tries_are_shown_to_their_tenant_alone(Case::new(make().await)).await;
     usage_and_census_count_every_image(Case::new(make().await)).await;
+    pages::every_page_is_bounded_by_bytes(make().await).await;
     a_key_makes_one_request(Case::new(make().await)).await;
     a_key_that_lapsed_passes_over(Case::new(make().await)).await;
     keys_are_kept_until_revoked(Case::new(make().await)).await;

@@ -126,7 +126,7 @@ pub(super) async fn list(
     let found = api.on.ledger.deliveries_of(&caller.tenant, request, cursor, limit + 1).await?;
     let named = named(&api, &caller, &found).await?;
     let show = |delivery: &Delivery| DeliveryBody::new(delivery, is_own(&caller, &named, delivery));
-    let page = Page::of(found, limit, |delivery| delivery.id.clone(), show);
+    let page = Page::of(found, limit, false, |delivery| delivery.id.clone(), show);
     Ok(json(StatusCode::OK, &page))
 }
 

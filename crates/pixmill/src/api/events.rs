@@ -23,7 +23,7 @@ use pixmill_engine::model::image::Moment;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::RequestView;
-use pixmill_engine::results::Stride;
+use pixmill_engine::port::records::page::may_go_on;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -171,7 +171,6 @@ struct Watcher {
     /// When the request changed last, and looks at its images since.
     changed: Option<Timestamp>,
     looks: u32,
-    stride: Stride,
     /// What was told last of the request as a whole.
     told: Option<(RequestStatus, u32, Progress)>,
     /// Events that are not sent yet: a page of images and what follows them, at most.
@@ -190,7 +189,6 @@ impl Watcher {
             at,
             changed: None,
             looks: 0,
-            stride: Stride::new(PAGE),
             told: None,
             waiting: VecDeque::new(),
             first: Some(standing),
@@ -238,10 +236,8 @@ impl Watcher {
         if !self.is_worth_a_look(&standing) {
             return Ok(());
         }
-        let most = self.stride.next();
-        let ended = self.api.on.ledger.ended_since(&self.request, &self.at, most).await?;
-        self.stride.read(ended.len(), ended.iter().map(|view| view.input.len()).sum());
-        let whole = ended.len() < most;
+        let ended = self.api.on.ledger.ended_since(&self.request, &self.at, PAGE).await?;
+        let whole = !may_go_on(&ended, PAGE);
         for view in &ended {
             self.at = Moment { at: view.ended.unwrap_or_default(), image: Some(view.image.clone()) };
             let body = ImageBody::new(view, &self.api.on.links);

@@ -10,7 +10,6 @@ use futures::{StreamExt, stream};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::results::Stride;
 
 use super::Api;
 use super::access::Caller;
@@ -42,9 +41,7 @@ pub(super) async fn list(
     let left = query.limit()?;
     let status = query.one_of("status", &ImageStatus::ALL, ImageStatus::as_str)?;
     let after = query.get("cursor").map(ImageId::from);
-    let stride = Stride::new(AT_A_TIME);
-    let mut listing =
-        Listing { api, caller, request, status, after, left, stride, begun: false, ended: false };
+    let mut listing = Listing { api, caller, request, status, after, left, begun: false, ended: false };
     // What can't be read is a problem, not half an answer.
     let first = listing.piece().await?;
     let first = stream::iter(first.map(Ok));
@@ -65,7 +62,6 @@ struct Listing {
     status: Option<ImageStatus>,
     after: Option<ImageId>,
     left: usize,
-    stride: Stride,
     begun: bool,
     ended: bool,
 }
@@ -80,9 +76,8 @@ impl Listing {
             may_still(&self.api, &self.caller).await?;
         }
         // Once all that was asked for is there, one more is asked for, which tells whether there is more.
-        let most = self.left.clamp(1, self.stride.next());
+        let most = self.left.clamp(1, AT_A_TIME);
         let found = self.api.on.ledger.images(&self.request, self.status, self.after.as_ref(), most).await?;
-        self.stride.read(found.len(), found.iter().map(|view| view.input.len()).sum());
         let mut text = if self.begun { String::new() } else { "{\"data\":[".to_owned() };
         if found.is_empty() || self.left == 0 {
             self.ended = true;

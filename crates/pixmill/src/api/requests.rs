@@ -13,6 +13,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::pipeline::accept::apart;
+use pixmill_engine::port::records::page::may_go_on;
 use pixmill_engine::port::records::{FOREIGN, RequestView};
 use pixmill_engine::upkeep::retain::remove_outputs;
 
@@ -175,8 +176,9 @@ pub(super) async fn list(
         }
     };
     let found = api.on.ledger.requests_of(&caller.tenant, status, before.as_ref(), limit + 1).await?;
+    let more = may_go_on(&found, limit + 1);
     let cursor = |standing: &RequestView| standing.request.id.to_string();
-    let page = Page::of(found, limit, cursor, |standing| RequestBody::new(standing, &api.on.links));
+    let page = Page::of(found, limit, more, cursor, |standing| RequestBody::new(standing, &api.on.links));
     Ok(json(StatusCode::OK, &page))
 }
 

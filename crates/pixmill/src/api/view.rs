@@ -252,14 +252,16 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
-    /// A page of at most `limit` of what was found: one more was asked for, which tells whether there is more.
+    /// A page of at most `limit` of what was found: one more was asked for, which tells whether there is more, unless it
+    /// is known that there may be.
     pub(super) fn of<V>(
         mut found: Vec<V>,
         limit: usize,
+        more: bool,
         cursor: impl Fn(&V) -> String,
         show: impl Fn(&V) -> T,
     ) -> Self {
-        let has_more = found.len() > limit;
+        let has_more = more || found.len() > limit;
         found.truncate(limit);
         let next_cursor = found.last().filter(|_| has_more).map(cursor);
         Page { data: found.iter().map(show).collect(), next_cursor, has_more }

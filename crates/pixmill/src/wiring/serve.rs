@@ -126,14 +126,13 @@ impl Footing for Configured {
     }
 }
 
-/// What forgets requests, where they are not kept for good. Outputs elsewhere stay: others may show them still.
-fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Option<Retain>, Fault> {
-    let Some(keep) = options.retention else { return Ok(None) };
+/// What forgets what is old. Outputs elsewhere stay: others may show them still.
+fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Retain, Fault> {
     let outputs = match &options.storage {
-        StorageChoice::File(_) => Some(backends::storage(options)?),
-        StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
+        StorageChoice::File(_) if options.retention.is_some() => Some(backends::storage(options)?),
+        _ => None,
     };
-    Ok(Some(Retain { ledger, outputs, clock: Arc::new(SystemClock), keep }))
+    Ok(Retain { ledger, outputs, clock: Arc::new(SystemClock), keep: options.retention })
 }
 
 /// Counts what ended, for the heartbeat.

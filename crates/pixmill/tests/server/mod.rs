@@ -185,7 +185,15 @@ impl Server {
 
     /// What became of a request's rows.
     pub(crate) async fn results(&self, request: &RequestId) -> Vec<ResultRow> {
-        self.records.rows(request, 0, 100_000).await.expect("records can be read")
+        let mut all = Vec::new();
+        loop {
+            let rows =
+                self.records.rows(request, all.len() as u64, 100_000).await.expect("records can be read");
+            if rows.is_empty() {
+                return all;
+            }
+            all.extend(rows);
+        }
     }
 
     /// The secret that its webhooks are signed with.

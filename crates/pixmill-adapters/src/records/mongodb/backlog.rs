@@ -21,6 +21,7 @@ use super::document::{
 };
 use super::head::Head;
 use super::id::{later, matching, object_id, text};
+use super::page::page;
 use super::{Mongodb, Shared, schema};
 
 #[async_trait]
@@ -54,9 +55,10 @@ impl Backlog for Mongodb {
         if let Some(after) = after {
             query.insert("_id", doc! { "$gt": after_id(after) });
         }
-        let reading = Reading { fields: candidate_fields(), order: doc! { "_id": 1 }, most };
-        let found = find(&self.shared.images(), query, reading).await?;
-        Ok(found.iter().filter_map(|document| candidate(document, head.round)).collect())
+        let reading =
+            Reading { fields: candidate_fields(), order: doc! { "_id": 1 }, most, ..Reading::default() };
+        let candidate = |document: &Document| candidate(document, head.round);
+        page(&self.shared.images(), &query, reading, &self.shared.widths.images, candidate).await
     }
 
     async fn due(
@@ -81,16 +83,20 @@ impl Backlog for Mongodb {
             waiting
         };
         let order = doc! { "pixmill.due": 1, "_id": 1 };
-        let reading = Reading { fields: candidate_fields(), order: order.clone(), most };
+        let reading =
+            Reading { fields: candidate_fields(), order: order.clone(), most, ..Reading::default() };
         let reached = date(shift.of_server(now));
-        let due = find(&shared.images(), waiting(doc! { "$lte": reached }), reading).await?;
-        let reading = Reading { fields: doc! { "pixmill.due": 1 }, order, most: 1 };
+        // Of which round, their requests tell.
+        let due = waiting(doc! { "$lte": reached });
+        let due =
+            page(&shared.images(), &due, reading, &shared.widths.images, |found| candidate(found, 0)).await?;
+        let reading = Reading { fields: doc! { "pixmill.due": 1 }, order, most: 1, skip: 0 };
         let next = find(&shared.images(), waiting(doc! { "$gt": reached }), reading).await?;
-        let requests: Vec<_> = due.iter().filter_map(request_id).collect();
+        let requests: Vec<_> = due.iter().map(|candidate| candidate.request.clone()).collect();
         let heads = shared.heads(&requests).await?;
-        let candidates = due.iter().filter_map(|document| {
-            let head = heads.get(&request_id(document)?);
-            candidate(document, head.filter(|head| head.status.is_open() && head.is_fed())?.round)
+        let candidates = due.into_iter().filter_map(|candidate| {
+            let head = heads.get(&candidate.request).filter(|head| head.status.is_open() && head.is_fed())?;
+            Some(Candidate { round: head.round, ..candidate })
         });
         let next = next.first().and_then(|document| moment(document, "pixmill.due"));
         Ok((candidates.collect(), next.map(|next| shift.of_caller(next))))
@@ -173,8 +179,12 @@ impl Shared {
         let mut tenants: Vec<String> = Vec::new();
         while tenants.len() < TENANTS {
             let after = tenants.last().map_or("", String::as_str);
-            let reading =
-                Reading { fields: doc! { "pixmill.fed": 1 }, order: doc! { "pixmill.fed": 1 }, most: 1 };
+            let reading = Reading {
+                fields: doc! { "pixmill.fed": 1 },
+                order: doc! { "pixmill.fed": 1 },
+                most: 1,
+                ..Reading::default()
+            };
             let next = find(&self.requests(), doc! { "pixmill.fed": { "$gt": after } }, reading).await?;
             match next.first().and_then(|next| said(next, "pixmill.fed")) {
                 Some(tenant) => tenants.push(tenant.to_owned()),
@@ -206,6 +216,7 @@ impl Shared {
             fields: doc! { "pixmill.opened": 1 },
             order: doc! { "pixmill.opened": 1, "_id": 1 },
             most,
+            ..Reading::default()
         };
         let found = find(&self.requests(), fed, reading).await?;
         let opened = found.iter().filter_map(|document| {

@@ -171,6 +171,8 @@ pub(super) struct Reading {
     pub(super) order: Document,
     /// How many at most; 0 for all.
     pub(super) most: usize,
+    /// How many of the first are passed over.
+    pub(super) skip: u64,
 }
 
 /// Reads documents.
@@ -179,7 +181,7 @@ pub(super) async fn find(
     query: Document,
     reading: Reading,
 ) -> Result<Vec<Document>, Fault> {
-    let mut find = collection.find(query).projection(reading.fields);
+    let mut find = collection.find(query).projection(reading.fields).skip(reading.skip);
     if !reading.order.is_empty() {
         find = find.sort(reading.order);
     }

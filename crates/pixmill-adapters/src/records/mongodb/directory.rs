@@ -11,6 +11,7 @@ use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::page::{Bytes, Page};
 use pixmill_engine::port::records::{Directory, RequestView, Usage};
 
 use super::command::{Reading, aggregate, by_id, find};
@@ -49,20 +50,29 @@ impl Directory for Mongodb {
             }
             None => None,
         };
-        let mut views = Vec::new();
+        let (mut views, mut listed) = (Page::new(most), 0);
         // What can't be read is passed over, and what comes after it fills the page.
-        while views.len() < most {
-            let wanted = most - views.len();
+        while !views.is_full() {
+            let wanted = self.shared.widths.requests.answer(most - listed);
             let found = self.shared.listed(&conditions, last.as_ref(), wanted).await?;
+            let mut bytes = 0;
             for document in &found {
-                views.extend(self.shared.readable_view(document).await?);
+                if let Some(view) = self.shared.readable_view(document).await? {
+                    bytes += view.bytes();
+                    listed += 1;
+                    views.push(view);
+                }
+                if views.is_full() {
+                    break;
+                }
             }
+            self.shared.widths.requests.saw(found.len(), bytes);
             if found.len() < wanted {
                 break;
             }
             last = found.into_iter().next_back();
         }
-        Ok(views)
+        Ok(views.into_items())
     }
 
     async fn images(
@@ -221,7 +231,8 @@ impl Shared {
         last: Option<&Document>,
         most: usize,
     ) -> Result<Vec<Document>, Fault> {
-        let reading = |order, most| Reading { fields: doc! { "pixmill.events": 0 }, order, most };
+        let reading =
+            |order, most| Reading { fields: doc! { "pixmill.events": 0 }, order, most, ..Reading::default() };
         let created = last.and_then(|last| last.get_datetime("createdAt").ok());
         let mut found = Vec::new();
         if last.is_none() || created.is_some() {

@@ -172,7 +172,7 @@ impl Shared {
             let mut fields = head::fields();
             fields.extend(doc! { "updatedAt": 1 });
             let order = doc! { index: if latest_first { -1 } else { 1 } };
-            let reading = Reading { fields, order, most: LOOKED_AFTER };
+            let reading = Reading { fields, order, most: LOOKED_AFTER, ..Reading::default() };
             let found = find(&self.requests(), open, reading).await?;
             all &= found.len() < LOOKED_AFTER;
             let heads = found.iter().filter_map(|document| {
@@ -224,7 +224,7 @@ impl Shared {
     /// Whether an image document led to a request. One without belongs to something else that has this name.
     async fn is_ours_to_do(&self, head: &Head) -> Result<bool, Fault> {
         let image = doc! { "requestId": head.images(), "inputUrl": { "$type": "string" } };
-        let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1 };
+        let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1, ..Reading::default() };
         Ok(!find(&self.images(), image, one).await?.is_empty())
     }
 

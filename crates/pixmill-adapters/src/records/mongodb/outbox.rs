@@ -77,7 +77,8 @@ impl Outbox for Mongodb {
         let due = doc! {
             "pixmill.events.due": { "$lte": date(reached) }, "pixmill.unfinished": { "$ne": DROPPING },
         };
-        let reading = Reading { fields: fields(), order: doc! { "pixmill.events.due": 1 }, most };
+        let reading =
+            Reading { fields: fields(), order: doc! { "pixmill.events.due": 1 }, most, ..Reading::default() };
         let requests = find(&self.shared.requests(), due, reading).await?;
         let mut due: Vec<_> = requests
             .iter()

@@ -9,6 +9,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::ImageId;
 use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::port::records::page::{Bytes, PAGE_BYTES, Page};
 
 use super::Shared;
 use super::command::{Reading, find};
@@ -17,6 +18,7 @@ use super::document::{
 };
 use super::head::Head;
 use super::id::{Series, later, text};
+use super::page::page;
 
 /// Ends are told after so long: by then every write to which the server gave an earlier time can be read.
 const IN_ORDER_AFTER: Duration = Duration::from_millis(100);
@@ -31,9 +33,9 @@ impl Shared {
         most: usize,
     ) -> Result<Vec<ImageView>, Fault> {
         let Some(conditions) = in_order(head, status, after) else { return Ok(Vec::new()) };
-        let reading = Reading { fields: fields(), order: doc! { "_id": 1 }, most };
-        let found = find(&self.images(), doc! { "$and": conditions }, reading).await?;
-        Ok(found.iter().filter_map(|document| view(document, head)).collect())
+        let reading = Reading { fields: fields(), order: doc! { "_id": 1 }, most, ..Reading::default() };
+        let conditions = doc! { "$and": conditions };
+        page(&self.images(), &conditions, reading, &self.widths.images, |found| view(found, head)).await
     }
 
     /// Failed images and the columns of their rows.
@@ -48,18 +50,42 @@ impl Shared {
         };
         let mut fields = fields();
         fields.insert("productId", 1);
-        let reading = Reading { fields, order: doc! { "_id": 1 }, most };
-        let images = find(&self.images(), doc! { "$and": conditions }, reading).await?;
-        let products: Vec<_> = images.iter().map(|image| as_it_is(image, "productId")).collect();
-        let reading = Reading { fields: doc! { "pixmill.cells": 1, "name": 1 }, ..Reading::default() };
-        let products = find(&self.products(), doc! { "_id": { "$in": products } }, reading).await?;
-        let products: HashMap<_, _> =
-            products.iter().filter_map(|product| Some((text(product.get("_id")?)?, product))).collect();
-        let row = |image: &Document| {
-            let product = image.get("productId").and_then(text).and_then(|id| products.get(&id).copied());
-            Some((view(image, head)?, cells(product, image)))
+        let reading = Reading { fields, order: doc! { "_id": 1 }, most, ..Reading::default() };
+        let conditions = doc! { "$and": conditions };
+        let failed = |image: &Document| {
+            Some(Failed { view: view(image, head)?, product: as_it_is(image, "productId") })
         };
-        Ok(images.iter().filter_map(row).collect())
+        let images = page(&self.images(), &conditions, reading, &self.widths.images, failed).await?;
+        let (rows, told) = self.rows_of(&images).await?;
+        let mut page = Page::new(most);
+        for Failed { view, product } in images.into_iter().take(told) {
+            if page.is_full() {
+                break;
+            }
+            let cells = cells(text(&product).and_then(|id| rows.get(&id)), &view.input);
+            page.push((view, cells));
+        }
+        Ok(page.into_items())
+    }
+
+    /// The rows of failed images, as many as fill a page; and of how many images, from the first, they are.
+    async fn rows_of(&self, images: &[Failed]) -> Result<(HashMap<String, FailedRow>, usize), Fault> {
+        let (mut rows, mut left) = (HashMap::new(), images);
+        let mut bytes = 0;
+        while !left.is_empty() && bytes < PAGE_BYTES {
+            let (some, rest) = left.split_at(self.widths.products.answer(left.len()));
+            let ids: Vec<_> = some.iter().map(|image| image.product.clone()).collect();
+            let fields = doc! { "pixmill.cells": 1, "name": 1 };
+            let reading = Reading { fields, order: doc! {}, most: 0, ..Reading::default() };
+            let found = find(&self.products(), doc! { "_id": { "$in": ids } }, reading).await?;
+            let found: Vec<_> = found.iter().filter_map(failed_row).collect();
+            let of_these: usize = found.iter().map(|(_, row)| row.bytes()).sum();
+            self.widths.products.saw(found.len(), of_these);
+            bytes += of_these;
+            rows.extend(found);
+            left = rest;
+        }
+        Ok((rows, images.len() - left.len()))
     }
 
     /// Images that ended after a moment, in the order in which the server says they did. While others may be ending,
@@ -84,9 +110,14 @@ impl Shared {
             let until = date(self.server_time().await? - IN_ORDER_AFTER);
             conditions.push(doc! { "pixmill.ended": { "$lt": until } });
         }
-        let reading = Reading { fields: fields(), order: doc! { "pixmill.ended": 1, "_id": 1 }, most };
-        let ended = find(&self.images(), doc! { "$and": conditions }, reading).await?;
-        Ok(ended.iter().filter_map(|document| view(document, head)).collect())
+        let reading = Reading {
+            fields: fields(),
+            order: doc! { "pixmill.ended": 1, "_id": 1 },
+            most,
+            ..Reading::default()
+        };
+        let conditions = doc! { "$and": conditions };
+        page(&self.images(), &conditions, reading, &self.widths.images, |found| view(found, head)).await
     }
 }
 
@@ -112,12 +143,45 @@ fn view(document: &Document, head: &Head) -> Option<ImageView> {
     })
 }
 
+/// A failed image and the product that it belongs to.
+struct Failed {
+    view: ImageView,
+    product: Bson,
+}
+
+impl Bytes for Failed {
+    fn bytes(&self) -> usize {
+        self.view.bytes()
+    }
+}
+
+/// What a product says of an image's row.
+enum FailedRow {
+    Cells(String),
+    Name(String),
+}
+
+impl Bytes for FailedRow {
+    fn bytes(&self) -> usize {
+        let (FailedRow::Cells(text) | FailedRow::Name(text)) = self;
+        size_of::<FailedRow>() + text.len()
+    }
+}
+
+fn failed_row(product: &Document) -> Option<(String, FailedRow)> {
+    let row = match said(product, "pixmill.cells") {
+        Some(cells) => FailedRow::Cells(cells.to_owned()),
+        None => FailedRow::Name(string(product, "name").to_owned()),
+    };
+    Some((text(product.get("_id")?)?, row))
+}
+
 /// The columns of an image's row; made up where there was no catalogue.
-fn cells(product: Option<&Document>, image: &Document) -> String {
-    match product.map(|product| (said(product, "pixmill.cells"), string(product, "name"))) {
-        Some((Some(cells), _)) => cells.to_owned(),
-        Some((None, name)) => record(["", name, string(image, "inputUrl")]),
-        None => record(["", "", string(image, "inputUrl")]),
+fn cells(row: Option<&FailedRow>, input: &str) -> String {
+    match row {
+        Some(FailedRow::Cells(cells)) => cells.clone(),
+        Some(FailedRow::Name(name)) => record(["", name, input]),
+        None => record(["", "", input]),
     }
 }
 

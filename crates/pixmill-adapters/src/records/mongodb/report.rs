@@ -16,6 +16,7 @@ use pixmill_engine::model::request::{Progress, Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::trace::Traceparent;
+use pixmill_engine::port::records::page::{Bytes, Page};
 use pixmill_engine::port::records::{FailureGroup, Report};
 
 use super::command::{Reading, aggregate, by_id, find};
@@ -23,6 +24,7 @@ use super::document::{as_it_is, at, failure, moment, no_output, said, slot, slot
 use super::head::{DROPPING, Head};
 use super::id::{made, text};
 use super::outbox::{completion_in, events, webhook};
+use super::page::page;
 use super::{Mongodb, Shared};
 
 /// The columns of a request that came without a catalogue.
@@ -171,53 +173,62 @@ impl Shared {
     async fn own_rows(&self, head: &Head, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
         let from = doc! { "requestId": head.images(), "pixmill.row": { "$gte": i64::try_from(first).unwrap_or(i64::MAX) } };
         let fields = doc! { "pixmill.cells": 1, "pixmill.error": 1, "images": 1 };
-        let products =
-            find(&self.products(), from, Reading { fields, order: doc! { "pixmill.row": 1 }, most }).await?;
-        let images: Vec<_> = products.iter().flat_map(images_of).collect();
+        let reading = Reading { fields, order: doc! { "pixmill.row": 1 }, most, ..Reading::default() };
+        let rows = page(&self.products(), &from, reading, &self.widths.products, OwnRow::of).await?;
+        let images: Vec<_> = rows.iter().flat_map(|row| &row.images).collect();
         let slots = match (images.first(), images.last()) {
             (Some(first), Some(last)) => {
-                let range = doc! { "$gte": first.clone(), "$lte": last.clone() };
+                let range = doc! { "$gte": (*first).clone(), "$lte": (*last).clone() };
                 self.slots(head, doc! { "_id": range, "requestId": head.images() }).await?
             }
             _ => HashMap::new(),
         };
-        let row = |product: &Document| ResultRow {
-            cells: string(product, "pixmill.cells").to_owned(),
-            error: said(product, "pixmill.error").map(str::to_owned),
-            slots: slots_of(product, &slots),
+        let row = |row: OwnRow| ResultRow {
+            slots: row.images.iter().filter_map(|id| slots.get(&text(id)?).cloned()).collect(),
+            cells: row.cells,
+            error: row.error,
         };
-        Ok(products.iter().map(row).collect())
+        Ok(rows.into_iter().map(row).collect())
     }
 
     /// Products of a request that came without a catalogue, as rows of one.
     async fn foreign_rows(&self, head: &Head, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
         let of_it = doc! { "requestId": head.images() };
-        let products = self.products();
-        let found = products.find(of_it).sort(doc! { "_id": 1 }).skip(first);
-        let found = found.limit(i64::try_from(most).unwrap_or(i64::MAX)).await;
-        let products: Vec<Document> = match found {
-            Ok(found) => futures::TryStreamExt::try_collect(found).await,
-            Err(error) => Err(error),
+        let fields = doc! { "name": 1, "images": 1 };
+        let reading = Reading { fields, order: doc! { "_id": 1 }, most, skip: first };
+        let products =
+            page(&self.products(), &of_it, reading, &self.widths.products, |found| Some(Product::of(found)))
+                .await?;
+        let (mut rows, mut numbers) = (Page::new(most), first + 1..);
+        let mut products = products.into_iter().peekable();
+        while !rows.is_full()
+            && let Some(next) = products.next()
+        {
+            // As many together as have no more images than are to be read at a time.
+            let at_a_time = self.widths.images.answer(usize::MAX);
+            let (mut some, mut images) = (Vec::new(), next.images.len());
+            some.push(next);
+            while let Some(next) = products.next_if(|next| images + next.images.len() <= at_a_time) {
+                images += next.images.len();
+                some.push(next);
+            }
+            let ids: Vec<_> = some.iter().flat_map(|product| product.images.iter().cloned()).collect();
+            let images = self.foreign_images(ids).await?;
+            for (product, number) in some.iter().zip(&mut numbers) {
+                rows.push(product.as_row(number, &images, head));
+            }
         }
-        .map_err(|error| super::fault::fault(&error))?;
-        let images: Vec<_> = products.iter().flat_map(images_of).collect();
+        Ok(rows.into_items())
+    }
+
+    async fn foreign_images(&self, ids: Vec<Bson>) -> Result<HashMap<String, Document>, Fault> {
         let mut fields = slot_fields();
         fields.insert("inputUrl", 1);
         let reading = Reading { fields, ..Reading::default() };
-        let images = find(&self.images(), doc! { "_id": { "$in": images } }, reading).await?;
-        let by_id: HashMap<_, _> =
-            images.iter().filter_map(|image| Some((text(image.get("_id")?)?, image))).collect();
-        let rows = products.iter().zip(first + 1..).map(|(product, number)| {
-            let ids = images_of(product);
-            let images: Vec<_> = ids.iter().filter_map(|id| by_id.get(&text(id)?)).collect();
-            let inputs: Vec<_> = images.iter().map(|image| string(image, "inputUrl")).collect();
-            ResultRow {
-                cells: record([&number.to_string(), string(product, "name"), &inputs.join(", ")]),
-                error: None,
-                slots: images.iter().map(|image| slot(image, head.status)).collect(),
-            }
-        });
-        Ok(rows.collect())
+        let images = find(&self.images(), doc! { "_id": { "$in": ids } }, reading).await?;
+        let bytes = images.iter().map(|image| size_of::<Document>() + string(image, "inputUrl").len()).sum();
+        self.widths.images.saw(images.len(), bytes);
+        Ok(images.into_iter().filter_map(|image| Some((text(image.get("_id")?)?, image))).collect())
     }
 
     async fn slots(&self, head: &Head, query: Document) -> Result<HashMap<String, Slot>, Fault> {
@@ -237,6 +248,59 @@ fn images_of(product: &Document) -> Vec<Bson> {
     }
 }
 
-fn slots_of(product: &Document, slots: &HashMap<String, Slot>) -> Vec<Slot> {
-    images_of(product).iter().filter_map(|id| slots.get(&text(id)?).cloned()).collect()
+/// A product that came without a catalogue, before its images are read.
+struct Product {
+    name: String,
+    images: Vec<Bson>,
+}
+
+impl Product {
+    fn of(document: &Document) -> Self {
+        Product { name: string(document, "name").to_owned(), images: images_of(document) }
+    }
+
+    /// The row that a catalogue would have for it.
+    fn as_row(&self, number: u64, images: &HashMap<String, Document>, head: &Head) -> ResultRow {
+        let images: Vec<_> = self.images.iter().filter_map(|id| images.get(&text(id)?)).collect();
+        let inputs: Vec<_> = images.iter().map(|image| string(image, "inputUrl")).collect();
+        ResultRow {
+            cells: record([number.to_string().as_str(), &self.name, &inputs.join(", ")]),
+            error: None,
+            slots: images.iter().map(|image| slot(image, head.status)).collect(),
+        }
+    }
+}
+
+impl Bytes for Product {
+    fn bytes(&self) -> usize {
+        size_of::<ResultRow>() + self.name.len() + self.images.len() * SLOT_BYTES
+    }
+}
+
+/// About what an image takes among those of its row.
+const SLOT_BYTES: usize = 256;
+
+/// A row of a catalogue before its images are read.
+struct OwnRow {
+    cells: String,
+    error: Option<String>,
+    images: Vec<Bson>,
+}
+
+impl OwnRow {
+    fn of(product: &Document) -> Option<Self> {
+        Some(OwnRow {
+            cells: string(product, "pixmill.cells").to_owned(),
+            error: said(product, "pixmill.error").map(str::to_owned),
+            images: images_of(product),
+        })
+    }
+}
+
+/// What is read of its images counts too, about.
+impl Bytes for OwnRow {
+    fn bytes(&self) -> usize {
+        let error = self.error.as_ref().map_or(0, String::len);
+        size_of::<ResultRow>() + self.cells.len() + error + self.images.len() * SLOT_BYTES
+    }
 }

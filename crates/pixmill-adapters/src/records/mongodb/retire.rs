@@ -16,7 +16,8 @@ impl Shared {
     pub(super) async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault> {
         let mut ended = retirable();
         ended.extend(ended_before(before));
-        let reading = Reading { fields: head::fields(), order: doc! { "createdAt": 1 }, most };
+        let reading =
+            Reading { fields: head::fields(), order: doc! { "createdAt": 1 }, most, ..Reading::default() };
         let heads: Vec<_> =
             find(&self.requests(), ended, reading).await?.iter().filter_map(Head::of).collect();
         let mark = heads.iter().map(|head| {

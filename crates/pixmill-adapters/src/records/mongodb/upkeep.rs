@@ -90,7 +90,7 @@ impl Shared {
         let mut fields = head::fields();
         fields.extend(doc! { "pixmill.fed": 1, "pixmill.opened": 1 });
         let order = doc! { "pixmill.fed": 1, "pixmill.opened": 1, "_id": 1 };
-        let reading = Reading { fields, order, most: LOOKED_AFTER };
+        let reading = Reading { fields, order, most: LOOKED_AFTER, ..Reading::default() };
         let found = find(&self.requests(), fed_after(after.as_ref()), reading).await?;
         let heads: Vec<_> = found.iter().filter_map(Head::of).collect();
         *lock(&self.rounds.fed) = found.last().filter(|_| found.len() == LOOKED_AFTER).and_then(|last| {
@@ -121,7 +121,7 @@ impl Shared {
         let mut reaped = 0;
         loop {
             let fields = doc! { "requestId": 1, "pixmill.lease": 1, "pixmill.attempts": 1 };
-            let reading = Reading { fields, order: doc! {}, most: AT_A_TIME };
+            let reading = Reading { fields, order: doc! {}, most: AT_A_TIME, ..Reading::default() };
             let found = find(&self.images(), held.clone(), reading).await?;
             let requests: HashSet<_> = found.iter().filter_map(request_id).collect();
             let heads = self.heads(&requests).await?;
@@ -290,7 +290,7 @@ impl Shared {
             if head.status == RequestStatus::Cancelled {
                 self.end_cancelled(&head, now).await?;
             }
-            let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1 };
+            let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1, ..Reading::default() };
             if find(&self.images(), retried(&head), one).await?.is_empty() {
                 return Ok(0);
             }
@@ -394,14 +394,15 @@ impl Shared {
     /// Whether an image has not ended: a look at the index, however many images there are.
     pub(super) async fn has_unended(&self, head: &Head) -> Result<bool, Fault> {
         let left = doc! { "requestId": head.images(), "status": unended(), "outputUrl": no_output() };
-        let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1 };
+        let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1, ..Reading::default() };
         Ok(!find(&self.images(), left, one).await?.is_empty())
     }
 
     /// Ends what follows images whose worker crashed in between.
     pub(super) async fn tell_followers(&self, now: Timestamp) -> Result<(), Fault> {
         loop {
-            let reading = Reading { fields: slot_fields(), order: doc! {}, most: AT_A_TIME };
+            let reading =
+                Reading { fields: slot_fields(), order: doc! {}, most: AT_A_TIME, ..Reading::default() };
             let leads = find(&self.images(), doc! { "pixmill.telling": true }, reading).await?;
             let ended = leads.iter().map(|lead| {
                 let fields =

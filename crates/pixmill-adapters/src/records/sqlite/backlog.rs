@@ -15,6 +15,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Sqlite;
 use super::fault::Broken;
 use super::id::{Finder, MOST, Owner, image_id, key, owner, parts, uuid_in};
+use super::page::page;
 use super::report::slot_in;
 use super::tally::Tallies;
 use super::writer::Transaction;
@@ -183,7 +184,7 @@ fn fresh(
         },
     };
     let mut fresh = connection.prepare_cached(FRESH)?;
-    let candidates = fresh.query_map(params![from, key(owner.num, MOST), most as i64], |row| {
+    page(&mut fresh, params![from, key(owner.num, MOST), most as i64], most, |row| {
         Ok(Candidate {
             image: image_id(owner.uuid, parts(row.get(0)?).1),
             request: request.clone(),
@@ -191,8 +192,7 @@ fn fresh(
             round: owner.round,
             attempts: row.get(2)?,
         })
-    })?;
-    Ok(candidates.collect::<Result<_, _>>()?)
+    })
 }
 
 fn due(
@@ -209,7 +209,7 @@ fn due(
         },
     };
     let mut due = connection.prepare_cached(DUE)?;
-    let candidates = due.query_map(params![now.0, first, last, most as i64], |row| {
+    let candidates = page(&mut due, params![now.0, first, last, most as i64], most, |row| {
         let request = uuid_in(row, 3)?;
         Ok(Candidate {
             image: image_id(request, parts(row.get(0)?).1),
@@ -219,7 +219,6 @@ fn due(
             attempts: row.get(2)?,
         })
     })?;
-    let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
     let next = connection
         .prepare_cached(NEXT_DUE)?
         .query_row(params![now.0, first, last], |row| Ok(Timestamp(row.get(0)?)))

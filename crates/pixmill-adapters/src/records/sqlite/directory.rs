@@ -10,6 +10,7 @@ use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::page::Page;
 use pixmill_engine::port::records::{Directory, RequestView, Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -17,6 +18,7 @@ use super::Sqlite;
 use super::fault::{Broken, is_of_row};
 use super::id::{Finder, MOST, Owner, image_id, key, known_owner, owner, parts, status_in};
 use super::outbox::{DELIVERY, delivery_in};
+use super::page::page;
 use super::report::{PROGRESS_AT, REQUEST, progress_in, request_in, shown, slot_in};
 
 /// The columns of an image that [`view_in`] reads.
@@ -55,14 +57,16 @@ impl Directory for Sqlite {
             ))?;
             let status = status.map(RequestStatus::as_str);
             let mut requests = requests.query(params![tenant, before, status])?;
-            let mut views = Vec::new();
+            let mut views = Page::new(most);
             // What can't be read is passed over, and what comes after it fills the page.
-            while views.len() < most
+            while !views.is_full()
                 && let Some(row) = requests.next()?
             {
-                views.extend(readable(row)?);
+                if let Some(view) = readable(row)? {
+                    views.push(view);
+                }
             }
-            Ok(views)
+            Ok(views.into_items())
         })
         .await
     }
@@ -82,8 +86,7 @@ impl Directory for Sqlite {
                 "SELECT {VIEW} FROM images WHERE id > ?1 AND id < ?2 AND (?3 = '' OR instr(?3, status)) ORDER BY id LIMIT ?4"
             ))?;
             let range = params![from, key(owner.num, MOST), stored(status, owner.status), most as i64];
-            let images = images.query_map(range, |row| view_in(row, owner))?;
-            Ok(images.collect::<Result<_, _>>()?)
+            page(&mut images, range, most, |row| view_in(row, owner))
         })
         .await
     }
@@ -103,8 +106,7 @@ impl Directory for Sqlite {
                  WHERE images.id > ?1 AND images.id < ?2 AND images.status = 3 ORDER BY images.id LIMIT ?4"
             ))?;
             let range = params![from, key(owner.num, MOST), key(owner.num, 0), most as i64];
-            let failed = failed.query_map(range, |row| Ok((view_in(row, owner)?, row.get(12)?)))?;
-            Ok(failed.collect::<Result<_, _>>()?)
+            page(&mut failed, range, most, |row| Ok((view_in(row, owner)?, row.get(12)?)))
         })
         .await
     }
@@ -127,8 +129,7 @@ impl Directory for Sqlite {
                  WHERE id >> 32 = ?1 AND ended >= ?2 AND (ended > ?2 OR id > ?3) ORDER BY ended, id LIMIT ?4"
             ))?;
             let range = params![owner.num, moment.at.0, image, most as i64];
-            let ended = ended.query_map(range, |row| view_in(row, owner))?;
-            Ok(ended.collect::<Result<_, _>>()?)
+            page(&mut ended, range, most, |row| view_in(row, owner))
         })
         .await
     }

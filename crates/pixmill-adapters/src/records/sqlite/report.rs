@@ -11,6 +11,7 @@ use pixmill_engine::model::request::{Progress, Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::trace::Traceparent;
+use pixmill_engine::port::records::page::Page;
 use pixmill_engine::port::records::{FailureGroup, Report};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -25,6 +26,12 @@ pub(super) const REQUEST: &str =
     completed, webhook, tenant, touched, pending_images, processing_images, completed_images, failed_images,
     cancelled_images, bytes_before, bytes_after, traceparent, reading
   FROM requests";
+
+const ROWS: &str =
+    "SELECT cells, error, first_image, images FROM rows WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
+
+const SLOTS: &str = "SELECT status, output, bytes_before, bytes_after, code, message FROM images
+  WHERE id >= ?1 AND id < ?2 ORDER BY id";
 
 /// Where a request's progress begins among its columns.
 pub(super) const PROGRESS_AT: usize = 14;
@@ -173,30 +180,29 @@ pub(super) fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {
 
 fn rows(connection: &Connection, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Broken> {
     let owner = known_owner(connection, id)?;
-    let mut statement = connection.prepare_cached(
-        "SELECT cells, error, first_image, images FROM rows WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3",
-    )?;
-    let range = params![key(owner.num, first.min(MOST)), key(owner.num, MOST), most as i64];
-    let found = statement.query_map(range, |row| {
-        let counts: (u64, usize) = (row.get(2)?, row.get(3)?);
-        Ok((ResultRow { cells: row.get(0)?, error: row.get(1)?, slots: Vec::new() }, counts))
-    })?;
-    let mut found = found.collect::<Result<Vec<_>, _>>()?;
-    let Some((_, (first_image, _))) = found.first() else { return Ok(Vec::new()) };
+    let mut rows = connection.prepare_cached(ROWS)?;
+    let mut rows = rows.query(params![key(owner.num, first.min(MOST)), key(owner.num, MOST), most as i64])?;
     // Images are in the order of the rows, so one range of them serves all.
-    let mut statement = connection.prepare_cached(
-        "SELECT status, output, bytes_before, bytes_after, code, message
-         FROM images WHERE id >= ?1 AND id < ?2 ORDER BY id",
-    )?;
-    let mut images = statement.query(params![key(owner.num, *first_image), key(owner.num, MOST)])?;
-    for (row, (_, count)) in &mut found {
-        row.slots.reserve_exact(*count);
-        while row.slots.len() < *count {
-            let Some(image) = images.next()? else { break };
-            row.slots.push(slot_in(image, owner.status)?);
+    let mut slots = connection.prepare_cached(SLOTS)?;
+    let mut slots = Some(&mut slots);
+    let (mut page, mut images) = (Page::new(most), None);
+    while !page.is_full()
+        && let Some(row) = rows.next()?
+    {
+        let (first_image, count): (u64, usize) = (row.get(2)?, row.get(3)?);
+        if let Some(slots) = slots.take() {
+            images = Some(slots.query([key(owner.num, first_image), key(owner.num, MOST)])?);
         }
+        let mut of_it = Vec::with_capacity(count);
+        while of_it.len() < count
+            && let Some(images) = &mut images
+            && let Some(image) = images.next()?
+        {
+            of_it.push(slot_in(image, owner.status)?);
+        }
+        page.push(ResultRow { cells: row.get(0)?, error: row.get(1)?, slots: of_it });
     }
-    Ok(found.into_iter().map(|(row, _)| row).collect())
+    Ok(page.into_items())
 }
 
 /// How an image stands, by its columns `status, output, bytes_before, bytes_after, code, message`, which come first.

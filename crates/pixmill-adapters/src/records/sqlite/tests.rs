@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::image::{Claim, Outcome, Output, Settlement};
+use pixmill_engine::model::image::{Candidate, Claim, Outcome, Output, Settlement};
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{NewRequest, Progress, RequestStatus};
 use pixmill_engine::model::row::{NewImage, NewRow};
@@ -206,9 +206,22 @@ pub(super) async fn take_in(records: &Sqlite, images: usize) -> RequestId {
     id
 }
 
+/// So many fresh images of a request, page by page.
+async fn fresh(records: &Sqlite, request: &RequestId, most: usize) -> Vec<Candidate> {
+    let mut all: Vec<Candidate> = Vec::new();
+    loop {
+        let last = all.last().map(|last| &last.image);
+        let fresh = records.fresh(request, last, most - all.len()).await.unwrap();
+        if fresh.is_empty() {
+            return all;
+        }
+        all.extend(fresh);
+    }
+}
+
 pub(super) async fn claim(records: &Sqlite, request: &RequestId, most: usize) -> Vec<Claim> {
-    let fresh = records.fresh(request, None, most).await.unwrap();
-    let images: Vec<_> = fresh.into_iter().map(|candidate| candidate.image).collect();
+    let images: Vec<_> =
+        fresh(records, request, most).await.into_iter().map(|candidate| candidate.image).collect();
     records.claim(&images, Lease::from(NOW), NOW).await.unwrap()
 }
 
@@ -428,7 +441,7 @@ async fn more_inputs_than_fit_in_memory_are_still_compared_with_each_other() {
         records.append(&id, rows, NOW).await.unwrap();
     }
     records.open(&id, end(), NOW).await.unwrap();
-    let fresh = records.fresh(&id, None, ROWS).await.unwrap();
+    let fresh = fresh(&records, &id, ROWS).await;
     assert_eq!(fresh.len(), DISTINCT);
     let last = records.fresh(&id, Some(&fresh[DISTINCT - 2].image), 10).await.unwrap();
     assert_eq!(last, fresh[DISTINCT - 1..], "the first of equal inputs is the one that is worked");

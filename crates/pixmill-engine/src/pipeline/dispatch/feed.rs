@@ -9,10 +9,12 @@ use crate::lead::Lead;
 use crate::model::id::{ImageId, RequestId};
 use crate::port::clock::Instant;
 use crate::port::queue::Delivered;
+use crate::port::records::page::{Bytes, PAGE_BYTES, may_go_on};
 use crate::port::records::{Opened, Right};
 
-/// Images read from records at a time.
+/// Images read from records at a time, and bytes after which no more are read before these are in the window.
 const READ: usize = 1_000;
+const READ_BYTES: usize = 4 * PAGE_BYTES;
 
 /// How often records are asked for what is due while something is, and for new requests.
 const DUE_EVERY: Duration = Duration::from_millis(250);
@@ -252,7 +254,7 @@ impl Feed {
             return Ok(0);
         }
         let share = (room / waiting).max(1);
-        let (mut left, mut read, mut moved) = (room, Vec::new(), Vec::new());
+        let (mut left, mut bytes, mut read, mut moved) = (room, 0, Vec::new(), Vec::new());
         self.turn += 1;
         let tenants: Vec<_> = self.lines.keys().cloned().collect();
         for place in 0..tenants.len() {
@@ -262,13 +264,14 @@ impl Feed {
             let mut fresh_of_it = Vec::with_capacity(line.cursors.len());
             for (at, cursor) in line.cursors.iter().enumerate() {
                 let most = each.min(left);
-                if most == 0 {
+                if most == 0 || bytes >= READ_BYTES {
                     break;
                 }
                 let fresh = self.supply.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
                 left -= fresh.len();
+                bytes += fresh.iter().map(Bytes::bytes).sum::<usize>();
                 let after = fresh.last().map(|last| last.image.clone()).or_else(|| cursor.after.clone());
-                moved.push((tenant.clone(), at, after, fresh.len() < most));
+                moved.push((tenant.clone(), at, after, !may_go_on(&fresh, most)));
                 fresh_of_it.push(fresh.into_iter());
             }
             read.push(in_turn(fresh_of_it));

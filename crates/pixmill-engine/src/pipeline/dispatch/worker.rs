@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use pixmill_codec::Recipe;
+use pixmill_codec::{Recipe, Recompressed};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, field, info_span};
@@ -208,7 +208,7 @@ impl Worker {
             }
             Err(fault) => return self.after(fault, claim, started),
         };
-        let recompress = self.recompress.recompress(&fetched, recipe);
+        let recompress = self.recompressed(&fetched, recipe);
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => return End::Outcome(Outcome::GivenBack),
@@ -244,18 +244,39 @@ impl Worker {
         Ok(known)
     }
 
-    /// Reads a request. Records that can't be reached are waited for, unless told to stop: the picture is at hand.
+    /// Reads a request. Records that can't be reached are waited for.
     async fn request(&self, request: &RequestId) -> Result<Option<Request>, Fault> {
         let mut outage = Outage::none(Some(LONGEST_OUTAGE));
         loop {
-            let found = self.ports.records.request(request).await;
-            let fault = match found {
-                Err(fault) if fault.transient => fault,
+            match self.ports.records.request(request).await {
+                Err(fault) => self.wait_out(&mut outage, fault).await?,
                 found => return found,
-            };
-            outage.tried(Err(fault), self.ports.clock.instant())?;
-            self.ports.clock.sleep(PAUSE).await;
+            }
         }
+    }
+
+    /// Recompresses. A sandbox that can't start anything is waited for.
+    async fn recompressed(&self, fetched: &Fetched, recipe: Recipe) -> Result<Recompressed, Fault> {
+        let mut outage = Outage::none(Some(LONGEST_OUTAGE));
+        loop {
+            match self.recompress.recompress(fetched, recipe).await {
+                Err(fault) => self.wait_out(&mut outage, fault).await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Waits before a backend is asked again that is away, as dispatch does: the picture is at hand.
+    ///
+    /// # Errors
+    /// The fault, when waiting does not help or has not helped for too long.
+    async fn wait_out(&self, outage: &mut Outage, fault: Fault) -> Result<(), Fault> {
+        if fault.blame != Blame::Backend {
+            return Err(fault);
+        }
+        outage.tried(Err(fault), self.ports.clock.instant())?;
+        self.ports.clock.sleep(PAUSE).await;
+        Ok(())
     }
 
     /// What a fault makes of the image, or of the whole pipeline.

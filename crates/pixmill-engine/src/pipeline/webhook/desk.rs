@@ -11,7 +11,6 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Next, Telling};
 use crate::model::image::Failure;
-use crate::port::clock::Instant;
 
 /// As a part of a lease, how long an event may wait for its receiver's turn. The call and what is written of it take less
 /// than the rest.
@@ -24,8 +23,6 @@ pub(super) struct Desk {
     tasks: JoinSet<Heard>,
     /// Whom each call under way is made to.
     calls: HashMap<Id, Name>,
-    /// When old tries are forgotten next.
-    pub(super) forget_at: Instant,
 }
 
 impl Desk {
@@ -34,7 +31,6 @@ impl Desk {
             receivers: Receivers::new(stage.lease / PATIENCE),
             tasks: JoinSet::new(),
             calls: HashMap::new(),
-            forget_at: stage.clock.instant(),
             stage,
         }
     }

@@ -78,7 +78,12 @@ impl Shared {
         let leads = leads.filter(|image| flag(image, "pixmill.followed"));
         let leads: Vec<_> = leads.map(|image| as_it_is(image, "_id")).collect();
         for leads in leads.chunks(LEADS) {
-            let reading = Reading { fields: doc! { "pixmill.sameAs": 1 }, order: doc! { "_id": 1 }, most: 0 };
+            let reading = Reading {
+                fields: doc! { "pixmill.sameAs": 1 },
+                order: doc! { "_id": 1 },
+                most: 0,
+                ..Reading::default()
+            };
             let followers =
                 find(&self.images(), doc! { "pixmill.sameAs": { "$in": leads } }, reading).await?;
             let left = followers

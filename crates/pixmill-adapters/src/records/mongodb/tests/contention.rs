@@ -46,8 +46,14 @@ async fn take_in(records: &Mongodb, images: usize) -> RequestId {
 }
 
 async fn fresh(records: &Mongodb, request: &RequestId) -> Vec<ImageId> {
-    let fresh = records.fresh(request, None, 10_000).await.unwrap();
-    fresh.into_iter().map(|candidate| candidate.image).collect()
+    let mut all: Vec<ImageId> = Vec::new();
+    loop {
+        let fresh = records.fresh(request, all.last(), 10_000).await.unwrap();
+        if fresh.is_empty() {
+            return all;
+        }
+        all.extend(fresh.into_iter().map(|candidate| candidate.image));
+    }
 }
 
 fn end(claim: &Claim, completes: bool) -> Settlement {
