@@ -10,11 +10,14 @@ mod cases;
 mod crash;
 mod faults;
 mod ledger;
+mod neighbours;
 mod refusals;
 #[path = "../seeded/mod.rs"]
 mod seeded;
 #[path = "../server/mod.rs"]
 mod server;
+#[path = "../../../pixmill-adapters/src/records/mongodb/tests/shapes.rs"]
+mod shapes;
 mod shop;
 mod stack;
 #[path = "../upload/mod.rs"]

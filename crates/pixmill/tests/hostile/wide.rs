@@ -15,8 +15,8 @@ use crate::server::Server;
 const ROWS: usize = 100;
 const WIDE: usize = 900_000;
 
-/// What a server may take beside what it takes idle, MiB: a tenth of the catalogue, and of what an answer has of it.
-const MOST: u64 = 200;
+/// What a server may take beside what it takes idle, MiB: the catalogue has 180, and so has each answer.
+const MOST: u64 = 120;
 
 /// What a process has resident now, or had at most since it was asked last, MiB.
 fn resident(process: u32, field: &str) -> u64 {

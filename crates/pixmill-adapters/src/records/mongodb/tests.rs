@@ -5,6 +5,7 @@ mod contention;
 mod faults;
 mod foreign;
 mod neighbours;
+mod shapes;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,156 +1,14 @@
-//! Documents of every shape, in every collection, that are nobody's business but their app's.
+//! All that others keep in a database, beside every method of the port.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{
-    Binary, Bson, DateTime, Decimal128, Document, Timestamp as Stamp, doc, spec::BinarySubtype,
-};
+use mongodb::bson::{Bson, DateTime, Document, doc};
 use pixmill_testkit::records::strangers::{self, Neighbourhood};
 
-use super::super::document::is_own;
+use super::shapes::{COLLECTIONS, is_ours, shapes};
 use super::*;
-
-/// Collections in which others may keep documents: ours by contract, those that earlier names of ours would have met, and
-/// those that are pixmill's alone.
-const COLLECTIONS: [&str; 14] = [
-    "requests",
-    "products",
-    "images",
-    "deliveries",
-    "events",
-    "row_errors",
-    "keys",
-    "pixmill_deliveries",
-    "pixmill_row_errors",
-    "pixmill_originals",
-    "pixmill_keys",
-    "pixmill_idempotency",
-    "pixmill_state",
-    "pixmill",
-];
-
-/// Values of every kind.
-fn values() -> Vec<Bson> {
-    let binary = Binary { subtype: BinarySubtype::Generic, bytes: vec![1, 2] };
-    vec![
-        Bson::Null,
-        Bson::Boolean(true),
-        Bson::Int32(-7),
-        Bson::Int64(i64::MAX),
-        Bson::Double(f64::NAN),
-        Bson::Double(1e300),
-        Bson::String(String::new()),
-        Bson::String("A".to_owned()),
-        Bson::String("pending".to_owned()),
-        Bson::String("archived".to_owned()),
-        Bson::String("dropping".to_owned()),
-        Bson::DateTime(DateTime::from_millis(START.0 - 40 * 24 * 3_600_000)),
-        Bson::DateTime(DateTime::from_millis(START.0)),
-        Bson::ObjectId(ObjectId::new()),
-        Bson::Binary(binary),
-        Bson::Timestamp(Stamp { time: 1, increment: 2 }),
-        Bson::Decimal128("1.5".parse::<Decimal128>().unwrap()),
-        Bson::Array(vec![]),
-        Bson::Array(vec!["pending".into(), doc! { "due": DateTime::from_millis(0) }.into()]),
-        doc! {}.into(),
-        doc! { "token": 1_i64, "until": DateTime::from_millis(0), "due": "x", "own": "yes", "round": "A" }
-            .into(),
-    ]
-}
-
-/// Names of fields that pixmill has, wherever it has them.
-const FIELDS: [&str; 34] = [
-    "status",
-    "totalImages",
-    "processedImages",
-    "createdAt",
-    "updatedAt",
-    "completedAt",
-    "requestId",
-    "productId",
-    "inputUrl",
-    "outputUrl",
-    "images",
-    "name",
-    "pixmill",
-    "own",
-    "madeBy",
-    "round",
-    "tenant",
-    "header",
-    "recipe",
-    "events",
-    "unfinished",
-    "adopted",
-    "fed",
-    "due",
-    "lease",
-    "attempts",
-    "error",
-    "row",
-    "position",
-    "sameAs",
-    "followed",
-    "telling",
-    "at",
-    "request",
-];
-
-/// Ids of every kind that there can be.
-fn ids() -> Vec<Bson> {
-    let odd = |id: &Bson| matches!(id, Bson::Array(_) | Bson::Null);
-    values().into_iter().filter(|id| !odd(id)).collect()
-}
-
-fn shapes(collection: &str) -> Vec<Document> {
-    let mut shapes = Vec::new();
-    // Each field with each kind of value, in a document that says nothing else, or in one that is almost a request. Of
-    // collections that pixmill does not read, a few do.
-    let many = ["requests", "images", "products", "pixmill_deliveries"].contains(&collection);
-    let values = if many { values() } else { values().split_off(10) };
-    for (place, field) in FIELDS.into_iter().enumerate().filter(|(place, _)| many || place % 5 == 0) {
-        for (number, value) in values.iter().cloned().enumerate() {
-            if (place + number) % 2 == 0 && field != "status" {
-                shapes.push(doc! { "_id": ObjectId::new(), field: value });
-                continue;
-            }
-            let mut almost = doc! {
-                "_id": format!("{collection}-{field}-{}", shapes.len()), "status": "archived", "totalImages": 3,
-                "createdAt": DateTime::from_millis(START.0), "requestId": "nobody", "at": DateTime::from_millis(0),
-                "attempts": 99, "row": "x", "due": DateTime::from_millis(0), "events": "none",
-            };
-            almost.insert(field, value);
-            // A status that pixmill knows makes it a request of an app: without an image document it is still nobody's.
-            shapes.push(almost);
-        }
-    }
-    shapes.extend(ids().into_iter().map(|id| doc! { "_id": id, "status": "pending", "totalImages": 1 }));
-    // What a shop keeps under these names.
-    let old = DateTime::from_millis(START.0 - 90 * 24 * 3_600_000);
-    shapes.push(doc! { "_id": ObjectId::new(), "at": old, "parcel": "DE-17", "status": "delivered" });
-    shapes.push(
-        doc! { "_id": ObjectId::new(), "status": "pending", "createdAt": old, "employee": 7, "days": 3 },
-    );
-    shapes
-}
-
-/// Whether pixmill made it. In its own collections that is what looks so.
-fn is_ours(collection: &str, document: &Document) -> bool {
-    match collection {
-        "requests" => is_own(document),
-        "images" | "products" => whole(document, "pixmill.row").is_some(),
-        "pixmill_deliveries" => document.get_str("event").is_ok(),
-        "pixmill_keys" => document.contains_key("hash"),
-        "pixmill_idempotency" => document.contains_key("until"),
-        "pixmill_state" => document.contains_key("until") || document.contains_key("since"),
-        "pixmill_row_errors" => document.contains_key("errors"),
-        "pixmill_originals" => document.contains_key("piece"),
-        _ => false,
-    }
-}
 
 impl Mongodb {
     async fn every(&self, change: impl Fn(&mut Document)) -> BTreeMap<String, String> {
@@ -173,7 +31,8 @@ impl Neighbourhood for Mongodb {
     async fn plant(&self) {
         for collection in COLLECTIONS {
             let planted = self.shared.database.collection::<Document>(collection);
-            planted.insert_many(shapes(collection)).await.unwrap();
+            let now = DateTime::from_millis(START.0);
+            planted.insert_many(shapes(collection, now)).await.unwrap();
         }
     }
 
