@@ -11,6 +11,8 @@ mod net;
 mod queue_outage;
 #[cfg(feature = "buckets")]
 mod storage;
+#[cfg(feature = "bullmq")]
+mod strangers;
 mod unchanged;
 mod upkeep;
 mod webhook;

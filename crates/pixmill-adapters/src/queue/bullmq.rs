@@ -1,24 +1,27 @@
-//! Queue `redis://`: BullMQ, through its official Rust port, beside whatever Node producers and workers use the queue.
+//! Queue `redis://`: BullMQ, with its official Rust port, beside whatever Node producers and workers use the queue.
 //!
-//! The port's worker does what a Node worker does: takes jobs, extends their locks, recovers those of dead workers and
-//! ends them. Its processor hands a job over to dispatch and waits for what becomes of it. Records decide all else.
+//! Jobs are ended by BullMQ's own scripts (`jobs`). Taking and recovering are pixmill's (`driver`), for theirs take
+//! whatever comes: here a job that does not fit (`shape`) is not touched. Each is handed over to dispatch (`hands`), and
+//! what becomes of it is shown (`outcome`). Records decide all else.
 
 mod checkup;
 mod connect;
+mod driver;
 mod hands;
 mod job;
+mod jobs;
 mod outcome;
+mod pack;
+mod shape;
+mod strangers;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bullmq::QueueKeys;
 use bullmq::redis_connection::RedisConnection;
-use bullmq::types::JobCounts;
-use bullmq::worker::WorkerEvent;
-use bullmq::{Queue as Bull, QueueOptions, Worker, WorkerOptions};
-use futures::future::try_join_all;
 use pixmill_engine::checkup::Finding;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::JobId;
@@ -26,11 +29,17 @@ use pixmill_engine::model::image::Candidate;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 use pixmill_engine::serve::GRACE;
+use redis::RedisError;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::connect::Address;
 pub use self::connect::{Server, inspect};
+use self::driver::Driver;
 use self::hands::Hands;
+use self::jobs::Jobs;
+use self::shape::Names;
+pub use self::strangers::{LeftAlone, Strangers};
 
 /// How long an answer about the room may be old.
 const ROOM_HOLDS: Duration = Duration::from_millis(250);
@@ -43,9 +52,6 @@ const CLOSING: Duration = Duration::from_secs(10);
 const CLOSING_LOOK: Duration = Duration::from_millis(20);
 const CLOSING_LOOKS: u32 = 3;
 
-/// How often a job may stall until BullMQ fails it: records count attempts, so never.
-const STALLS: u32 = 1_000_000;
-
 /// How to use a queue.
 #[derive(Clone)]
 pub struct Settings {
@@ -55,6 +61,10 @@ pub struct Settings {
     pub name: String,
     /// What all its keys begin with.
     pub prefix: String,
+    /// What jobs are called that are taken, `*` for any name.
+    pub job_names: Vec<String>,
+    /// Takes note of jobs that are left alone.
+    pub strangers: Arc<Strangers>,
     /// Most jobs that wait in Redis.
     pub window: usize,
     /// Most jobs that are taken from Redis and not finished, which other workers can't have; 0 leaves all to others.
@@ -72,6 +82,8 @@ impl Settings {
             url: url.into(),
             name: "image-processing".into(),
             prefix: "bull".into(),
+            job_names: vec![job::NAME.into()],
+            strangers: Arc::default(),
             window: super::database::WINDOW,
             hold: 256,
             lock: Duration::from_secs(30),
@@ -82,13 +94,13 @@ impl Settings {
 
 /// A BullMQ queue. Dropping it without closing leaves its jobs to whoever finds their locks expired.
 pub struct BullQueue {
-    queue: Arc<Bull>,
-    worker: Option<Arc<Worker>>,
+    jobs: Arc<Jobs>,
+    driver: Option<Arc<Driver>>,
     hands: Arc<Hands>,
     address: Arc<Address>,
     settings: Settings,
     room: Mutex<Option<(Instant, usize)>>,
-    watch: Option<JoinHandle<()>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl BullQueue {
@@ -109,37 +121,51 @@ impl BullQueue {
         let connection = RedisConnection::new_managed_only(&connect::options(&settings)?)
             .await
             .map_err(|error| address.fault_of(&error))?;
-        let queue = Bull::with_connection(
-            &settings.name,
-            connection,
-            QueueOptions { prefix: settings.prefix.clone(), ..QueueOptions::default() },
-        );
-        let queue = Arc::new(queue.await.map_err(|error| address.fault_of(&error))?);
+        let keys = QueueKeys::new(&settings.name, Some(&settings.prefix));
+        let jobs = Arc::new(Jobs::new(keys, connection, settings.lock));
         let hands = Arc::new(Hands::default());
-        let worker = match settings.hold {
-            0 => None,
-            _ => {
-                let worker = start(&settings, queue.clone(), hands.clone()).await;
-                Some(Arc::new(worker.map_err(|error| address.fault_of(&error))?))
-            }
-        };
-        Ok(BullQueue {
-            watch: worker.as_ref().map(|worker| tokio::spawn(watch(worker.clone(), address.clone()))),
-            queue,
-            worker,
-            hands,
-            address,
-            settings,
-            room: Mutex::default(),
-        })
+        let driver = (settings.hold > 0).then(|| {
+            Arc::new(Driver {
+                jobs: jobs.clone(),
+                hands: hands.clone(),
+                strangers: settings.strangers.clone(),
+                address: address.clone(),
+                names: Names(settings.job_names.clone()),
+                hold: settings.hold,
+                lock: settings.lock,
+                free: Arc::new(Semaphore::new(settings.hold)),
+                held: Mutex::default(),
+                closed: watch::Sender::new(false),
+            })
+        });
+        let tasks = driver.as_ref().map(|driver| {
+            vec![
+                tokio::spawn(driver.clone().take()),
+                tokio::spawn(driver.clone().hold()),
+                tokio::spawn(driver.clone().recover()),
+            ]
+        });
+        let (room, tasks) = (Mutex::default(), tasks.unwrap_or_default());
+        Ok(BullQueue { jobs, driver, hands, address, settings, room, tasks })
+    }
+
+    /// Asks how many jobs wait or are under way, and how many are delayed.
+    async fn count(&self) -> Result<(u64, u64), RedisError> {
+        let keys = &self.jobs.keys;
+        let mut asked = redis::pipe();
+        asked.llen(keys.wait()).llen(keys.paused()).llen(keys.active());
+        asked.zcard(keys.prioritized()).zcard(keys.delayed());
+        let mut connection = self.jobs.connection.connection();
+        let (waiting, paused, active, prioritized, delayed): (u64, u64, u64, u64, u64) =
+            asked.query_async(&mut connection).await?;
+        Ok((waiting + paused + active + prioritized, delayed))
     }
 
     /// How many more jobs the window takes. Delayed jobs may take half of it, so that an origin whose images are all put
     /// off leaves room for those of others.
-    fn room_beside(&self, counts: &JobCounts) -> usize {
+    fn room_beside(&self, alive: u64, delayed: u64) -> usize {
         let window = self.settings.window as u64;
-        let alive = counts.waiting + counts.paused + counts.prioritized + counts.active;
-        let taken = alive + counts.delayed.min(window / 2);
+        let taken = alive + delayed.min(window / 2);
         usize::try_from(window.saturating_sub(taken)).unwrap_or(self.settings.window)
     }
 
@@ -149,13 +175,13 @@ impl BullQueue {
 
     /// Those of the candidates for which no job is alive; what ended under the next job's id is removed, for BullMQ would
     /// pass the job over silently.
-    async fn missing(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, bullmq::Error> {
+    async fn missing(&self, candidates: Vec<Candidate>) -> Result<Vec<Candidate>, RedisError> {
         let ids: Vec<_> = candidates.iter().map(job::ids).collect();
         let mut asked = redis::pipe();
         for id in ids.iter().flatten() {
-            asked.hmget(self.queue.keys().job_key(id), &["timestamp", "finishedOn"]);
+            asked.hmget(self.jobs.keys.job_key(id), &["timestamp", "finishedOn"]);
         }
-        let mut connection = self.queue.connection().connection();
+        let mut connection = self.jobs.connection.connection();
         let found: Vec<(Option<String>, Option<String>)> = asked.query_async(&mut connection).await?;
         let mut found = found.into_iter();
         let mut seen = HashSet::new();
@@ -171,13 +197,18 @@ impl BullQueue {
             }
             missing.push(candidate);
         }
-        try_join_all(ended.iter().map(|id| self.queue.remove(id))).await?;
+        if !ended.is_empty() {
+            self.jobs.remove(&ended).await?;
+        }
         Ok(missing)
     }
 
-    async fn add_missing(&self, candidates: Vec<Candidate>) -> Result<usize, bullmq::Error> {
+    async fn add_missing(&self, candidates: Vec<Candidate>) -> Result<usize, RedisError> {
         let missing = self.missing(candidates).await?;
-        let added = self.queue.add_bulk(missing.iter().map(job::bulk_job).collect()).await?.len();
+        if missing.is_empty() {
+            return Ok(0);
+        }
+        let added = self.jobs.add(&missing.iter().map(job::added).collect::<Vec<_>>()).await?;
         if let Some((_, room)) = &mut *self.known_room() {
             *room = room.saturating_sub(added);
         }
@@ -201,8 +232,8 @@ impl Queue for BullQueue {
         {
             return Ok(room);
         }
-        let counts = self.queue.get_job_counts().await.map_err(|error| self.address.fault_of(&error))?;
-        let room = self.room_beside(&counts);
+        let (alive, delayed) = self.count().await.map_err(|error| self.address.fault(&error))?;
+        let room = self.room_beside(alive, delayed);
         *self.known_room() = Some((Instant::now(), room));
         Ok(room)
     }
@@ -211,7 +242,7 @@ impl Queue for BullQueue {
         if jobs.is_empty() {
             return Ok(0);
         }
-        self.add_missing(jobs).await.map_err(|error| self.address.fault_of(&error))
+        self.add_missing(jobs).await.map_err(|error| self.address.fault(&error))
     }
 
     fn take(&self, most: usize) -> Vec<Job> {
@@ -227,8 +258,8 @@ impl Queue for BullQueue {
     }
 
     async fn close(&self) {
-        let Some(worker) = &self.worker else { return };
-        worker.pause();
+        let Some(driver) = &self.driver else { return };
+        driver.closed.send_replace(true);
         self.hands.close();
         let finished = async {
             while !self.hands.is_empty() {
@@ -240,13 +271,12 @@ impl Queue for BullQueue {
             let mut looks = 0;
             while looks < CLOSING_LOOKS {
                 tokio::time::sleep(CLOSING_LOOK).await;
-                let idle = self.hands.is_empty() && worker.active_count().await == 0;
-                looks = if idle { looks + 1 } else { 0 };
+                looks = if driver.is_idle() { looks + 1 } else { 0 };
             }
         };
         // What could not be told is found by other workers once its lock has expired.
         let _ = tokio::time::timeout(CLOSING, over).await;
-        let _ = worker.close(0).await;
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 
     async fn look(&self, now: Timestamp) -> Vec<Finding> {
@@ -256,46 +286,6 @@ impl Queue for BullQueue {
 
 impl Drop for BullQueue {
     fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.abort();
-        }
-    }
-}
-
-/// Starts the port's worker.
-async fn start(settings: &Settings, queue: Arc<Bull>, hands: Arc<Hands>) -> Result<Worker, bullmq::Error> {
-    let processor = move |job: bullmq::Job, _| {
-        let (queue, hands) = (queue.clone(), hands.clone());
-        async move { outcome::process(&queue, &hands, job).await }
-    };
-    let mut options = WorkerOptions::new()
-        .prefix(&settings.prefix)
-        .name("pixmill")
-        .concurrency(settings.hold)
-        .lock_duration(settings.lock)
-        .stalled_interval(settings.lock)
-        .max_stalled_count(STALLS)
-        .drain_delay(Duration::from_secs(1))
-        .run_retry_delay(Duration::from_millis(500));
-    options.connection =
-        connect::options(settings).map_err(|fault| bullmq::Error::InvalidConfig(fault.message))?;
-    Worker::with_options(&settings.name, processor, options).await
-}
-
-/// Tells, once each time, that the worker can't reach Redis, and that it can again.
-async fn watch(worker: Arc<Worker>, address: Arc<Address>) {
-    let mut gone = false;
-    while let Some(event) = worker.next_event().await {
-        match event {
-            WorkerEvent::Error(error) if error.starts_with("redis error") && !gone => {
-                gone = true;
-                tracing::warn!(error, "jobs can't be taken from Redis at {address}, waiting until they can");
-            }
-            WorkerEvent::Active { .. } | WorkerEvent::Drained if gone => {
-                gone = false;
-                tracing::info!("jobs are taken from Redis at {address} again");
-            }
-            _ => {}
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

@@ -129,6 +129,7 @@ fn job(candidate: Candidate) -> Job {
         request: candidate.request.clone(),
         candidate: Some(candidate),
         retries: None,
+        added: None,
     }
 }
 

@@ -56,7 +56,11 @@ async function board(queue) {
 async function show(queue) {
   const jobs = {};
   for (const state of STATES) jobs[state] = (await queue.getJobs([state])).map((job) => job.toJSON());
-  return { counts: await queue.getJobCounts(), jobs, board: await board(queue) };
+  const redis = connect();
+  const events = await redis.xrange(`bull:${name}:events`, '-', '+');
+  redis.disconnect();
+  const told = events.map(([, fields]) => fields[fields.indexOf('event') + 1]).filter((event) => event !== 'drained');
+  return { counts: await queue.getJobCounts(), jobs, events: told, board: await board(queue) };
 }
 
 const queue = new Queue(name, { connection: connect() });

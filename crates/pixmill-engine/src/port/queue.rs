@@ -24,6 +24,8 @@ pub struct Job {
     pub candidate: Option<Candidate>,
     /// What a producer other than pixmill wants done after a transient fault.
     pub retries: Option<Retries>,
+    /// When a producer other than pixmill added it.
+    pub added: Option<Timestamp>,
 }
 
 /// A producer's word on how its job is tried again.

@@ -1,7 +1,7 @@
 //! How the server is, for whoever set it up.
 
+use bullmq::QueueKeys;
 use bullmq::redis_connection::RedisConnection;
-use bullmq::{BulkJob, Queue as Bull, QueueOptions};
 use pixmill_engine::checkup::{self, Finding, ROUND_TRIP};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Settings;
 use super::connect::{self, Address, Server};
+use super::jobs::Jobs;
 
 /// Versions below the first BullMQ refuses, below the second it warns of.
 const OLDEST: (u32, u32) = (5, 0);
@@ -56,14 +57,16 @@ fn memory(server: &Server) -> Finding {
 /// Adds a job where no worker looks, and removes it with its queue.
 async fn round_trip(settings: &Settings, address: &Address) -> Result<(), Fault> {
     let connection = RedisConnection::new_managed_only(&connect::options(settings)?).await;
-    let name = format!("{}-doctor-{}", settings.name, Uuid::new_v4());
-    let options = QueueOptions { prefix: settings.prefix.clone(), ..QueueOptions::default() };
+    let connection = connection.map_err(|error| address.fault_of(&error))?;
+    let (name, id) = (format!("{}-doctor-{}", settings.name, Uuid::new_v4()), "doctor".to_owned());
+    let keys = QueueKeys::new(&name, Some(&settings.prefix));
+    let jobs = Jobs::new(keys, connection, settings.lock);
     let there_and_back = async {
-        let queue = Bull::with_connection(&name, connection?, options).await?;
-        queue.add_bulk(vec![BulkJob::new("process-image", serde_json::json!({}))]).await?;
-        queue.obliterate(true, 1_000).await
+        jobs.add(&[(id.clone(), "{}".to_owned())]).await?;
+        jobs.remove(&[id]).await?;
+        jobs.abolish().await
     };
-    there_and_back.await.map_err(|error| address.fault_of(&error))
+    there_and_back.await.map_err(|error| address.fault(&error))
 }
 
 #[cfg(test)]

@@ -82,6 +82,13 @@ impl Address {
                 false,
                 format!("Redis at {at} asks for a password ({said}): add it to the queue's URL"),
             ),
+            _ if said.contains("ertificate") => unavailable(
+                false,
+                format!(
+                    "Redis at {at} shows a certificate that is not trusted ({said}): name whoever signed it by \
+                     --queue-ca-file"
+                ),
+            ),
             _ if error.code() == Some("OOM") => {
                 unavailable(true, format!("Redis at {at} has no memory left for the queue ({said})"))
             }

@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use bullmq::types::{BackoffStrategy, KeepJobs, RemoveOnFinish};
-use bullmq::{BulkJob, JobOptions};
-use pixmill_engine::code::Code;
+use bullmq::JobOptions;
+use bullmq::types::BackoffStrategy;
 use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::{Candidate, Failure};
+use pixmill_engine::model::image::Candidate;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Backoff, Job, Retries};
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// The name of our jobs; that of others is not looked at.
-const NAME: &str = "process-image";
+use super::shape::{Names, Shape, Waiting};
+
+/// The name of our jobs.
+pub(super) const NAME: &str = "process-image";
 
 /// How many of our ended jobs are kept, by their end, and for how long, in seconds.
 const KEPT: usize = 1_000;
 const KEPT_SECONDS: u64 = 86_400;
-
-/// The longest id that is believed to be one, bytes.
-const LONGEST_ID: usize = 256;
 
 /// Jobs of earlier attempts that are looked for: they live on where an attempt was put off.
 const EARLIER: u32 = 8;
@@ -47,42 +46,30 @@ fn ours(id_of_job: &str, image: &ImageId) -> Option<(u32, u32)> {
     (id(image, round, attempt) == id_of_job).then_some((round, attempt))
 }
 
-/// A job of ours for a candidate's next attempt.
-pub(super) fn bulk_job(candidate: &Candidate) -> BulkJob {
-    let keep =
-        || RemoveOnFinish::Options(KeepJobs { age: Some(KEPT_SECONDS), count: Some(KEPT), limit: None });
+/// The id and data of a job of ours for a candidate's next attempt.
+pub(super) fn added(candidate: &Candidate) -> (String, String) {
     let data = json!({
         "requestId": candidate.request.as_str(),
         "imageId": candidate.image.as_str(),
         "inputUrl": candidate.input,
     });
-    let options = JobOptions {
-        job_id: Some(next_id(candidate)),
-        remove_on_complete: Some(keep()),
-        remove_on_fail: Some(keep()),
-        ..JobOptions::default()
-    };
-    BulkJob::with_options(NAME, data, options)
+    (next_id(candidate), data.to_string())
+}
+
+/// The options of our jobs.
+pub(super) fn options() -> String {
+    let keep = json!({ "age": KEPT_SECONDS, "count": KEPT });
+    json!({ "removeOnComplete": keep, "removeOnFail": keep }).to_string()
 }
 
 /// Reads a job that was taken.
 ///
 /// # Errors
-/// `job.invalid`, which names the field.
-pub(super) fn read(job: &bullmq::Job) -> Result<Job, Failure> {
-    let field = |name: &str| match job.data().get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
-        Some(Value::String(_)) => Err(invalid(format!("{name} in the job's data is empty"))),
-        Some(other) => Err(invalid(format!("{name} in the job's data is {}, not a text", kind(other)))),
-        None if job.data().is_object() => Err(invalid(format!("{name} is missing in the job's data"))),
-        None => Err(invalid(format!("the job's data is {}, not an object", kind(job.data())))),
-    };
-    let (request, image, input) = (field("requestId")?, field("imageId")?, field("inputUrl")?);
-    for (name, id) in [("requestId", request), ("imageId", image)] {
-        if id.len() > LONGEST_ID {
-            return Err(invalid(format!("{name} in the job's data is longer than {LONGEST_ID} bytes")));
-        }
-    }
+/// What it lacks.
+pub(super) fn read(job: &bullmq::Job, names: &Names) -> Result<Job, String> {
+    let waiting =
+        Waiting { name: job.name(), data: Some(job.data()), scheduled: job.repeat_job_key().is_some() };
+    let Shape { request, image, input } = waiting.shape(names)?;
     let (image, request) = (ImageId::from(image), RequestId::from(request));
     let ours = ours(job.id(), &image);
     // Only a first attempt that was never delivered before is as it was when it was fed.
@@ -97,6 +84,7 @@ pub(super) fn read(job: &bullmq::Job) -> Result<Job, Failure> {
             attempts: 0,
         }),
         retries: if ours.is_none() { retries(job.opts()) } else { None },
+        added: ours.is_none().then(|| Timestamp(i64::try_from(job.timestamp()).unwrap_or_default())),
         image,
         request,
     })
@@ -121,32 +109,27 @@ fn retries(options: &JobOptions) -> Option<Retries> {
     Some(Retries { attempts, backoff })
 }
 
-fn invalid(message: String) -> Failure {
-    Failure { code: Code::JobInvalid, message }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
 
     use super::*;
 
+    fn read(job: &bullmq::Job) -> Result<Job, String> {
+        super::read(job, &Names(vec![NAME.into()]))
+    }
+
     fn job(id: &str, data: &str, options: &str) -> bullmq::Job {
-        let fields = [("name", NAME), ("data", data), ("opts", options), ("ats", "1")];
+        let fields = [("name", NAME), ("data", data), ("opts", options), ("ats", "1"), ("timestamp", "1700000000000")];
         let fields: HashMap<_, _> =
             fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         bullmq::Job::from_redis_hash(id, &fields).unwrap()
+    }
+
+    #[test]
+    fn a_job_of_another_program_says_when_it_was_added() {
+        assert_eq!(read(&job("i-1-1-1", DATA, "{}")).unwrap().added, None);
+        assert_eq!(read(&job("7", DATA, "{}")).unwrap().added, Some(Timestamp(1_700_000_000_000)));
     }
 
     const DATA: &str = r#"{"requestId":"r","imageId":"i-1","inputUrl":"http://a/1.jpg"}"#;
@@ -179,24 +162,6 @@ mod tests {
         assert_eq!((ids.len(), ids[0].as_str(), ids[8].as_str()), (9, "a%3Ab-1-12", "a%3Ab-1-4"));
         let data = r#"{"requestId":"r","imageId":"a:b","inputUrl":"http://a/1.jpg"}"#;
         assert!(is_ours(&read(&job("a%3Ab-1-12", data, "{}")).unwrap()));
-    }
-
-    #[test]
-    fn odd_jobs_are_refused_with_the_field() {
-        for (data, named) in [
-            ("{}", "requestId"),
-            ("", "null"),
-            ("[1]", "a list"),
-            (r#"{"requestId":"r","imageId":7,"inputUrl":"u"}"#, "imageId"),
-            (r#"{"requestId":"r","imageId":"","inputUrl":"u"}"#, "imageId"),
-            (r#"{"requestId":"r","imageId":"i"}"#, "inputUrl"),
-        ] {
-            let failure = read(&job("7", data, "{}")).unwrap_err();
-            assert_eq!(failure.code, Code::JobInvalid);
-            assert!(failure.message.contains(named), "{data}: {}", failure.message);
-        }
-        let long = format!(r#"{{"requestId":"r","imageId":"{}","inputUrl":"u"}}"#, "i".repeat(257));
-        assert!(read(&job("7", &long, "{}")).is_err());
     }
 
     #[test]

@@ -82,6 +82,7 @@ mod tests {
             request: RequestId::from("request"),
             candidate: None,
             retries: None,
+            added: None,
         };
         Started {
             job,

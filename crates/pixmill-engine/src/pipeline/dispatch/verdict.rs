@@ -10,6 +10,12 @@ use crate::port::queue::{Delivered, Job};
 /// How soon a job is looked at again whose image somebody else works on, as a part of that one's lease.
 const LOOK_AGAIN: u32 = 4;
 
+/// How long after its job an image's document may come: some producers add jobs first, or write to another member of a
+/// replica set. In between it is looked for again, later each time.
+const LATEST_DOCUMENT: Duration = Duration::from_secs(60);
+const SOONEST_LOOK: Duration = Duration::from_secs(1);
+const LATEST_LOOK: Duration = Duration::from_secs(10);
+
 /// What is done with a job.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -35,11 +41,20 @@ pub(super) fn verdict(job: &Job, standing: Standing, lease: Duration, now: Times
         Standing::Cancelled => {
             failed(Code::RequestCancelled, format!("request {} was cancelled", job.request))
         }
-        Standing::Unknown => failed(
-            Code::JobUnknown,
-            format!("there is no image {} of request {} in records", job.image, job.request),
-        ),
+        Standing::Unknown => match documents_come(job, now) {
+            Some(wait) => Verdict::Finish(Delivered::PutOff(wait)),
+            None => failed(
+                Code::JobUnknown,
+                format!("there is no image {} of request {} in records", job.image, job.request),
+            ),
+        },
     }
+}
+
+/// How soon to look again for the document of a job that was added lately.
+fn documents_come(job: &Job, now: Timestamp) -> Option<Duration> {
+    let age = now.since(job.added?);
+    (age < LATEST_DOCUMENT).then(|| age.clamp(SOONEST_LOOK, LATEST_LOOK))
 }
 
 #[cfg(test)]
@@ -53,7 +68,7 @@ mod tests {
     }
 
     fn job(request: &str) -> Job {
-        Job { id: "7".into(), image: "image".into(), request: request.into(), candidate: None, retries: None }
+        Job { id: "7".into(), image: "image".into(), request: request.into(), candidate: None, retries: None, added: None }
     }
 
     fn candidate() -> Candidate {
@@ -93,6 +108,16 @@ mod tests {
         assert_eq!(code(verdict(&job("request"), Standing::Unknown, NOW)), Some(Code::JobUnknown));
         let strange = verdict(&job("another"), Standing::Claimable(candidate(), NOW), NOW);
         assert_eq!(code(strange), Some(Code::JobUnknown));
+    }
+
+    #[test]
+    fn documents_that_come_up_to_a_minute_after_their_job_are_waited_for() {
+        let added = |seconds| Job { added: Some(Timestamp(NOW.0 - seconds * 1_000)), ..job("request") };
+        for (seconds, wait) in [(0, 1), (4, 4), (59, 10)] {
+            let look_again = Verdict::Finish(Delivered::PutOff(Duration::from_secs(wait)));
+            assert_eq!(verdict(&added(seconds), Standing::Unknown, NOW), look_again);
+        }
+        assert_eq!(code(verdict(&added(60), Standing::Unknown, NOW)), Some(Code::JobUnknown));
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn park_of(lanes: &mut Lanes, request: &str, number: usize, host: &str) {
         request: request.clone(),
         candidate: None,
         retries: None,
+        added: None,
     };
     let input = format!("http://{host}/{number}.jpg");
     lanes.park(job, &Candidate { image, request, input, round: 1, attempts: 0 });
