@@ -3,3 +3,4 @@
 #[cfg(feature = "bullmq")]
 pub mod bullmq;
 pub mod database;
+pub mod strangers;

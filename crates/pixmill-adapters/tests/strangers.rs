@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pixmill_adapters::queue::bullmq::{BullQueue, LeftAlone, Settings};
+use pixmill_adapters::queue::bullmq::{BullQueue, Settings};
+use pixmill_adapters::queue::strangers::LeftAlone;
 use pixmill_engine::model::image::Output;
 use pixmill_engine::port::queue::{Delivered, Queue};
 use pixmill_testkit::queue::{candidates, take};
@@ -166,12 +167,23 @@ async fn a_paused_queue_gives_nothing_until_it_is_resumed_and_urgent_jobs_come_f
     let data = |image: &str| json!({"requestId": "r", "imageId": image, "inputUrl": "http://a/1.jpg"});
     let job = |image: &str, priority: u32| json!({"name": "process-image", "data": data(image), "opts": {"priority": priority}});
     let mut connection = connection(&redis).await;
-    redis::cmd("HSET").arg("bull:paused:meta").arg("paused").arg(1).query_async::<()>(&mut connection).await.unwrap();
+    redis::cmd("HSET")
+        .arg("bull:paused:meta")
+        .arg("paused")
+        .arg(1)
+        .query_async::<()>(&mut connection)
+        .await
+        .unwrap();
     add(&redis, "paused", &json!([job("third", 9), job("second", 3), job("first", 1)])).await;
     let queue = open(&settings).await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(queue.take(10).is_empty(), "it is paused");
-    redis::cmd("HDEL").arg("bull:paused:meta").arg("paused").query_async::<()>(&mut connection).await.unwrap();
+    redis::cmd("HDEL")
+        .arg("bull:paused:meta")
+        .arg("paused")
+        .query_async::<()>(&mut connection)
+        .await
+        .unwrap();
     for image in ["first", "second", "third"] {
         let job = take(&queue, 1).await.remove(0);
         assert_eq!(job.image.as_str(), image);

@@ -56,6 +56,7 @@ use self::metrics::Metrics;
 use self::problem::Problem;
 use self::upload::{Memory, Uploads};
 use crate::paces::Paces;
+use crate::wiring::Strangers;
 
 pub(crate) use openapi::document;
 
@@ -97,6 +98,8 @@ pub(crate) struct Foundation {
     pub(crate) lease: Duration,
     /// What this process learns of origins.
     pub(crate) paces: Arc<Paces>,
+    /// Jobs of other programs, which this process leaves alone.
+    pub(crate) strangers: Arc<Strangers>,
 }
 
 /// The API.

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod listen;
 mod names;
 pub(crate) mod network;
+mod parts;
 pub(crate) mod queue;
 pub(crate) mod recipe;
 pub(crate) mod records;

@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pixmill_adapters::net::files::LocalFiles;
+pub(crate) use pixmill_adapters::queue::strangers::Strangers;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::Files;
 

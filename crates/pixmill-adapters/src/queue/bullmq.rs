@@ -13,7 +13,6 @@ mod jobs;
 mod outcome;
 mod pack;
 mod shape;
-mod strangers;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +38,7 @@ use self::driver::Driver;
 use self::hands::Hands;
 use self::jobs::Jobs;
 use self::shape::Names;
-pub use self::strangers::{LeftAlone, Strangers};
+use super::strangers::Strangers;
 
 /// How long an answer about the room may be old.
 const ROOM_HOLDS: Duration = Duration::from_millis(250);

@@ -49,6 +49,12 @@ struct Jobs {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Stranger {
+    queue: String,
+    job: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Origin {
     origin: String,
 }
@@ -84,6 +90,7 @@ impl Metrics {
         requests: &[(RequestStatus, u64)],
         images: Progress,
         paces: &[Learnt],
+        left_alone: &[(String, u64)],
     ) -> String {
         let mut registry = Registry::default();
         let calls = self.calls.clone();
@@ -101,6 +108,13 @@ impl Metrics {
         }
         registry.register("pixmill_requests", "Requests by status", by_status);
         register_paces(&mut registry, paces);
+        let strangers = Family::<Stranger, Counter>::default();
+        for (job, count) in left_alone {
+            let labels = Stranger { queue: queue.to_owned(), job: job.clone() };
+            strangers.get_or_create(&labels).inc_by(*count);
+        }
+        let help = "Jobs of other programs, which were not taken";
+        registry.register("pixmill_jobs_left_alone", help, strangers);
         written(registry, queue, images)
     }
 }
@@ -167,7 +181,8 @@ pub(super) async fn show(
     let (ledger, queue) = (&api.on.ledger, &api.on.queue_name);
     let text = if caller.operates() {
         let (requests, images) = ledger.census().await?;
-        api.metrics.text(queue, &requests, images, &api.on.paces.list())
+        let left_alone = api.on.strangers.counts().into_iter().map(|left| (left.name, left.jobs));
+        api.metrics.text(queue, &requests, images, &api.on.paces.list(), &left_alone.collect::<Vec<_>>())
     } else {
         let own = ledger.usage(&caller.tenant, Timestamp(i64::MIN), Timestamp(i64::MAX)).await?;
         written(Registry::default(), queue, own.progress)
@@ -186,7 +201,13 @@ mod tests {
         let images = Progress { pending: 7, failed: 1, bytes_before: 10, ..Progress::default() };
         let origin = "http://shop.example".to_owned();
         let paces = [Learnt { origin, per_second: Some(2.5), refusals: 3 }];
-        let text = metrics.text("image-processing", &[(RequestStatus::Pending, 2)], images, &paces);
+        let text = metrics.text(
+            "image-processing",
+            &[(RequestStatus::Pending, 2)],
+            images,
+            &paces,
+            &[("mail".into(), 3)],
+        );
         for line in [
             "pixmill_http_requests_total{method=\"GET\",route=\"/v1/usage\",status=\"200\"} 1",
             "bullmq_job_count{queue=\"image-processing\",state=\"waiting\"} 7",
@@ -195,6 +216,7 @@ mod tests {
             "pixmill_http_request_duration_seconds_count{route=\"/v1/usage\"} 1",
             "pixmill_origin_requests_per_second{origin=\"http://shop.example\"} 2.5",
             "pixmill_origin_refusals_total{origin=\"http://shop.example\"} 3",
+            "pixmill_jobs_left_alone_total{queue=\"image-processing\",job=\"mail\"} 3",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -85,7 +85,7 @@ struct PlaceFlags {
 
 impl PlaceFlags {
     async fn keys(&self) -> Result<wiring::KeyRing, Fault> {
-        wiring::keys(&self.records.choice(&self.state.data), self.records.adopt_since).await
+        wiring::keys(&self.records.choice(&self.state.folder()), self.records.adopt_since).await
     }
 }
 

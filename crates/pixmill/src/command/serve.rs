@@ -75,7 +75,7 @@ const AFTER_HELP: &str = "\
 Examples:
   pixmill serve                                     all in one process, state in pixmill-data/
   curl -F file=@shop.csv http://127.0.0.1:3000/v1/requests
-  pixmill serve --role worker                       one more process that works on the same
+  pixmill serve --role worker --data pixmill-data   one more process that works on the same
   REDIS_URL=redis://cache MONGODB_URI=mongodb://db/shop pixmill serve --role worker
 
 SIGTERM and Ctrl-C stop cleanly: what is under way is finished or handed back. A second one stops at
@@ -107,6 +107,9 @@ pub(crate) struct ServeOptions {
     /// What BullMQ's keys begin with.
     #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
     pub(crate) queue_prefix: String,
+    /// What jobs are called that are taken from it.
+    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
+    pub(crate) job_names: Vec<String>,
     /// Certificates to trust beside the public ones.
     #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
     pub(crate) queue_ca_file: Option<PathBuf>,
@@ -141,15 +144,33 @@ pub(crate) struct ServeOptions {
 }
 
 impl ServeArgs {
+    /// A worker works for somebody: one that was not told for whom would make records of its own, in which no job of an
+    /// application can be found, or wait for work at a queue that nobody else sees.
+    fn is_told_whose_work(&self) -> Result<(), Stop> {
+        let (records, queue) = (self.records.is_named() || self.state.is_named(), self.queue.is_named());
+        let lacking = match self.records.choice(&self.state.folder()) {
+            _ if self.serve.role != Role::Worker => return Ok(()),
+            _ if !records && queue => "records: MONGODB_URI, or --database sqlite:FILE for pixmill's own",
+            _ if !records => {
+                "queue and records: REDIS_URL and MONGODB_URI, or --data DIR of a server beside it"
+            }
+            RecordsChoice::Mongodb(_) if !queue => "queue: REDIS_URL, or --queue database for pixmill's own",
+            _ => return Ok(()),
+        };
+        Err(Stop::Usage(format!("a worker must be told whose work it does. It lacks the {lacking}")))
+    }
+
     pub(super) fn resolve(self) -> Result<ServeOptions, Stop> {
-        let data = self.state.data;
+        self.is_told_whose_work()?;
+        let data = self.state.folder();
         Ok(ServeOptions {
             role: self.serve.role,
             retention: self.serve.retention,
             records: self.records.choice(&data),
             adopt_since: self.records.adopt_since,
             recipe: self.recipe.recipe(),
-            queue: self.queue.queue,
+            queue: self.queue.choice(),
+            job_names: self.queue.queue_job_name,
             queue_name: self.queue.queue_name,
             queue_prefix: self.queue.queue_prefix,
             queue_ca_file: self.queue.queue_ca_file,

@@ -64,7 +64,8 @@ fn test(args: &TestArgs) -> Result<End, Stop> {
     let secret = args.signing.webhook_secret.as_ref();
     let links = args.listen.public_url();
     let ca_file = args.trust.ca_file.as_deref();
-    let answer = runtime.block_on(wiring::try_out(&args.url, secret, &args.state.data, ca_file, &links))?;
+    let answer =
+        runtime.block_on(wiring::try_out(&args.url, secret, &args.state.folder(), ca_file, &links))?;
     display::say(&format!("{} answered {}", args.url.origin().ascii_serialization(), answer.status));
     display::print(&format!("{}\n", answer.beginning.trim_end()));
     Ok(if answer.is_success() { End::Done } else { End::Refused })

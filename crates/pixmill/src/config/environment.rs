@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use super::names::nearest;
+use super::parts;
 use super::setting::{Place, Setting};
 
 const PREFIX: &str = "PIXMILL_";
@@ -24,17 +27,27 @@ pub(crate) fn lease() -> Option<std::time::Duration> {
 
 /// Names of others that are read as they are, in the place of a setting that has not been set under its own name. The
 /// first that is set wins.
-const OF_OTHERS: [(&str, &str); 9] = [
+const OF_OTHERS: [(&str, &str); 13] = [
     ("queue", "REDIS_URL"),
+    ("queue", "UPSTASH_REDIS_URL"),
     ("queue_ca_file", "NODE_EXTRA_CA_CERTS"),
     ("database", "MONGODB_URI"),
+    ("database", "MONGODB_URL"),
     ("database", "MONGO_URI"),
     ("database", "MONGO_URL"),
+    ("database", "DB_URI"),
+    ("database", "DB_URL"),
     ("storage", "CLOUDINARY_URL"),
     ("webhook_url", "WEBHOOK_URL"),
     ("ca_file", "SSL_CERT_FILE"),
     ("listen", "PORT"),
 ];
+
+/// Names under which people have databases of any kind: what names another is not for us.
+const OF_ANY_DATABASE: [&str; 2] = ["DB_URI", "DB_URL"];
+
+/// Variables of the file that `--env-file` names, which the process has not.
+static OF_FILE: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
 
 /// Cloudinary's other way: its URL in three parts.
 const CLOUDINARY: [&str; 3] = ["CLOUDINARY_API_KEY", "CLOUDINARY_API_SECRET", "CLOUDINARY_CLOUD_NAME"];
@@ -49,9 +62,31 @@ pub(super) fn file(variables: &[(OsString, OsString)]) -> Option<&OsString> {
     named.map(|(_, value)| value)
 }
 
-/// The variables of this process.
+/// The variables of this process, and those of the file of variables that was named.
 pub(crate) fn variables() -> Vec<(OsString, OsString)> {
-    std::env::vars_os().collect()
+    std::env::vars_os().chain(OF_FILE.get().into_iter().flatten().cloned()).collect()
+}
+
+/// Adds the variables of a file, as `.env`, that are not set otherwise.
+///
+/// # Errors
+/// A sentence on a file that can't be read.
+pub(super) fn add_file(variables: &mut Vec<(OsString, OsString)>, path: &Path) -> Result<(), String> {
+    let wrong = |error: dotenvy::Error| format!("--env-file {} can't be read: {error}", path.display());
+    let set = |variables: &[(OsString, OsString)], name: &str| {
+        variables.iter().any(|(variable, value)| variable == name && !value.is_empty())
+    };
+    let mut added = Vec::new();
+    for variable in dotenvy::from_path_iter(path).map_err(wrong)? {
+        let (name, value) = variable.map_err(wrong)?;
+        if !set(variables, &name) {
+            added.push((OsString::from(name), OsString::from(value)));
+        }
+    }
+    variables.extend(added.iter().cloned());
+    // A process reads its settings once.
+    let _ = OF_FILE.set(added);
+    Ok(())
 }
 
 /// Where a build for crash tests kills itself, `POINT:N`.
@@ -68,7 +103,8 @@ pub(crate) fn webhook_wait() -> Option<String> {
 
 /// What `RUST_LOG` says of which talk is wanted.
 pub(crate) fn rust_log() -> Option<String> {
-    std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty())
+    let told = variables().into_iter().find(|(name, value)| name == "RUST_LOG" && !value.is_empty());
+    told.and_then(|(_, wanted)| wanted.into_string().ok())
 }
 
 /// What the vendors of buckets call their settings, `AWS_REGION` and the like, for the storage that knows them.
@@ -127,9 +163,14 @@ fn of_others(variables: &[(OsString, OsString)]) -> Result<BTreeMap<String, Sett
         settings.entry(name.to_owned()).or_insert(Setting { values: vec![value], place });
     };
     for (name, variable) in OF_OTHERS {
-        if let Some(value) = value(variable)? {
-            set(name, variable, value);
+        match value(variable)? {
+            Some(value) if OF_ANY_DATABASE.contains(&variable) && !value.starts_with("mongodb") => {}
+            Some(value) => set(name, variable, value),
+            None => {}
         }
+    }
+    for part in parts::composed(value)? {
+        set(part.setting, part.variable, part.address);
     }
     if let [Some(key), Some(secret), Some(cloud)] =
         [value(CLOUDINARY[0])?, value(CLOUDINARY[1])?, value(CLOUDINARY[2])?]
@@ -142,7 +183,11 @@ fn of_others(variables: &[(OsString, OsString)]) -> Result<BTreeMap<String, Sett
 /// Every name of others that is read.
 #[cfg(test)]
 pub(super) fn names_of_others() -> impl Iterator<Item = &'static str> {
-    OF_OTHERS.into_iter().map(|(_, variable)| variable).chain(CLOUDINARY)
+    OF_OTHERS
+        .into_iter()
+        .map(|(_, variable)| variable)
+        .chain(CLOUDINARY)
+        .chain(parts::NAMES.into_iter().filter(|name| *name != "MONGO_DB"))
 }
 
 fn unknown(variable: &str, name: &str, known: &BTreeSet<String>) -> String {

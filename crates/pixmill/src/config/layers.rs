@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Args, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser};
 
 use super::file::File;
 use super::recipe::RecipeFlags;
@@ -75,7 +76,7 @@ impl From<clap::Error> for Misuse {
 ///
 /// # Errors
 /// The first wrong flag, variable or key.
-pub(crate) fn parse(layers: Layers) -> Result<Told, Misuse> {
+pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
     let command = Cli::command();
     let matches = command.clone().try_get_matches_from(&layers.arguments)?;
     let mut names = Vec::new();
@@ -85,6 +86,7 @@ pub(crate) fn parse(layers: Layers) -> Result<Told, Misuse> {
         chosen = below;
         names.push(name);
     }
+    add_variables(chosen, &mut layers.variables).map_err(Misuse::Setting)?;
     let options: Vec<_> = subcommand.get_arguments().filter(|arg| arg.get_long().is_some()).collect();
     if options.is_empty() {
         return Ok(Told { cli: Cli::from_arg_matches(&matches)?, from_file: None });
@@ -100,8 +102,21 @@ pub(crate) fn parse(layers: Layers) -> Result<Told, Misuse> {
     Ok(Told { cli, from_file: from_file.filter(|_| !quiet) })
 }
 
+/// Names a file of variables.
+const ENV_FILE: &str = "PIXMILL_ENV_FILE";
+
 /// The option that names a file.
 const CONFIG: &str = "config";
+
+/// Adds the variables of the file that `--env-file` or its variable names, where the command takes one.
+fn add_variables(chosen: &ArgMatches, variables: &mut Vec<(OsString, OsString)>) -> Result<(), String> {
+    let Ok(said) = chosen.try_get_one::<PathBuf>("env_file") else { return Ok(()) };
+    let in_environment = variables.iter().find(|(name, value)| name == ENV_FILE && !value.is_empty());
+    match said.cloned().or_else(|| in_environment.map(|(_, path)| path.into())) {
+        Some(path) => environment::add_file(variables, &path),
+        None => Ok(()),
+    }
+}
 
 /// The file that was named on the command line, in the environment, or that was found.
 fn file(said: Option<&String>, layers: &Layers) -> Result<Option<File>, String> {
@@ -134,6 +149,9 @@ fn added<'a>(
         let Some(setting) = settings.get(&name) else { continue };
         if let (Place::File { .. }, Some(file)) = (&setting.place, file) {
             file.may_say(&name, &setting.place, &recipe)?;
+            if name == "env_file" {
+                return Err(format!("{} comes too late: name it by --env-file or {ENV_FILE}", setting.place));
+            }
             from_file.push(name);
         }
         added.extend(setting.as_arguments(option)?.into_iter().map(OsString::from));

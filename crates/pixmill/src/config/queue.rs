@@ -9,9 +9,9 @@ use super::secret::Address;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Queue")]
 pub(crate) struct QueueFlags {
-    /// 'database', or a Redis on which BullMQ's queue is, as redis:// or rediss:// [also read: REDIS_URL]
-    #[arg(long, value_name = "URL", default_value = "database", value_parser = queue)]
-    pub(crate) queue: QueueChoice,
+    /// 'database', or a Redis on which BullMQ's queue is, as redis:// or rediss:// [also read: REDIS_URL, UPSTASH_REDIS_URL, or REDIS_HOST with REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD, REDIS_DB, REDIS_TLS] [default: database]
+    #[arg(long, value_name = "URL", value_parser = queue)]
+    queue: Option<QueueChoice>,
 
     /// BullMQ's name of the queue
     #[arg(long, value_name = "NAME", default_value = "image-processing", value_parser = name)]
@@ -21,9 +21,25 @@ pub(crate) struct QueueFlags {
     #[arg(long, value_name = "PREFIX", default_value = "bull", value_parser = prefix)]
     pub(crate) queue_prefix: String,
 
+    /// What jobs are called that are taken, '*' for any name; those called otherwise are left to other programs; repeatable
+    #[arg(long, value_name = "NAME", default_value = "process-image", value_delimiter = ',', value_parser = job_name)]
+    pub(crate) queue_job_name: Vec<String>,
+
     /// Certificates (PEM) to trust at rediss:// beside the public ones [also read: NODE_EXTRA_CA_CERTS]
     #[arg(long, value_name = "FILE")]
     pub(crate) queue_ca_file: Option<PathBuf>,
+}
+
+impl QueueFlags {
+    /// What was chosen.
+    pub(crate) fn choice(&self) -> QueueChoice {
+        self.queue.clone().unwrap_or(QueueChoice::Database)
+    }
+
+    /// Whether it was chosen, by whatever name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.queue.is_some()
+    }
 }
 
 /// Which queue.
@@ -48,9 +64,31 @@ fn queue(text: &str) -> Result<QueueChoice, String> {
     let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
     match text.split_once("://") {
         None if text == "database" => Ok(QueueChoice::Database),
-        Some(("redis" | "rediss", rest)) if has_host(rest) => Ok(QueueChoice::Redis(text.into())),
+        Some(("redis" | "rediss", rest)) if has_host(rest) => {
+            Ok(QueueChoice::Redis(numbered(text)?.as_str().into()))
+        }
         _ => Err("allowed are database, redis://HOST:PORT and rediss://USER:PASSWORD@HOST:PORT".to_owned()),
     }
+}
+
+/// The addresses, parted by commas, with the database that ioredis reads from `?db=` where the client of Rust looks for it.
+fn numbered(addresses: &str) -> Result<String, String> {
+    let numbered = addresses.split(',').map(|address| {
+        let Some((place, query)) = address.split_once('?') else { return Ok(address.to_owned()) };
+        let mut left = query.split('&').filter(|one| !one.starts_with("db=")).collect::<Vec<_>>().join("&");
+        let Some(number) = query.split('&').find_map(|one| one.strip_prefix("db=")) else {
+            return Ok(address.to_owned());
+        };
+        let number: u32 =
+            number.parse().map_err(|_| "allowed are numbers of databases, such as ?db=2".to_owned())?;
+        let (scheme, rest) = place.split_once("://").unwrap_or(("redis", place));
+        let host = rest.split('/').next().unwrap_or_default();
+        if !left.is_empty() {
+            left.insert(0, '?');
+        }
+        Ok(format!("{scheme}://{host}/{number}{left}"))
+    });
+    Ok(numbered.collect::<Result<Vec<_>, String>>()?.join(","))
 }
 
 /// BullMQ parts its keys by colons and refuses them in a queue's name.
@@ -62,6 +100,10 @@ fn name(text: &str) -> Result<String, String> {
     }
 }
 
+fn job_name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a name is needed, or '*'".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 fn prefix(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a prefix is needed".to_owned()) } else { Ok(text.to_owned()) }
 }
@@ -69,6 +111,19 @@ fn prefix(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_is_named_in_the_path_or_as_ioredis_reads_it() {
+        for (said, meant) in [
+            ("redis://:p@h:6379/3", "redis://:p@h:6379/3"),
+            ("redis://:p@h:6379?db=3", "redis://:p@h:6379/3"),
+            ("rediss://h/0?protocol=resp3&db=12", "rediss://h/12?protocol=resp3"),
+            ("redis://a:1,redis://b:2", "redis://a:1,redis://b:2"),
+        ] {
+            assert_eq!(queue(said), Ok(QueueChoice::Redis(meant.into())));
+        }
+        assert!(queue("redis://h?db=x").is_err());
+    }
 
     #[test]
     fn queues_are_told_by_their_scheme() {

@@ -11,7 +11,7 @@ use super::secret::Address;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Records")]
 pub(crate) struct RecordsFlags {
-    /// sqlite:PATH, or mongodb://…/NAME or mongodb+srv://…/NAME [also read: MONGODB_URI, MONGO_URI, MONGO_URL] [default: sqlite:DATA/pixmill.db]
+    /// sqlite:PATH, or mongodb://…/NAME or mongodb+srv://…/NAME [also read: MONGODB_URI, MONGODB_URL, MONGO_URI, MONGO_URL, DB_URI and DB_URL where they name MongoDB, or MONGO_HOST with MONGO_PORT, MONGO_USERNAME, MONGO_PASSWORD, MONGO_DATABASE, MONGO_AUTH_SOURCE] [default: sqlite:DATA/pixmill.db]
     #[arg(long, value_name = "URL", value_parser = records)]
     database: Option<RecordsChoice>,
 
@@ -39,6 +39,11 @@ impl fmt::Display for RecordsChoice {
 }
 
 impl RecordsFlags {
+    /// Whether records were chosen, by whatever name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.database.is_some()
+    }
+
     /// What was chosen, or a file in the state folder.
     pub(crate) fn choice(&self, data: &Path) -> RecordsChoice {
         self.database.clone().unwrap_or_else(|| RecordsChoice::Sqlite(data.join("pixmill.db")))

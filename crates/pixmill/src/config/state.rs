@@ -6,7 +6,24 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "State")]
 pub(crate) struct StateFlags {
-    /// Folder of what has no other place: embedded records and outputs, and the secret that signs webhooks
-    #[arg(long, value_name = "DIR", default_value = "pixmill-data")]
-    pub(crate) data: PathBuf,
+    /// Folder of what has no other place: embedded records and outputs, and the secret that signs webhooks [default: pixmill-data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// A file of variables, such as an application's .env; those of the environment win
+    #[arg(long, value_name = "FILE")]
+    #[allow(dead_code, reason = "it is read where the environment is")]
+    env_file: Option<PathBuf>,
+}
+
+impl StateFlags {
+    /// The folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| "pixmill-data".into())
+    }
+
+    /// Whether it was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.data.is_some()
+    }
 }

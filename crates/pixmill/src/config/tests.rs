@@ -173,6 +173,52 @@ fn names_of_the_ecosystem_are_read_where_ours_are_not_set() {
 }
 
 #[test]
+fn an_application_is_read_as_its_environment_and_its_file_of_variables_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.env");
+    let text = "# of the shop\nexport REDIS_HOST=cache\nREDIS_PORT='6380'\nREDIS_PASSWORD=\"p@ss\"\n\
+                DB_URL=postgres://db/shop\nDB_URI=mongodb://db/shop\nPIXMILL_QUALITY=40\nPORT=8080\n";
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap();
+    let seen = backends(&["--env-file", path], &[], None);
+    assert_eq!(seen[..2], ["redis://***@cache:6380", "mongodb://db/shop"]);
+    assert_eq!(backends(&[], &[("PIXMILL_ENV_FILE", path)], None), seen);
+    let over = [("REDIS_URL", "redis://other"), ("DB_URI", "mongodb://other/shop")];
+    let over = backends(&["--env-file", path], &over, None);
+    assert_eq!(over[..2], ["redis://other", "mongodb://other/shop"], "the environment wins");
+    assert!(complaint(&["serve", "--env-file", "/nowhere/.env"], &[], None).contains("/nowhere/.env"));
+    let file = Some("env_file = \".env\"");
+    assert!(complaint(&["serve"], &[], file).contains("env_file"));
+    assert_eq!(backends(&[], &[("DB_URL", "postgres://db/shop")], None)[1], "sqlite:pixmill-data/pixmill.db");
+}
+
+#[test]
+fn a_worker_that_is_not_told_whose_work_it_does_is_refused() {
+    let refused = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let arguments = [&["serve", "--role", "worker"], arguments].concat();
+        parse(layers(&arguments, variables, None))
+            .expect("all of it can be read")
+            .cli
+            .serve_backends()
+            .is_none()
+    };
+    let (redis, mongodb) = (("REDIS_URL", "redis://cache"), ("MONGODB_URI", "mongodb://db/shop"));
+    for (arguments, variables) in
+        [(&[][..], &[][..]), (&[], &[redis]), (&[], &[mongodb]), (&["--queue", "database"], &[])]
+    {
+        assert!(refused(arguments, variables), "{arguments:?} {variables:?}");
+    }
+    for (arguments, variables) in [
+        (&[][..], &[redis, mongodb][..]),
+        (&["--data", "pixmill-data"], &[]),
+        (&["--database", "sqlite:a.db"], &[redis]),
+        (&["--queue", "database"], &[mongodb]),
+    ] {
+        assert!(!refused(arguments, variables), "{arguments:?} {variables:?}");
+    }
+}
+
+#[test]
 fn a_wrong_address_is_told_without_its_secret() {
     assert_eq!(
         complaint(&["serve"], &[("REDIS_URL", "rdis://:secret@h")], None),

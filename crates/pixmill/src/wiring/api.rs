@@ -84,7 +84,7 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
     let options = &configured.options;
     Ok(Foundation {
         ledger: configured.open_records.ledger().await?,
-        queue: backends::queue(options, backends::Use::Leaving).await?,
+        queue: backends::queue(options, backends::Use::Leaving, &configured.strangers).await?,
         storage: backends::storage(options)?,
         outputs: match &options.storage {
             StorageChoice::File(folder) => Some(folder.clone()),
@@ -104,6 +104,7 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
         most_bytes: options.most_bytes,
         lease: options.settings.lease,
         paces: configured.paces.clone(),
+        strangers: configured.strangers.clone(),
     })
 }
 

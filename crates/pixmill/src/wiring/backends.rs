@@ -12,6 +12,7 @@ use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
 use tokio::sync::Mutex;
 
+use super::Strangers;
 use super::folder::private;
 use super::optional::{self, Adoption};
 use super::reach::trust;
@@ -75,10 +76,14 @@ pub(super) enum Use {
 ///
 /// # Errors
 /// `backend.unavailable` (transient while it may come back), `config.invalid`.
-pub(super) async fn queue(options: &ServeOptions, wanted_for: Use) -> Result<Arc<dyn Queue>, Fault> {
+pub(super) async fn queue(
+    options: &ServeOptions,
+    wanted_for: Use,
+    strangers: &Arc<Strangers>,
+) -> Result<Arc<dyn Queue>, Fault> {
     match &options.queue {
         QueueChoice::Database => Ok(Arc::new(DatabaseQueue::new(WINDOW))),
-        QueueChoice::Redis(address) => optional::redis(address, options, wanted_for).await,
+        QueueChoice::Redis(address) => optional::redis(address, options, wanted_for, strangers).await,
     }
 }
 

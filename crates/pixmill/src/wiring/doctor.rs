@@ -1,5 +1,7 @@
 //! Looks at the backends that a server's configuration names.
 
+use std::sync::Arc;
+
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::checkup::{self, Finding};
 use pixmill_engine::fault::Fault;
@@ -28,7 +30,7 @@ pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
         Ok(ledger) => checkup::records(&*ledger, now).await,
         Err(fault) => unreachable_because(&fault),
     };
-    let queue = match backends::queue(options, backends::Use::Leaving).await {
+    let queue = match backends::queue(options, backends::Use::Leaving, &Arc::default()).await {
         Ok(queue) => queue.look(now).await,
         Err(fault) => unreachable_because(&fault),
     };

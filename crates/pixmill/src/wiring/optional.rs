@@ -10,6 +10,7 @@ use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
 
+use super::Strangers;
 use super::backends::Use;
 use crate::command::serve::ServeOptions;
 use crate::config::secret::Address;
@@ -66,6 +67,7 @@ pub(super) async fn redis(
     address: &Address,
     options: &ServeOptions,
     wanted_for: Use,
+    strangers: &Arc<Strangers>,
 ) -> Result<Arc<dyn Queue>, Fault> {
     use pixmill_adapters::queue::bullmq::{BullQueue, Settings};
 
@@ -77,6 +79,8 @@ pub(super) async fn redis(
     let settings = Settings {
         name: options.queue_name.clone(),
         prefix: options.queue_prefix.clone(),
+        job_names: options.job_names.clone(),
+        strangers: strangers.clone(),
         hold,
         // Who takes an image over from a worker that died must find the job too by then.
         lock: options.settings.lease / 2,
@@ -87,7 +91,12 @@ pub(super) async fn redis(
 }
 
 #[cfg(not(feature = "bullmq"))]
-pub(super) async fn redis(_: &Address, _: &ServeOptions, _: Use) -> Result<Arc<dyn Queue>, Fault> {
+pub(super) async fn redis(
+    _: &Address,
+    _: &ServeOptions,
+    _: Use,
+    _: &Arc<Strangers>,
+) -> Result<Arc<dyn Queue>, Fault> {
     Err(lacks("the queue on Redis (--queue)", "bullmq"))
 }
 

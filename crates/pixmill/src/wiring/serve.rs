@@ -16,7 +16,7 @@ use pixmill_engine::upkeep::retain::Retain;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::OpenRecords;
-use super::{api, backends, origin, sandbox, webhook};
+use super::{Strangers, api, backends, origin, sandbox, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
@@ -40,7 +40,8 @@ pub(crate) async fn serve(
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
     let open_records = OpenRecords::of(&options);
     let paces = Arc::new(Paces::default());
-    let configured = Arc::new(Configured { options, open_records, links, traces, paces });
+    let strangers = Arc::new(Strangers::default());
+    let configured = Arc::new(Configured { options, open_records, links, traces, paces, strangers });
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
@@ -70,7 +71,8 @@ fn has_part(options: &ServeOptions) -> bool {
 
 /// The stages from dispatch to webhook, and upkeep; of one that answers calls, what feeds workers elsewhere.
 async fn work(configured: Arc<Configured>, stop: CancellationToken) -> Result<(), Fault> {
-    let beats = Arc::new(Beats { paces: configured.paces.clone(), ..Beats::default() });
+    let (paces, strangers) = (configured.paces.clone(), configured.strangers.clone());
+    let beats = Arc::new(Beats { paces, strangers, ..Beats::default() });
     let worker = Serve {
         settings: configured.options.settings.clone(),
         footing: configured,
@@ -93,6 +95,8 @@ pub(super) struct Configured {
     pub(super) traces: Arc<dyn Traces>,
     /// What is learnt of origins.
     pub(super) paces: Arc<Paces>,
+    /// Jobs of other programs, which are left alone.
+    pub(super) strangers: Arc<Strangers>,
 }
 
 #[async_trait]
@@ -103,12 +107,12 @@ impl Footing for Configured {
         let clock = Arc::new(SystemClock);
         let retain = retain(options, records.clone())?;
         let part = if options.role == Role::Api {
-            let queue = backends::queue(options, backends::Use::Leaving).await?;
+            let queue = backends::queue(options, backends::Use::Leaving, &self.strangers).await?;
             Part::Feed(Supply { records, queue, clock })
         } else {
             let ports = Ports {
                 records: records.clone(),
-                queue: backends::queue(options, backends::Use::Working).await?,
+                queue: backends::queue(options, backends::Use::Working, &self.strangers).await?,
                 storage: backends::storage(options)?,
                 sandbox: sandbox(options.concurrency, options.picture_time)?,
                 origin: origin(&options.reach, options.settings.connections)?,
@@ -141,6 +145,7 @@ struct Beats {
     completed: AtomicU64,
     failed: AtomicU64,
     paces: Arc<Paces>,
+    strangers: Arc<Strangers>,
 }
 
 impl Beats {
@@ -150,7 +155,8 @@ impl Beats {
             tokio::time::sleep(HEARTBEAT).await;
             let (completed, failed) =
                 (self.completed.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
-            tracing::info!(completed, failed, "alive");
+            let left_alone: u64 = self.strangers.counts().iter().map(|left| left.jobs).sum();
+            tracing::info!(completed, failed, left_alone, "alive");
         }
     }
 }

@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use mongodb::Client;
 use mongodb::bson::doc;
+use pixmill_adapters::clock::SystemClock;
+use pixmill_engine::port::clock::Clock;
 use pixmill_testkit::services::End;
 use pixmill_testkit::services::mongodb::Mongodb;
 use pixmill_testkit::services::redis::{Persistence, Redis};
@@ -76,50 +78,77 @@ async fn a_redis_that_throws_jobs_away_is_warned_of() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_jobs_fail_with_a_reason_that_bull_board_shows_and_touch_nothing() {
+async fn jobs_that_do_not_fit_stay_and_those_of_images_that_nobody_knows_fail_with_a_reason() {
     let stack = Stack::start(Persistence::AppendOnly).await;
     let (order, bystander) =
         (stack.documents(2, Habit::Uuid).await, stack.documents(1, Habit::ObjectId).await);
     let others = &bystander.jobs[0];
-    let url = stack.origin.url("/caps.jpg?odd");
-    let odd = [
-        (json!({}), "job.invalid: requestId"),
-        (Value::Null, "job.invalid: the job's data is null"),
-        (
-            json!({ "requestId": order.request.as_str(), "imageId": 7, "inputUrl": url }),
-            "job.invalid: imageId",
-        ),
-        (
-            json!({ "requestId": order.request.as_str(), "imageId": "i".repeat(300), "inputUrl": url }),
-            "job.invalid: imageId",
-        ),
+    let (request, url) = (order.request.as_str(), stack.origin.url("/caps.jpg?odd"));
+    let strange = [
+        ("process-image", json!({})),
+        ("process-image", Value::Null),
+        ("process-image", json!({ "requestId": request, "imageId": 7, "inputUrl": url })),
+        ("process-image", json!({ "requestId": request, "imageId": "i".repeat(300), "inputUrl": url })),
+        ("imageProcessing", json!({ "requestId": request, "productId": "p", "inputUrl": url })),
+    ];
+    // Whose document might still come is waited for.
+    let long_ago = SystemClock.wall().0 - 61_000;
+    let unknown = [
         (
             json!({ "requestId": "no-such", "imageId": "no-such", "inputUrl": url }),
             "job.unknown: there is no image no-such",
         ),
         (
-            json!({ "requestId": order.request.as_str(), "imageId": others["imageId"], "inputUrl": url }),
+            json!({ "requestId": request, "imageId": others["imageId"], "inputUrl": url }),
             "job.unknown: image",
         ),
     ];
     let before = stack.images(&bystander).await;
-    let jobs = odd
-        .iter()
-        .map(|(data, _)| json!({ "name": "process-image", "data": data, "opts": { "attempts": 5 } }));
-    node(&stack, "add", &Value::from_iter(jobs).to_string()).await;
+    let named =
+        strange.iter().map(|(name, data)| json!({ "name": name, "data": data, "opts": { "attempts": 5 } }));
+    let known = unknown.iter().map(|(data, _)| {
+        json!({ "name": "process-image", "data": data, "opts": { "attempts": 5, "timestamp": long_ago } })
+    });
+    node(&stack, "add", &Value::from_iter(named.chain(known)).to_string()).await;
     stack.add_jobs(&order.jobs).await;
     let worker = stack.worker();
-    stack.until_over(&[&order]).await;
+    stack.server.wait_for(&order.request).await;
+    let queue = stack.queue().await;
+    stack.until("two jobs have failed", async || queue.get_failed_count().await.unwrap() == 2).await;
     let board = node(&stack, "show", "").await["board"].take();
     let failed = board["failed"].as_array().expect("jobs");
-    for (data, reason) in &odd {
+    for (data, reason) in &unknown {
         let found = failed.iter().find(|job| job["data"] == *data);
         let found = found.unwrap_or_else(|| panic!("{data} has not failed: {board}"));
         assert!(found["failedReason"].as_str().is_some_and(|told| told.starts_with(reason)), "{found}");
     }
+    let waiting = board["waiting"].as_array().expect("jobs");
+    assert_eq!(waiting.len(), strange.len(), "{board}");
+    assert!(waiting.iter().all(|job| job["attempts"] == 0 && job["processedOn"].is_null()), "{board}");
     assert_eq!(stack.images(&bystander).await, before);
     assert_eq!(stack.all("requests", doc! {}).await.len(), 2);
     assert!(stack.origin.log().iter().all(|entry| !entry.path.contains("odd")), "nothing was fetched");
+    let said = stack.server.said();
+    let told = said.matches("left alone on queue").count();
+    // Two of the five are of one kind but for what they hold.
+    assert!((4..=5).contains(&told), "each kind is told of once: {told} in {said}");
+    queue.drain(false).await.unwrap();
     stack.add_jobs(&bystander.jobs).await;
     stack.finish(&[&order, &bystander], [worker]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_that_come_after_their_jobs_are_waited_for() {
+    let stack = Stack::start(Persistence::AppendOnly).await;
+    let worker = stack.worker();
+    let order = stack.documents(1, Habit::Uuid).await;
+    let images = stack.database.collection::<mongodb::bson::Document>("images");
+    let documents = stack.images(&order).await;
+    images.delete_many(doc! { "requestId": &order.id }).await.unwrap();
+    stack.add_jobs(&order.jobs).await;
+    let queue = stack.queue().await;
+    let all = order.jobs.len() as u64;
+    stack.until("all jobs wait", async || queue.get_delayed_count().await.unwrap() == all).await;
+    images.insert_many(documents).await.unwrap();
+    stack.finish(&[&order], [worker]).await;
 }

@@ -12,7 +12,7 @@ use super::hands::Hands;
 use super::jobs::{Jobs, Taken, now};
 use super::outcome;
 use super::shape::{Names, Waiting, data};
-use super::strangers::Strangers;
+use crate::queue::strangers::Strangers;
 
 /// How soon is looked again: after something came, where nothing came for long, and where Redis can't be reached.
 const SOON: Duration = Duration::from_millis(10);
@@ -185,8 +185,7 @@ impl Driver {
                 let Some(text) = text else { continue };
                 let name = String::from_utf8_lossy(&name.unwrap_or_default()).into_owned();
                 let read = data(&text);
-                let waiting =
-                    Waiting { name: &name, data: read.as_ref(), scheduled: scheduler.is_some() };
+                let waiting = Waiting { name: &name, data: read.as_ref(), scheduled: scheduler.is_some() };
                 match waiting.shape(&self.names) {
                     Ok(_) => fitting.push(id.clone()),
                     Err(lacks) => {

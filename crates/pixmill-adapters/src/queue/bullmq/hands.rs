@@ -137,7 +137,14 @@ mod tests {
     use super::*;
 
     fn job(image: &str) -> Job {
-        Job { id: "5".into(), image: image.into(), request: "r".into(), candidate: None, retries: None, added: None }
+        Job {
+            id: "5".into(),
+            image: image.into(),
+            request: "r".into(),
+            candidate: None,
+            retries: None,
+            added: None,
+        }
     }
 
     fn completed(image: &str) -> Delivered {

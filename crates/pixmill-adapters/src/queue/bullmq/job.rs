@@ -120,7 +120,8 @@ mod tests {
     }
 
     fn job(id: &str, data: &str, options: &str) -> bullmq::Job {
-        let fields = [("name", NAME), ("data", data), ("opts", options), ("ats", "1"), ("timestamp", "1700000000000")];
+        let fields =
+            [("name", NAME), ("data", data), ("opts", options), ("ats", "1"), ("timestamp", "1700000000000")];
         let fields: HashMap<_, _> =
             fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         bullmq::Job::from_redis_hash(id, &fields).unwrap()

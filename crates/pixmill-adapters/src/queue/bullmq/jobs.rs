@@ -108,14 +108,8 @@ impl Jobs {
     /// Removes jobs of ours that nobody works on.
     pub(super) async fn remove(&self, ids: &[String]) -> Result<(), RedisError> {
         let keys = &self.keys;
-        let named = [
-            keys.wait(),
-            keys.prioritized(),
-            keys.delayed(),
-            keys.completed(),
-            keys.failed(),
-            keys.events(),
-        ];
+        let named =
+            [keys.wait(), keys.prioritized(), keys.delayed(), keys.completed(), keys.failed(), keys.events()];
         self.run(&REMOVE, &named, |invocation| {
             invocation.arg(keys.key_prefix());
             each(invocation, ids.iter());
@@ -168,8 +162,7 @@ impl Jobs {
     /// Puts those of the jobs back that nobody holds any more, and says how many those were.
     pub(super) async fn recover(&self, active: &[String]) -> Result<usize, RedisError> {
         let keys = &self.keys;
-        let named =
-            [keys.active(), keys.wait(), keys.stalled(), keys.meta(), keys.marker(), keys.events()];
+        let named = [keys.active(), keys.wait(), keys.stalled(), keys.meta(), keys.marker(), keys.events()];
         self.run(&RECOVER, &named, |invocation| {
             invocation.arg(keys.key_prefix());
             each(invocation, active.iter());
@@ -215,7 +208,12 @@ impl Jobs {
     }
 
     /// Has a job wait in delayed. A reason is that of an attempt that counts.
-    pub(super) async fn delay(&self, taken: &Taken, wait: Duration, reason: Option<&str>) -> Result<(), RedisError> {
+    pub(super) async fn delay(
+        &self,
+        taken: &Taken,
+        wait: Duration,
+        reason: Option<&str>,
+    ) -> Result<(), RedisError> {
         let keys = &self.keys;
         let named = [
             keys.marker(),

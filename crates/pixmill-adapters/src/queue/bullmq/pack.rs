@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use bullmq::types::KeepJobs;
-use rmp::encode::{ValueWriteError, write_array_len, write_bool, write_map_len, write_sint, write_str, write_uint};
+use rmp::encode::{
+    ValueWriteError, write_array_len, write_bool, write_map_len, write_sint, write_str, write_uint,
+};
 
 /// The right to move a job.
 pub(super) fn right(token: &str, lock: Duration) -> Vec<u8> {

@@ -1,8 +1,8 @@
 //! Whether a job is one for pixmill, and what it lacks where it is not.
 
-use std::fmt;
-
 use serde_json::Value;
+
+use crate::queue::strangers::Stranger;
 
 /// The longest id that is believed to be one, bytes.
 const LONGEST_ID: usize = 256;
@@ -34,23 +34,6 @@ pub(super) struct Shape<'a> {
     pub(super) image: &'a str,
     /// The address, as its producer knows it; it may be empty.
     pub(super) input: &'a str,
-}
-
-/// A kind of job that does not fit.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Stranger {
-    /// What it is called.
-    pub(super) name: String,
-    /// What its data holds: names of keys, or what it is instead.
-    pub(super) keys: String,
-    /// What is missing.
-    pub(super) lacks: String,
-}
-
-impl fmt::Display for Stranger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "jobs called '{}' with {}: {}", self.name, self.keys, self.lacks)
-    }
 }
 
 /// What was read of a job that waits.

@@ -68,7 +68,14 @@ mod tests {
     }
 
     fn job(request: &str) -> Job {
-        Job { id: "7".into(), image: "image".into(), request: request.into(), candidate: None, retries: None, added: None }
+        Job {
+            id: "7".into(),
+            image: "image".into(),
+            request: request.into(),
+            candidate: None,
+            retries: None,
+            added: None,
+        }
     }
 
     fn candidate() -> Candidate {

@@ -1,10 +1,9 @@
 //! Jobs that are left alone: each kind is told of once, and all are counted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-use super::shape::Stranger;
 
 /// A job that does not fit is read again after so long: somebody may have edited it.
 const READ_AGAIN: Duration = Duration::from_secs(10);
@@ -20,6 +19,23 @@ pub struct LeftAlone {
     pub name: String,
     /// How many were seen.
     pub jobs: u64,
+}
+
+/// A kind of job that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Stranger {
+    /// What it is called.
+    pub(crate) name: String,
+    /// What its data holds: names of keys, or what it is instead.
+    pub(crate) keys: String,
+    /// What is missing.
+    pub(crate) lacks: String,
+}
+
+impl fmt::Display for Stranger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "jobs called '{}' with {}: {}", self.name, self.keys, self.lacks)
+    }
 }
 
 /// The jobs of a queue that are left to other programs.
@@ -42,19 +58,19 @@ impl Strangers {
     }
 
     /// How many were read lately. Others are forgotten.
-    pub(super) fn lately(&self) -> usize {
+    pub(crate) fn lately(&self) -> usize {
         let mut state = self.state();
         state.known.retain(|_, read| read.elapsed() < READ_AGAIN);
         state.known.len()
     }
 
     /// Whether a job was read lately and does not fit.
-    pub(super) fn knows(&self, id: &str) -> bool {
+    pub(crate) fn knows(&self, id: &str) -> bool {
         self.state().known.get(id).is_some_and(|read| read.elapsed() < READ_AGAIN)
     }
 
     /// Takes note of a job that is left alone, and tells of its kind where it is the first.
-    pub(super) fn note(&self, queue: &str, id: &str, stranger: Stranger) {
+    pub(crate) fn note(&self, queue: &str, id: &str, stranger: Stranger) {
         let mut state = self.state();
         state.known.insert(id.to_owned(), Instant::now());
         if state.counted.len() < MOST_JOBS && state.counted.insert(id.to_owned()) {
@@ -73,7 +89,7 @@ impl Strangers {
     }
 
     /// Tells once of a queue of Bull's.
-    pub(super) fn note_bull(&self, queue: &str) {
+    pub(crate) fn note_bull(&self, queue: &str) {
         if !std::mem::replace(&mut self.state().told_of_bull, true) {
             tracing::warn!(
                 queue,
