@@ -147,7 +147,8 @@ impl ServeArgs {
     /// A worker works for somebody: one that was not told for whom would make records of its own, in which no job of an
     /// application can be found, or wait for work at a queue that nobody else sees.
     fn is_told_whose_work(&self) -> Result<(), Stop> {
-        let (records, queue) = (self.records.is_named() || self.state.is_named(), self.queue.is_named());
+        let folder = self.state.is_named();
+        let (records, queue) = (self.records.is_named() || folder, self.queue.is_named() || folder);
         let lacking = match self.records.choice(&self.state.folder()) {
             _ if self.serve.role != Role::Worker => return Ok(()),
             _ if !records && queue => "records: MONGODB_URI, or --database sqlite:FILE for pixmill's own",

@@ -114,7 +114,12 @@ async fn jobs_that_do_not_fit_stay_and_those_of_images_that_nobody_knows_fail_wi
     let worker = stack.worker();
     stack.server.wait_for(&order.request).await;
     let queue = stack.queue().await;
-    stack.until("two jobs have failed", async || queue.get_failed_count().await.unwrap() == 2).await;
+    stack
+        .until("jobs of unknown images have failed", async || {
+            let failed = queue.get_failed(0, 99).await.unwrap();
+            unknown.iter().all(|(data, _)| failed.iter().any(|job| job.data() == data))
+        })
+        .await;
     let board = node(&stack, "show", "").await["board"].take();
     let failed = board["failed"].as_array().expect("jobs");
     for (data, reason) in &unknown {

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn documents_that_come_up_to_a_minute_after_their_job_are_waited_for() {
-        let added = |seconds| Job { added: Some(Timestamp(NOW.0 - seconds * 1_000)), ..job("request") };
+        let added = |seconds: i64| Job { added: Some(Timestamp(NOW.0 - seconds * 1_000)), ..job("request") };
         for (seconds, wait) in [(0, 1), (4, 4), (59, 10)] {
             let look_again = Verdict::Finish(Delivered::PutOff(Duration::from_secs(wait)));
             assert_eq!(verdict(&added(seconds), Standing::Unknown, NOW), look_again);
