@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flate2::read::GzDecoder;
 use tokio::runtime::Handle;
 
-use crate::catalogue::{Account, OpenError, Rewriter};
+use crate::catalogue::{Account, OpenError, Rewriter, Understood};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::RequestId;
@@ -53,13 +53,16 @@ impl Again {
     }
 
     fn write_here(self, reader: impl Read, out: impl Write, handle: &Handle) -> Result<(), Fault> {
-        let hints = Account::parse(&self.request.reading).hints;
-        let rewriter = Rewriter::open(reader, &hints).map_err(|error| match error {
+        let account = Account::parse(&self.request.reading);
+        let rewriter = Rewriter::open(reader, &account.hints).map_err(|error| match error {
             OpenError::Refused(refusal) => refusal.into(),
             OpenError::Io(error) => fault_in(error, |error| {
                 Fault::permanent(Code::FileMissing, format!("the catalogue can't be read: {error}"))
             }),
         })?;
+        if !reads_alike(&rewriter.understood(), &account.understood) {
+            return Err(Fault::permanent(Code::RequestState, READ_OTHERWISE));
+        }
         let gzip = rewriter.is_gzip();
         let mut rows = Rows { of: self, first: 0, rows: Vec::new() };
         let outputs = |number| rows.outputs(number, handle).map_err(Broken::Fault);
@@ -78,6 +81,19 @@ impl Again {
             }),
         })
     }
+}
+
+const READ_OTHERWISE: &str = "another version of pixmill took the catalogue in and read its columns otherwise than this one, \
+     which would put outputs in wrong places: results.csv has them";
+
+/// Whether addresses are found in the same places as when the catalogue was taken in.
+fn reads_alike(now: &Understood, then: &Understood) -> bool {
+    let places = |understood: &Understood| {
+        let columns = understood.columns.iter().map(|column| (column.number, column.strict));
+        (understood.header_line, understood.delimiter, columns.collect::<Vec<_>>())
+    };
+    // What was taken in before such was written down can't be compared.
+    then.columns.is_empty() || places(now) == places(then)
 }
 
 /// The fault of records that reading ended with, or what else an error says.
@@ -152,5 +168,24 @@ impl Rows {
         Ok(row
             .map(|row| row.slots.iter().map(|slot| slot.output.as_ref().map(location)).collect())
             .unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::Column;
+
+    #[test]
+    fn a_catalogue_that_is_read_otherwise_than_before_is_known() {
+        let column = |number| Column { name: "Image".into(), number, images: 7, strict: false };
+        let then =
+            Understood { header_line: Some(1), columns: vec![column(2)], rows: 9, ..Understood::default() };
+        let now = Understood { columns: vec![Column { images: 0, ..column(2) }], rows: 0, ..then.clone() };
+        assert!(reads_alike(&now, &then), "what is counted does not count");
+        assert!(!reads_alike(&Understood { columns: vec![column(3)], ..now.clone() }, &then));
+        assert!(!reads_alike(&Understood { columns: vec![column(2), column(3)], ..now.clone() }, &then));
+        assert!(!reads_alike(&Understood { header_line: Some(2), ..now.clone() }, &then));
+        assert!(reads_alike(&now, &Understood::default()), "nothing was written down");
     }
 }

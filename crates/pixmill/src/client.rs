@@ -163,7 +163,8 @@ fn answered(mut response: Response<Heard>) -> Result<Response<Heard>, (u16, Faul
     let code = problem["code"].as_str().and_then(Code::parse).unwrap_or(Code::FetchStatus);
     let mut message =
         problem["detail"].as_str().map_or_else(|| format!("the server answered {status}"), one_line);
-    for error in problem["errors"].as_array().into_iter().flatten().take(10) {
+    let others = problem["errors"].as_array().into_iter().flatten();
+    for error in others.filter(|error| error["message"] != problem["detail"]).take(10) {
         let place = match (&error["line"], &error["field"]) {
             (Value::Number(line), _) => format!("line {line}"),
             (_, field) => one_line(field.as_str().unwrap_or_default()),

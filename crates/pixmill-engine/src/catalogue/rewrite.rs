@@ -12,6 +12,7 @@ use super::hints::Hints;
 use super::read::{Catalogue, Next, OpenError, Row};
 use super::scan::{Escapes, Span};
 use super::trace::encoded;
+use super::understood::Understood;
 
 /// Bytes that are gathered before they are written.
 const PIECE: usize = 64 * 1024;
@@ -46,6 +47,11 @@ impl<R: Read> Rewriter<R> {
     /// Whether it came in gzip.
     pub fn is_gzip(&self) -> bool {
         self.catalogue.packing().gzip
+    }
+
+    /// What the catalogue is understood as, so far.
+    pub fn understood(&self) -> Understood {
+        self.catalogue.understood()
     }
 
     /// Writes the whole. `outputs` is asked row by row, in order, for what stands in the place of each address; what has

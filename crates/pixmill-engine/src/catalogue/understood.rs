@@ -108,7 +108,8 @@ impl Understood {
         let mut warnings = Vec::new();
         if self.is_without_pictures() {
             let rows = counted(self.rows, "row");
-            warnings.push(format!("no picture was found in {rows}: name a column of pictures with 'column'"));
+            warnings
+                .push(format!("no picture was found in {rows}: name a column of pictures (option 'column')"));
         }
         if self.out_of_step > 0 {
             let rows = counted(self.out_of_step, "row");

@@ -144,6 +144,11 @@ struct HostBody {
     params(
         ("partial" = Option<bool>, Query, description = "Only the beginning of a file is sent: its last row may be cut, and is left out. Known by itself where exactly 64 KiB are sent"),
         ("column" = Option<String>, Query, description = "A column of pictures, by its name or number; may be repeated. Like all that is said of the catalogue (see `POST /v1/requests`) it may also be a field of the form, before the file"),
+        ("name_column" = Option<String>, Query, description = "The column of products' names"),
+        ("header_row" = Option<u64>, Query, description = "The line of the header; 0 for none"),
+        ("base_url" = Option<String>, Query, description = "What is put before paths in cells"),
+        ("encoding" = Option<String>, Query, description = "The encoding's name, such as windows-1252"),
+        ("delimiter" = Option<String>, Query, description = "What parts fields: one sign, or 'tab'"),
     ),
     request_body(
         content(

@@ -48,8 +48,11 @@ type OfApi = State<Arc<Api>>;
         ("max_height" = Option<u32>, Query, minimum = 1, maximum = 65535, description = "Fit inside this height; never enlarges"),
         ("webhookUrl" = Option<String>, Query, description = "Told when the request is completed"),
         ("column" = Option<String>, Query, description = "A column of pictures, by its name or number; may be repeated. Like all that is said of the catalogue (column, name_column, header_row, base_url, encoding, delimiter) it may also be a field of the form, before the file"),
+        ("name_column" = Option<String>, Query, description = "The column of products' names"),
         ("header_row" = Option<u64>, Query, description = "The line of the header; 0 for none"),
         ("base_url" = Option<String>, Query, description = "What is put before paths in cells"),
+        ("encoding" = Option<String>, Query, description = "The encoding's name, such as windows-1252"),
+        ("delimiter" = Option<String>, Query, description = "What parts fields: one sign, or 'tab'"),
         ("name" = Option<String>, Query, description = "What a catalogue that comes without a file name is called"),
     ),
     request_body(

@@ -178,7 +178,7 @@ pub(super) fn watch(args: &WatchArgs) -> Result<End, Stop> {
 
 /// Shows events, and ends as the request does.
 fn follow(client: &Client, id: &str, as_json: bool) -> Result<End, Stop> {
-    let mut last = Value::Null;
+    let (mut last, mut shown) = (Value::Null, String::new());
     client.watch(id, |event| {
         if as_json {
             let mut line = event.data.clone();
@@ -187,8 +187,9 @@ fn follow(client: &Client, id: &str, as_json: bool) -> Result<End, Stop> {
         }
         if event.name != "image" {
             last.clone_from(&event.data);
-            if !as_json {
-                display::say(&line(&last));
+            if !as_json && line(&last) != shown {
+                shown = line(&last);
+                display::say(&shown);
             }
         }
     })?;

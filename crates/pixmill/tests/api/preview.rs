@@ -19,8 +19,10 @@ fn a_preview_says_what_a_catalogue_is_understood_as_and_stores_nothing() {
     let looked = caller.post("/v1/preview", &[("content-type", &content_type)], body);
     assert_eq!(looked.status, 200, "{looked:?}");
     insta::assert_snapshot!("preview", serde_json::to_string_pretty(&looked.json()).expect("JSON"));
-    let raw = caller.post_csv("/v1/preview", EXPORT);
-    assert_eq!(raw.json(), looked.json(), "in whatever form it comes");
+    for media_type in ["text/csv", "application/octet-stream"] {
+        let raw = caller.post("/v1/preview", &[("content-type", media_type)], EXPORT);
+        assert_eq!(raw.json(), looked.json(), "in whatever form it comes");
+    }
     let suggested = &looked.json()["suggested"];
     let said = |name: &str| suggested[name].as_str().unwrap_or_default().replace(' ', "%20");
     let mut path =
@@ -98,6 +100,10 @@ fn what_cannot_be_previewed_is_a_problem_that_says_why() {
         problem("/v1/preview", "multipart/form-data; boundary=edge", "--edge--\r\n").1,
         "body.malformed"
     );
+    let (content_type, late) = form("file", "name,price\nCap,5\n", &[("column", "2")]);
+    let (_, code, body) = problem("/v1/preview", &content_type, &late);
+    assert_eq!(code, "body.malformed");
+    assert!(body["detail"].as_str().unwrap_or_default().contains("before it in the form"), "{body}");
     let rows = caller.post_csv("/v1/preview", "name,image\nCap,\nCup,N/A\n").json();
     let warning = rows["warnings"][0].as_str().unwrap_or_default();
     assert!(warning.contains("no picture was found in 2 rows"), "{rows}");

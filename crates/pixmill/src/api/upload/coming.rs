@@ -10,9 +10,17 @@ use super::super::query::Query;
 use super::body::{self, Body, Reader};
 use super::{NAMELESS, form};
 
-/// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it.
-const CATALOGUES: [&str; 5] =
-    ["text/csv", "application/csv", "text/plain", "text/tab-separated-values", "application/vnd.ms-excel"];
+/// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it. What it is, its bytes say.
+const CATALOGUES: [&str; 8] = [
+    "text/csv",
+    "application/csv",
+    "text/plain",
+    "text/tab-separated-values",
+    "application/vnd.ms-excel",
+    "application/gzip",
+    "application/x-gzip",
+    "application/octet-stream",
+];
 
 /// Whether a body of this media type is the catalogue itself.
 pub(super) fn is_raw(media_type: &str) -> bool {
@@ -39,30 +47,21 @@ pub(in crate::api) enum Said {
     /// Before it.
     Before(Pairs),
     /// A form may say more after it.
-    After {
-        told: oneshot::Receiver<Pairs>,
-        /// What was said of the catalogue before.
-        hints: Hints,
-    },
+    After(oneshot::Receiver<Pairs>),
 }
 
 impl Said {
     /// All of it, once the catalogue has come.
     ///
     /// # Errors
-    /// `body.malformed`: it broke off, or says something of the catalogue that was read without it.
+    /// `body.malformed`: it broke off.
     pub(in crate::api) async fn whole(self) -> Result<Pairs, Problem> {
-        let (told, hints) = match self {
-            Said::Before(pairs) => return Ok(pairs),
-            Said::After { told, hints } => (told, hints),
-        };
-        let gone = Problem::new(Code::BodyMalformed, "the form broke off");
-        let pairs = told.await.map_err(|_| gone)?;
-        if options::hints(&pairs)? == hints {
-            return Ok(pairs);
+        match self {
+            Said::Before(pairs) => Ok(pairs),
+            Said::After(told) => {
+                told.await.map_err(|_| Problem::new(Code::BodyMalformed, "the form broke off"))
+            }
         }
-        let detail = "what is said of the catalogue (column, header_row, …) must stand before it in the form";
-        Err(Problem::new(Code::BodyMalformed, detail))
     }
 }
 
@@ -90,7 +89,7 @@ pub(in crate::api) async fn hand_over<T>(
         }
         _ => Err(Problem::new(
             Code::BodyMediaType,
-            "send multipart/form-data with the catalogue in 'file', text/csv or application/json",
+            "send multipart/form-data with the catalogue in 'file', text/csv or application/json (curl: -F file=@shop.csv)",
         )),
     }
 }

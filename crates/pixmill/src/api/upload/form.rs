@@ -42,6 +42,19 @@ pub(in crate::api) struct Form {
     /// 1 to 100.
     #[schema(minimum = 1, maximum = 100)]
     quality: Option<u8>,
+    /// A column of pictures, by its name or its number from 1; may be repeated. This and what else is said of the catalogue
+    /// stands before the file.
+    column: Option<String>,
+    /// The column of products' names.
+    name_column: Option<String>,
+    /// The line of the header; 0 for none.
+    header_row: Option<u64>,
+    /// What is put before paths in cells.
+    base_url: Option<String>,
+    /// The encoding's name.
+    encoding: Option<String>,
+    /// What parts fields: one sign, or 'tab'.
+    delimiter: Option<String>,
 }
 
 /// Hands over what a form holds.
@@ -64,7 +77,8 @@ pub(super) async fn take<T>(
     let hints = options::hints(&pairs)?;
     let (tell, told) = oneshot::channel();
     let (pipe, catalogue) = body::pipe();
-    let said = Said::After { told, hints: hints.clone() };
+    let said = Said::After(told);
+    let known = hints.clone();
     let pump = async move {
         if !body::pump(pipe, file.map_err(malformed)).await? {
             return Ok(());
@@ -75,6 +89,11 @@ pub(super) async fn take<T>(
                 return Err(Problem::new(Code::BodyMalformed, detail));
             }
             read_option(field, &mut pairs).await?;
+        }
+        if options::hints(&pairs)? != known {
+            let detail =
+                "what is said of the catalogue (column, header_row, …) must stand before it in the form";
+            return Err(Problem::new(Code::BodyMalformed, detail));
         }
         // When nobody waits for them, the catalogue was refused.
         let _ = tell.send(pairs);
