@@ -37,8 +37,12 @@ async fn measure(url: &str, jobs: usize, concurrency: usize) -> Result<(), Fault
     }
     let (began, cpu) = (Instant::now(), cpu_seconds());
     let queue = BullQueue::connect(Settings { hold: concurrency, ..settings }).await?;
-    let output =
-        Output { location: "http://127.0.0.1/out/1.jpg".into(), bytes_before: 100_000, bytes_after: 40_000 };
+    let output = Output {
+        location: "http://127.0.0.1/out/1.jpg".into(),
+        bytes_before: 100_000,
+        bytes_after: 40_000,
+        frames: 1,
+    };
     let mut done = 0;
     while done < jobs {
         queue.arrival().await;

@@ -62,7 +62,7 @@ async fn take_in(records: &Sqlite, images: u64) -> RequestId {
 
 fn completed(claim: &Claim) -> Settlement {
     let location = format!("processed_images/{:06}-{:02}-product.jpg", claim.row + 1, claim.position + 1);
-    let output = Output { location, bytes_before: 123_456, bytes_after: 45_678 };
+    let output = Output { location, bytes_before: 123_456, bytes_after: 45_678, frames: 1 };
     Settlement { image: claim.image.clone(), token: claim.token, outcome: Outcome::Completed(output) }
 }
 

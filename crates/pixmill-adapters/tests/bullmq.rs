@@ -53,7 +53,7 @@ async fn within_reason<T>(what: &str, condition: impl AsyncFn() -> Option<T>) ->
 }
 
 fn output() -> Output {
-    Output { location: "https://cdn.example/1.jpg".into(), bytes_before: 1000, bytes_after: 300 }
+    Output { location: "https://cdn.example/1.jpg".into(), bytes_before: 1000, bytes_after: 300, frames: 1 }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,7 +52,8 @@ async fn jobs_that_node_adds_are_taken_as_they_are() {
             backoff: Some(Backoff::Exponential(Duration::from_millis(200))),
         });
         assert_eq!((job.retries, &job.candidate), (retries, &None));
-        let output = Output { location: "https://cdn/1.jpg".into(), bytes_before: 9, bytes_after: 5 };
+        let output =
+            Output { location: "https://cdn/1.jpg".into(), bytes_before: 9, bytes_after: 5, frames: 1 };
         queue.finish(&job.id, Delivered::Completed(output));
     }
     await_room(&queue, 100).await;
@@ -119,7 +120,8 @@ async fn bull_board_shows_each_state() {
     let queue = open(Settings { hold: 4, ..settings(&redis, "shown") }).await;
     queue.add(candidates(0..6)).await.unwrap();
     let jobs = take(&queue, 4).await;
-    let output = Output { location: "https://cdn/1.jpg".into(), bytes_before: 900, bytes_after: 500 };
+    let output =
+        Output { location: "https://cdn/1.jpg".into(), bytes_before: 900, bytes_after: 500, frames: 1 };
     queue.finish(&jobs[0].id, Delivered::Completed(output));
     let gone = Failure { code: Code::FetchStatus, message: "the server answered 404".into() };
     queue.finish(&jobs[1].id, Delivered::Failed(gone));

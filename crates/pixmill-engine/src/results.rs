@@ -8,6 +8,7 @@ use crate::catalogue::{self, Account, FailedWriter, ResultsWriter, SlotError};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
+use crate::model::image::Output;
 use crate::model::request::Request;
 use crate::model::row::{ResultRow, Slot};
 use crate::port::records::{Directory, Records};
@@ -44,6 +45,8 @@ pub struct Results {
     links: Option<String>,
     /// Begun with the header and not handed over yet.
     beginning: Option<String>,
+    /// There is a column for notes. So it is to the end: what is noted after the beginning was written has no place.
+    notes: bool,
     next: u64,
     ended: bool,
 }
@@ -56,6 +59,7 @@ impl Results {
             request: request.id.clone(),
             links,
             beginning: Some(request.header.clone()),
+            notes: false,
             next: 0,
             ended: false,
         }
@@ -69,12 +73,15 @@ impl Results {
         if self.ended {
             return Ok(None);
         }
+        if self.beginning.is_some() {
+            self.notes = self.records.noted(&self.request).await? > 0;
+        }
         let rows = self.records.rows(&self.request, self.next, ROWS).await?;
         self.next += rows.len() as u64;
         self.ended = rows.is_empty();
         let written = match self.beginning.take() {
-            Some(header) => ResultsWriter::with_columns(Vec::new(), &header),
-            None => Ok(ResultsWriter::going_on(Vec::new())),
+            Some(header) => ResultsWriter::with_columns(Vec::new(), &header, self.notes),
+            None => Ok(ResultsWriter::going_on(Vec::new(), self.notes)),
         };
         let links = self.links.as_deref();
         let piece = written.and_then(|mut writer| {
@@ -94,7 +101,10 @@ fn write_row(
         Some(reason) => writer.bad_row(&row.cells, Code::CatalogueRow, reason),
         None => {
             let outputs: Vec<String> = row.slots.iter().map(|slot| shown(slot, links)).collect();
-            let slots = row.slots.iter().zip(&outputs).map(|(slot, output)| result_slot(slot, output));
+            let notes: Vec<Option<String>> = row.slots.iter().map(note).collect();
+            let told = outputs.iter().zip(&notes);
+            let slots =
+                row.slots.iter().zip(told).map(|(slot, (output, note))| result_slot(slot, output, note));
             writer.row(&row.cells, slots)
         }
     }
@@ -108,7 +118,11 @@ fn shown(slot: &Slot, links: Option<&str>) -> String {
     }
 }
 
-fn result_slot<'a>(slot: &'a Slot, shown: &'a str) -> catalogue::Slot<'a> {
+fn note(slot: &Slot) -> Option<String> {
+    slot.output.as_ref().and_then(Output::note)
+}
+
+fn result_slot<'a>(slot: &'a Slot, shown: &'a str, note: &'a Option<String>) -> catalogue::Slot<'a> {
     let output = slot.output.as_ref();
     catalogue::Slot {
         output: shown,
@@ -117,6 +131,7 @@ fn result_slot<'a>(slot: &'a Slot, shown: &'a str) -> catalogue::Slot<'a> {
             .failure
             .as_ref()
             .map(|failure| SlotError { code: failure.code, sentence: &failure.message }),
+        note: note.as_deref(),
         bytes_before: output.map(|output| output.bytes_before),
         bytes_after: output.map(|output| output.bytes_after),
     }

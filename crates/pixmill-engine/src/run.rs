@@ -97,6 +97,8 @@ pub struct Finished {
     pub row_errors: Vec<RowError>,
     /// Failures by code, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// Completed images of which results have a note.
+    pub noted: u64,
     /// It was stopped before its end.
     pub interrupted: bool,
 }
@@ -291,6 +293,7 @@ impl Run {
             progress: records.progress(request).await?,
             row_errors: records.row_errors(request).await?,
             failures: records.failures(request).await?,
+            noted: records.noted(request).await?,
             interrupted: found.status.is_open(),
             request: found,
         })

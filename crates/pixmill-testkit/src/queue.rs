@@ -64,7 +64,7 @@ pub async fn await_room(queue: &Arc<dyn Queue>, room: usize) {
 }
 
 fn output() -> Output {
-    Output { location: "http://example.com/out.jpg".into(), bytes_before: 1000, bytes_after: 300 }
+    Output { location: "http://example.com/out.jpg".into(), bytes_before: 1000, bytes_after: 300, frames: 1 }
 }
 
 fn failure() -> Failure {

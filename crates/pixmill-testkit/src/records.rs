@@ -198,6 +198,7 @@ fn output(claim: &Claim) -> Output {
         location: format!("processed_images/{:06}-{:02}.jpg", claim.row + 1, claim.position + 1),
         bytes_before: 1000,
         bytes_after: 300,
+        frames: 1,
     }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct RunReport {
     pub(crate) progress: Progress,
     /// Failures by code, most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
+    /// Completed images of which results have a note.
+    pub(crate) noted: u64,
     /// How long the run took, intake included.
     pub(crate) seconds: f64,
     /// Origins that were asked in this run.

@@ -94,6 +94,7 @@ impl Summary {
             "completed": progress.completed,
             "failed": progress.failed,
             "pending": progress.pending + progress.processing,
+            "noted": report.noted,
             "rows": report.rows,
             "row_errors": report.row_errors.iter().map(row_error).collect::<Vec<_>>(),
             "row_errors_total": report.row_errors_total,
@@ -133,6 +134,7 @@ fn add(total: &mut RunReport, one: &RunReport) {
     total.row_errors.extend(one.row_errors.iter().cloned());
     total.row_errors_total += one.row_errors_total;
     total.fetched_now += one.fetched_now;
+    total.noted += one.noted;
     total.resumed += one.resumed;
     total.interrupted |= one.interrupted;
     total.progress.pending += one.progress.pending;

@@ -162,6 +162,29 @@ fn a_failure_is_told_as_it_happens_and_makes_the_exit_code_3() {
 }
 
 #[test]
+fn an_animation_that_loses_its_frames_says_so_and_fails_nothing() {
+    let folder = shop(&["c.csv"]);
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pixmill-codec/tests/fixtures");
+    fs::copy(fixtures.join("animated.webp"), folder.path().join("animated.webp")).unwrap();
+    fs::write(folder.path().join("c.csv"), "Image Urls\ncaps.jpg\n\"caps.jpg, animated.webp\"\n").unwrap();
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", error(&output));
+    assert_eq!(lines(&output).pop().unwrap()["summary"]["noted"], 1);
+    let results = fs::read_to_string(folder.path().join("pixmill-out/results.csv")).unwrap();
+    let rows: Vec<&str> = results.lines().collect();
+    let added = "Output Image Urls,Image Status,Image Errors,Bytes Before,Bytes After";
+    assert_eq!(rows[0], format!("Image Urls,Image Notes,{added}"));
+    assert!(rows[1].starts_with("caps.jpg,,processed_images/"), "{results}");
+    let noted = "\"caps.jpg, animated.webp\",\", only the first of 6 frames is kept\",";
+    assert!(rows[2].starts_with(noted) && rows[2].contains("\"completed, completed\",\", \""), "{results}");
+    fs::write(folder.path().join("c.csv"), "Image Urls\ncaps.jpg\n").unwrap();
+    let output = run(folder.path(), &["c.csv", "--json"]);
+    assert_eq!(lines(&output).pop().unwrap()["summary"]["noted"], 0);
+    let results = fs::read_to_string(folder.path().join("pixmill-out/results.csv")).unwrap();
+    assert!(results.starts_with(&format!("Image Urls,{added}\n")), "no column without a note: {results}");
+}
+
+#[test]
 fn a_refused_catalogue_says_why_on_both_streams() {
     let folder = shop(&["c.csv"]);
     fs::write(folder.path().join("c.csv"), "elephant\n1\n").unwrap();

@@ -6,9 +6,12 @@ use super::cells::push_field;
 use super::header::Header;
 use crate::code::Code;
 
-/// The columns that results add, in their order.
+/// The columns that results add, in their order, and last.
 pub const ADDED_COLUMNS: [&str; 5] =
     ["Output Image Urls", "Image Status", "Image Errors", "Bytes Before", "Bytes After"];
+
+/// The column before them that tells what outputs lack, where one of the catalogue's lacks anything.
+const NOTES_COLUMN: &str = "Image Notes";
 
 /// What became of one image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Slot<'a> {
     pub status: &'a str,
     /// Why there is no output.
     pub error: Option<SlotError<'a>>,
+    /// What the output lacks.
+    pub note: Option<&'a str>,
     /// The source's size in bytes.
     pub bytes_before: Option<u64>,
     /// The output's size in bytes.
@@ -39,6 +44,8 @@ pub struct SlotError<'a> {
 #[derive(Debug)]
 pub struct ResultsWriter<W> {
     out: W,
+    /// Where results have that column.
+    notes: Option<String>,
     columns: [String; ADDED_COLUMNS.len()],
     record: String,
 }
@@ -49,23 +56,29 @@ impl<W: Write> ResultsWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn new(out: W, header: &Header) -> io::Result<Self> {
-        Self::with_columns(out, &header.cells)
+        Self::with_columns(out, &header.cells, false)
     }
 
-    /// Begins with a header that was kept as [`Header::cells`].
+    /// Begins with a header that was kept as [`Header::cells`], with a column for notes or without.
     ///
     /// # Errors
     /// The writer's.
-    pub fn with_columns(out: W, header_cells: &str) -> io::Result<Self> {
-        let mut writer = ResultsWriter::going_on(out);
+    pub fn with_columns(out: W, header_cells: &str, notes: bool) -> io::Result<Self> {
+        let mut writer = ResultsWriter::going_on(out, notes);
+        writer.notes = notes.then(|| NOTES_COLUMN.to_owned());
         writer.columns = ADDED_COLUMNS.map(str::to_owned);
         writer.write(header_cells)?;
         Ok(writer)
     }
 
-    /// Goes on after rows that another writer wrote.
-    pub fn going_on(out: W) -> Self {
-        ResultsWriter { out, columns: Default::default(), record: String::new() }
+    /// Goes on after rows that another writer wrote, which had a column for notes or none.
+    pub fn going_on(out: W, notes: bool) -> Self {
+        ResultsWriter {
+            out,
+            notes: notes.then(String::new),
+            columns: Default::default(),
+            record: String::new(),
+        }
     }
 
     /// Writes a row: its [`cells`](super::Row::cells), and an entry a slot in each added column.
@@ -73,11 +86,14 @@ impl<W: Write> ResultsWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn row<'a>(&mut self, cells: &str, slots: impl IntoIterator<Item = Slot<'a>>) -> io::Result<()> {
-        self.columns.iter_mut().for_each(String::clear);
-        let [outputs, statuses, errors, before, after] = &mut self.columns;
+        self.clear();
         for (position, slot) in slots.into_iter().enumerate() {
-            for column in [&mut *outputs, &mut *statuses, &mut *errors, &mut *before, &mut *after] {
-                column.push_str(if position == 0 { "" } else { ", " });
+            if position > 0 {
+                self.columns.iter_mut().chain(&mut self.notes).for_each(|column| column.push_str(", "));
+            }
+            let [outputs, statuses, errors, before, after] = &mut self.columns;
+            if let (Some(notes), Some(note)) = (&mut self.notes, slot.note) {
+                push_entry(notes, note);
             }
             push_output(outputs, slot.output);
             push_entry(statuses, slot.status);
@@ -95,7 +111,7 @@ impl<W: Write> ResultsWriter<W> {
     /// # Errors
     /// The writer's.
     pub fn bad_row(&mut self, cells: &str, code: Code, reason: &str) -> io::Result<()> {
-        self.columns.iter_mut().for_each(String::clear);
+        self.clear();
         push_error(&mut self.columns[2], code, reason);
         self.write(cells)
     }
@@ -109,10 +125,14 @@ impl<W: Write> ResultsWriter<W> {
         Ok(self.out)
     }
 
+    fn clear(&mut self) {
+        self.columns.iter_mut().chain(&mut self.notes).for_each(String::clear);
+    }
+
     fn write(&mut self, cells: &str) -> io::Result<()> {
         self.record.clear();
         self.record.push_str(cells);
-        for column in &self.columns {
+        for column in self.notes.iter().chain(&self.columns) {
             push_field(&mut self.record, false, column);
         }
         self.record.push('\n');
@@ -155,7 +175,8 @@ mod tests {
     use super::*;
 
     fn written(write: impl FnOnce(&mut ResultsWriter<Vec<u8>>) -> io::Result<()>) -> String {
-        let mut writer = ResultsWriter::with_columns(Vec::new(), "name,urls").expect("memory does not fail");
+        let mut writer =
+            ResultsWriter::with_columns(Vec::new(), "name,urls", false).expect("memory does not fail");
         write(&mut writer).expect("memory does not fail");
         String::from_utf8(writer.finish().expect("memory does not fail")).expect("UTF-8")
     }
@@ -163,7 +184,14 @@ mod tests {
     const HEAD: &str = "name,urls,Output Image Urls,Image Status,Image Errors,Bytes Before,Bytes After\n";
 
     fn done(output: &str) -> Slot<'_> {
-        Slot { output, status: "completed", error: None, bytes_before: Some(1000), bytes_after: Some(400) }
+        Slot {
+            output,
+            status: "completed",
+            error: None,
+            note: None,
+            bytes_before: Some(1000),
+            bytes_after: Some(400),
+        }
     }
 
     #[test]
@@ -180,6 +208,31 @@ mod tests {
                     Cup,d,,failed,fetch.status The server answered 404; not found.,,\n\
                     Jug,,,,,,\n";
         assert_eq!(text, format!("{HEAD}{rows}"));
+    }
+
+    #[test]
+    fn notes_have_a_column_of_their_own_before_the_others() {
+        let header = ResultsWriter::with_columns(Vec::new(), "name,urls", true).unwrap().finish().unwrap();
+        let mut writer = ResultsWriter::going_on(header, true);
+        let still = Slot { note: Some("only the first of 6 frames is kept"), ..done("o/2.jpg") };
+        writer.row("Mug,a b", [done("o/1.jpg"), still]).unwrap();
+        writer.bad_row("Cup,", Code::CatalogueRow, "Its urls are missing.").unwrap();
+        let text = String::from_utf8(writer.finish().unwrap()).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(
+            lines.next(),
+            Some(
+                "name,urls,Image Notes,Output Image Urls,Image Status,Image Errors,Bytes Before,Bytes After"
+            )
+        );
+        assert_eq!(
+            lines.next(),
+            Some(
+                "Mug,a b,\", only the first of 6 frames is kept\",\"o/1.jpg, o/2.jpg\",\"completed, completed\",\
+                 \", \",\"1000, 1000\",\"400, 400\""
+            )
+        );
+        assert_eq!(lines.next(), Some("Cup,,,,,catalogue.row Its urls are missing.,,"));
     }
 
     #[test]

@@ -122,6 +122,15 @@ pub struct Output {
     pub bytes_before: u64,
     /// Size of what was stored, bytes.
     pub bytes_after: u64,
+    /// Frames of what was fetched, of which the first is stored.
+    pub frames: u32,
+}
+
+impl Output {
+    /// What it lacks of what was fetched, for people. Most lack nothing.
+    pub fn note(&self) -> Option<String> {
+        (self.frames > 1).then(|| format!("only the first of {} frames is kept", self.frames))
+    }
 }
 
 /// What a worker says became of an image it had claimed.

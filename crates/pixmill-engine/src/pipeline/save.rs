@@ -50,9 +50,9 @@ impl Save {
     ) -> Result<Output, Fault> {
         let request = (!self.alone).then_some(&claim.request);
         let key = key(request, claim.row, claim.position, &source.file_name(), output.format);
-        let bytes_after = output.bytes.len() as u64;
+        let (bytes_after, frames) = (output.bytes.len() as u64, output.frames);
         let location = self.storage.put(&key, output.format.media_type(), output.bytes).await?;
-        Ok(Output { location, bytes_before, bytes_after })
+        Ok(Output { location, bytes_before, bytes_after, frames })
     }
 }
 

@@ -179,6 +179,10 @@ pub trait Report: Send + Sync {
     /// Failures grouped by code, most frequent first.
     async fn failures(&self, id: &RequestId) -> Result<Vec<FailureGroup>, Fault>;
 
+    /// How many completed images have a [note](crate::model::image::Output::note). What it costs depends on how many
+    /// there are, not on how many images the request has.
+    async fn noted(&self, id: &RequestId) -> Result<u64, Fault>;
+
     /// The completion events of a request, oldest first.
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault>;
 

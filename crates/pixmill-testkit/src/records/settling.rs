@@ -23,6 +23,7 @@ where
     one_batch_settles_many_requests(make().await).await;
     progress_always_sums_to_the_total(make().await).await;
     failures_are_grouped_by_code(make().await).await;
+    frames_that_are_lost_are_told_and_counted(make().await).await;
 }
 
 async fn ends_are_read_back(records: Arc<dyn RecordsForTests>) {
@@ -267,4 +268,19 @@ async fn failures_are_grouped_by_code(records: Arc<dyn RecordsForTests>) {
     assert_eq!(told.len(), 3);
     assert!(told.contains(&(Code::FetchDns, 1, url(0), "message 0".to_owned())));
     assert!(told.contains(&(Code::ImageEmpty, 1, url(3), "message 3".to_owned())));
+}
+
+async fn frames_that_are_lost_are_told_and_counted(records: Arc<dyn RecordsForTests>) {
+    let id = take_in_inputs(&records, &[&["http://h/a.gif"], &["http://h/b.jpg"], &["http://h/a.gif"]]).await;
+    let other = take_in_distinct(&records, 1).await;
+    assert_eq!(records.noted(&id).await.unwrap(), 0);
+    let claims = claim_fresh(&records, &id, START).await;
+    let animated = Output { frames: 6, ..output(&claims[0]) };
+    let batch = [settlement(&claims[0], Outcome::Completed(animated)), completed(&claims[1])];
+    settle(&records, batch, START).await;
+    let slots = results(&records, &id).await.into_iter().flat_map(|row| row.slots);
+    let frames: Vec<_> = slots.map(|slot| slot.output.map(|output| output.frames)).collect();
+    assert_eq!(frames, [Some(6), Some(1), Some(6)]);
+    assert_eq!(records.noted(&id).await.unwrap(), 2, "what follows it counts too");
+    assert_eq!(records.noted(&other).await.unwrap(), 0);
 }

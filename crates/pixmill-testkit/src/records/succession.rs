@@ -129,9 +129,11 @@ async fn what_follows_a_carried_end_ends_with_it((records, succession): Both) {
     let (a, b) = ("http://h/a.jpg", "http://h/b.jpg");
     let old = take_in_inputs(&records, &[&[a], &[b], &["http://h/c.jpg"]]).await;
     let claims = claim_fresh(&records, &old, START).await;
-    settle(&records, [completed(&claims[0]), failed(&claims[1])], START).await;
+    let animated = Output { frames: 3, ..output(&claims[0]) };
+    settle(&records, [settlement(&claims[0], Outcome::Completed(animated)), failed(&claims[1])], START).await;
     let new = take_in_inputs(&records, &[&[a], &[b], &[b], &[a]]).await;
     succession.succeed(&old, &new, START).await.unwrap();
+    assert_eq!(records.noted(&new).await.unwrap(), 2, "frames that were lost are told on");
     let (done, failed) = (ImageStatus::Completed, ImageStatus::Failed);
     assert_eq!(statuses(&records, &new).await, [done, failed, failed, done]);
     assert_eq!(locations(&records, &new).await[3], Some(location(1, 1)));

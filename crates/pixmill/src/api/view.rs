@@ -1,7 +1,7 @@
 //! How requests and images are shown.
 
 use pixmill_engine::catalogue::Account;
-use pixmill_engine::model::image::ImageView;
+use pixmill_engine::model::image::{ImageView, Output};
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::port::records::RequestView;
 use pixmill_engine::results::link;
@@ -209,6 +209,8 @@ pub(super) struct ImageBody {
     code: Option<&'static str>,
     /// The same in a sentence.
     message: Option<String>,
+    /// What its output lacks of what was fetched, such as all but the first frame of an animation.
+    note: Option<String>,
     /// Bytes fetched.
     bytes_before: Option<u64>,
     /// Bytes stored.
@@ -232,6 +234,7 @@ impl ImageBody {
             status: view.slot.status.as_str(),
             code: failure.map(|failure| failure.code.as_str()),
             message: failure.map(|failure| failure.message.clone()),
+            note: output.and_then(Output::note),
             bytes_before: output.map(|output| output.bytes_before),
             bytes_after: output.map(|output| output.bytes_after),
             attempts: view.attempts,

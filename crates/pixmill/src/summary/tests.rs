@@ -52,6 +52,7 @@ fn full() -> Summary {
                 origin("file:", 10, 1, 2),
             ],
             fetched_now: 1_234,
+            noted: 3,
             ..RunReport::default()
         },
     }

@@ -42,6 +42,14 @@ fn figures(text: &mut String, summary: &Summary) -> std::fmt::Result {
         write!(images, ", {} still to do", Count(open))?;
     }
     line(text, "images", &images)?;
+    if report.noted > 0 {
+        let noted = counted(report.noted, "picture was", "pictures were");
+        line(
+            text,
+            "notes",
+            &format!("{noted} kept without further frames, see 'Image Notes' in the results"),
+        )?;
+    }
     let mut rows = Count(report.rows).to_string();
     if report.row_errors_total > 0 {
         write!(rows, ", and {RED}{} that can't be used{RED:#}", Count(report.row_errors_total))?;

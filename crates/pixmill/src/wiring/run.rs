@@ -48,6 +48,7 @@ pub(crate) async fn run(
             refused: None,
             progress: finished.progress,
             failures: finished.failures,
+            noted: finished.noted,
             interrupted: finished.interrupted,
             understood: Account::parse(&finished.request.reading).understood,
             ..RunReport::default()

@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn completed(image: &str) -> Delivered {
-        Delivered::Completed(Output { location: image.into(), bytes_before: 2, bytes_after: 1 })
+        Delivered::Completed(Output { location: image.into(), bytes_before: 2, bytes_after: 1, frames: 1 })
     }
 
     /// Hands a job over and takes it.

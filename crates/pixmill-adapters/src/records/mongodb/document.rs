@@ -180,7 +180,8 @@ pub(super) fn place(document: &Document) -> (u64, u32) {
 /// The fields of a [`Slot`].
 pub(super) fn slot_fields() -> Document {
     doc! {
-        "status": 1, "outputUrl": 1, "pixmill.bytesBefore": 1, "pixmill.bytesAfter": 1, "pixmill.error": 1, "error": 1,
+        "status": 1, "outputUrl": 1, "pixmill.bytesBefore": 1, "pixmill.bytesAfter": 1, "pixmill.frames": 1,
+        "pixmill.error": 1, "error": 1,
     }
 }
 
@@ -203,6 +204,7 @@ fn output(document: &Document) -> Output {
         location: string(document, "outputUrl").to_owned(),
         bytes_before: whole(document, "pixmill.bytesBefore").unwrap_or_default(),
         bytes_after: whole(document, "pixmill.bytesAfter").unwrap_or_default(),
+        frames: few(document, "pixmill.frames").unwrap_or(1),
     }
 }
 

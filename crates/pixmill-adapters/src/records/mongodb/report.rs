@@ -21,6 +21,7 @@ use pixmill_engine::port::records::{FailureGroup, Report};
 
 use super::command::{Reading, aggregate, by_id, find};
 use super::document::{as_it_is, at, failure, moment, no_output, said, slot, slot_fields, string, whole};
+use super::fault::fault;
 use super::head::{DROPPING, Head};
 use super::id::{made, text};
 use super::outbox::{completion_in, events, webhook};
@@ -90,6 +91,12 @@ impl Report for Mongodb {
         ];
         let groups = aggregate(&self.shared.images(), pipeline).await?;
         Ok(groups.iter().map(failure_group).collect())
+    }
+
+    async fn noted(&self, id: &RequestId) -> Result<u64, Fault> {
+        let head = self.shared.head(id).await?;
+        let noted = doc! { "requestId": head.images(), "pixmill.frames": { "$exists": true } };
+        self.shared.images().count_documents(noted).await.map_err(|error| fault(&error))
     }
 
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault> {

@@ -93,6 +93,7 @@ fn indexes() -> [(&'static str, Vec<Document>); 6] {
                 ),
                 partial("pixmill_due", doc! { "pixmill.due": 1, "_id": 1 }, "pixmill.due"),
                 partial("pixmill_followers", doc! { "pixmill.sameAs": 1 }, "pixmill.sameAs"),
+                partial("pixmill_noted", doc! { "requestId": 1 }, "pixmill.frames"),
                 partial("pixmill_telling", doc! { "pixmill.telling": 1 }, "pixmill.telling"),
             ],
         ),

@@ -142,12 +142,18 @@ impl End<'_> {
 /// What an image that has ended says; nothing for outcomes that are no ends.
 fn ending(outcome: &Outcome) -> Document {
     match outcome {
-        Outcome::Completed(output) => doc! {
-            "status": ImageStatus::Completed.as_str(),
-            "outputUrl": &output.location,
-            "pixmill.bytesBefore": output.bytes_before as i64,
-            "pixmill.bytesAfter": output.bytes_after as i64,
-        },
+        Outcome::Completed(output) => {
+            let mut ending = doc! {
+                "status": ImageStatus::Completed.as_str(),
+                "outputUrl": &output.location,
+                "pixmill.bytesBefore": output.bytes_before as i64,
+                "pixmill.bytesAfter": output.bytes_after as i64,
+            };
+            if output.frames > 1 {
+                ending.insert("pixmill.frames", i64::from(output.frames));
+            }
+            ending
+        }
         Outcome::Failed(failure) => doc! {
             "status": ImageStatus::Failed.as_str(),
             "pixmill.error": { "code": failure.code.as_str(), "message": &failure.message },

@@ -405,8 +405,14 @@ impl Shared {
                 Reading { fields: slot_fields(), order: doc! {}, most: AT_A_TIME, ..Reading::default() };
             let leads = find(&self.images(), doc! { "pixmill.telling": true }, reading).await?;
             let ended = leads.iter().map(|lead| {
-                let fields =
-                    ["status", "outputUrl", "pixmill.bytesBefore", "pixmill.bytesAfter", "pixmill.error"];
+                let fields = [
+                    "status",
+                    "outputUrl",
+                    "pixmill.bytesBefore",
+                    "pixmill.bytesAfter",
+                    "pixmill.frames",
+                    "pixmill.error",
+                ];
                 let ending =
                     fields.into_iter().filter_map(|field| Some((field.to_owned(), at(lead, field)?.clone())));
                 (as_it_is(lead, "_id"), ending.collect(), now)

@@ -34,7 +34,7 @@ const NEXT_DUE: &str = "SELECT due
   WHERE due > ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
   ORDER BY due LIMIT 1";
 
-const STANDING: &str = "SELECT status, output, bytes_before, bytes_after, code, message,
+const STANDING: &str = "SELECT status, output, bytes_before, bytes_after, code, message, frames,
     due, same_as, input, attempts
   FROM images WHERE id = ?1";
 
@@ -244,7 +244,7 @@ fn standings(connection: &Connection, images: Vec<ImageId>) -> Result<Vec<Standi
 
 fn standing(row: &Row<'_>, image: ImageId, owner: Owner) -> rusqlite::Result<Standing> {
     let slot = slot_in(row, owner.status)?;
-    let follows = row.get::<_, Option<i64>>(7)?.is_some();
+    let follows = row.get::<_, Option<i64>>(8)?.is_some();
     Ok(match (slot.status, slot.output, slot.failure) {
         (_, Some(output), _) => Standing::Completed(output),
         (_, _, Some(failure)) => Standing::Failed(failure),
@@ -252,11 +252,11 @@ fn standing(row: &Row<'_>, image: ImageId, owner: Owner) -> rusqlite::Result<Sta
             let candidate = Candidate {
                 image,
                 request: RequestId::from(owner.uuid.to_string()),
-                input: row.get(8)?,
+                input: row.get(9)?,
                 round: owner.round,
-                attempts: row.get(9)?,
+                attempts: row.get(10)?,
             };
-            Standing::Claimable(candidate, Timestamp(row.get::<_, Option<i64>>(6)?.unwrap_or_default()))
+            Standing::Claimable(candidate, Timestamp(row.get::<_, Option<i64>>(7)?.unwrap_or_default()))
         }
         (ImageStatus::Cancelled, ..) => Standing::Cancelled,
         _ => Standing::Held,

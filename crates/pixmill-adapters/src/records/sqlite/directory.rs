@@ -23,7 +23,7 @@ use super::report::{PROGRESS_AT, REQUEST, progress_in, request_in, shown, slot_i
 
 /// The columns of an image that [`view_in`] reads.
 const VIEW: &str = "images.status, images.output, images.bytes_before, images.bytes_after, images.code,
-    images.message, images.id, images.row, images.position, images.input, images.attempts, images.ended";
+    images.message, images.frames, images.id, images.row, images.position, images.input, images.attempts, images.ended";
 
 #[async_trait]
 impl Directory for Sqlite {
@@ -106,7 +106,7 @@ impl Directory for Sqlite {
                  WHERE images.id > ?1 AND images.id < ?2 AND images.status = 3 ORDER BY images.id LIMIT ?4"
             ))?;
             let range = params![from, key(owner.num, MOST), key(owner.num, 0), most as i64];
-            page(&mut failed, range, most, |row| Ok((view_in(row, owner)?, row.get(12)?)))
+            page(&mut failed, range, most, |row| Ok((view_in(row, owner)?, row.get(13)?)))
         })
         .await
     }
@@ -262,12 +262,12 @@ fn stored(status: Option<ImageStatus>, request: RequestStatus) -> &'static str {
 
 fn view_in(row: &Row<'_>, owner: Owner) -> rusqlite::Result<ImageView> {
     Ok(ImageView {
-        image: image_id(owner.uuid, parts(row.get(6)?).1),
-        row: row.get(7)?,
-        position: row.get(8)?,
-        input: row.get(9)?,
-        attempts: row.get(10)?,
-        ended: row.get::<_, Option<i64>>(11)?.map(Timestamp),
+        image: image_id(owner.uuid, parts(row.get(7)?).1),
+        row: row.get(8)?,
+        position: row.get(9)?,
+        input: row.get(10)?,
+        attempts: row.get(11)?,
+        ended: row.get::<_, Option<i64>>(12)?.map(Timestamp),
         slot: slot_in(row, owner.status)?,
     })
 }

@@ -30,7 +30,7 @@ pub(super) const REQUEST: &str =
 const ROWS: &str =
     "SELECT cells, error, first_image, images FROM rows WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3";
 
-const SLOTS: &str = "SELECT status, output, bytes_before, bytes_after, code, message FROM images
+const SLOTS: &str = "SELECT status, output, bytes_before, bytes_after, code, message, frames FROM images
   WHERE id >= ?1 AND id < ?2 ORDER BY id";
 
 /// Where a request's progress begins among its columns.
@@ -88,6 +88,19 @@ impl Report for Sqlite {
     async fn failures(&self, id: &RequestId) -> Result<Vec<FailureGroup>, Fault> {
         let id = id.clone();
         self.read(move |connection| failures(connection, &id)).await
+    }
+
+    async fn noted(&self, id: &RequestId) -> Result<u64, Fault> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let num = known_owner(connection, &id)?.num;
+            let mut noted = connection.prepare_cached(
+                "SELECT count(*) FROM images INDEXED BY images_noted
+                 WHERE id >= ?1 AND id < ?2 AND frames IS NOT NULL",
+            )?;
+            Ok(noted.query_row([key(num, 0), key(num, MOST)], |row| row.get(0))?)
+        })
+        .await
     }
 
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault> {
@@ -205,7 +218,7 @@ fn rows(connection: &Connection, id: &RequestId, first: u64, most: usize) -> Res
     Ok(page.into_items())
 }
 
-/// How an image stands, by its columns `status, output, bytes_before, bytes_after, code, message`, which come first.
+/// How an image stands, by its columns `status, output, bytes_before, bytes_after, code, message, frames`, which come first.
 pub(super) fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Result<Slot> {
     let status: i64 = image.get(0)?;
     let status = ImageStatus::ALL
@@ -214,8 +227,12 @@ pub(super) fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Resu
         .ok_or_else(|| broken(0, format!("no status {status}")))?;
     Ok(match status {
         ImageStatus::Completed => {
-            let output =
-                Output { location: image.get(1)?, bytes_before: image.get(2)?, bytes_after: image.get(3)? };
+            let output = Output {
+                location: image.get(1)?,
+                bytes_before: image.get(2)?,
+                bytes_after: image.get(3)?,
+                frames: image.get::<_, Option<u32>>(6)?.unwrap_or(1),
+            };
             Slot { status, output: Some(output), failure: None }
         }
         ImageStatus::Failed => {

@@ -26,6 +26,7 @@ const STEPS: &[M<'static>] = &[
     M::up(super::steps::MIGRATION),
     M::up(include_str!("upkeep.sql")),
     M::up(super::originals::MIGRATION),
+    M::up(NOTES),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.
@@ -44,6 +45,10 @@ const TRACES: &str = "ALTER TABLE requests ADD COLUMN traceparent TEXT";
 
 /// How the catalogue of a request was read.
 const READING: &str = "ALTER TABLE requests ADD COLUMN reading TEXT NOT NULL DEFAULT ''";
+
+/// Frames of the source, where there was more than the one that is stored.
+const NOTES: &str = "ALTER TABLE images ADD COLUMN frames INTEGER;
+CREATE INDEX images_noted ON images (id) WHERE frames IS NOT NULL";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

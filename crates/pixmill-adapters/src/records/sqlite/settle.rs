@@ -85,7 +85,7 @@ pub(super) enum PutBack {
 }
 
 const COMPLETE: &str = "UPDATE images SET status = 2, lease = NULL, lease_until = NULL,
-    output = ?3, bytes_before = ?4, bytes_after = ?5, ended = ?6
+    output = ?3, bytes_before = ?4, bytes_after = ?5, ended = ?6, frames = ?7
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const FAIL: &str = "UPDATE images SET status = 3, lease = NULL, lease_until = NULL,
@@ -97,7 +97,7 @@ const PUT_BACK: &str = "UPDATE images SET status = 0, lease = NULL, lease_until 
   WHERE id = ?1 AND status = 1 AND lease = ?2";
 
 const COMPLETE_FOLLOWERS: &str =
-    "UPDATE images SET status = 2, output = ?2, bytes_before = ?3, bytes_after = ?4, ended = ?5
+    "UPDATE images SET status = 2, output = ?2, bytes_before = ?3, bytes_after = ?4, ended = ?5, frames = ?6
   WHERE same_as = ?1 AND status = 0";
 
 const FAIL_FOLLOWERS: &str = "UPDATE images SET status = 3, code = ?2, message = ?3, ended = ?4
@@ -152,12 +152,15 @@ impl<'c> Ends<'c> {
         output: &Output,
     ) -> rusqlite::Result<bool> {
         let (before, after) = (output.bytes_before as i64, output.bytes_after as i64);
+        let frames = (output.frames > 1).then_some(output.frames);
         let ended = self.ended(image.request)?;
-        if self.complete.execute(params![image.id, token.0, output.location, before, after, ended])? == 0 {
+        let location = &output.location;
+        let completed = params![image.id, token.0, location, before, after, ended, frames];
+        if self.complete.execute(completed)? == 0 {
             return Ok(false);
         }
-        let followers =
-            self.complete_followers.execute(params![image.id, output.location, before, after, ended])? as i64;
+        let followers = params![image.id, location, before, after, ended, frames];
+        let followers = self.complete_followers.execute(followers)? as i64;
         self.not_stale.execute([&output.location])?;
         tallies.moved(image.request, 1, ImageStatus::Processing, ImageStatus::Completed);
         tallies.moved(image.request, followers, ImageStatus::Pending, ImageStatus::Completed);

@@ -75,7 +75,7 @@ const COMPLETED: &str = "SELECT id, output, coalesce(bytes_before, 0), coalesce(
 
 /// Images that others follow are due at once, as after a retry.
 const REMAKE: &str = "UPDATE images SET status = 0, attempts = 0, output = NULL, bytes_before = NULL,
-    bytes_after = NULL, ended = NULL, due = CASE WHEN same_as IS NULL THEN ?2 END WHERE id = ?1";
+    bytes_after = NULL, frames = NULL, ended = NULL, due = CASE WHEN same_as IS NULL THEN ?2 END WHERE id = ?1";
 
 fn remake(
     connection: &Connection,
@@ -154,12 +154,13 @@ const PAIRS: &str =
   WHERE new.id > ?1 AND new.id < ?2 AND new.status = 0 AND new.position < rows.images AND old.status IN (2, 3)
   ORDER BY new.id LIMIT ?4";
 
-const CARRY: &str = "UPDATE images SET (status, attempts, output, bytes_before, bytes_after, code, message) =
-    (SELECT status, attempts, output, bytes_before, bytes_after, code, message FROM images WHERE id = ?2)
+const CARRY: &str = "UPDATE images SET (status, attempts, output, bytes_before, bytes_after, code, message, frames) =
+    (SELECT status, attempts, output, bytes_before, bytes_after, code, message, frames FROM images WHERE id = ?2)
   WHERE id = ?1";
 
 const END_FOLLOWERS: &str = "UPDATE images AS follower SET status = lead.status, output = lead.output,
-    bytes_before = lead.bytes_before, bytes_after = lead.bytes_after, code = lead.code, message = lead.message
+    bytes_before = lead.bytes_before, bytes_after = lead.bytes_after, code = lead.code, message = lead.message,
+    frames = lead.frames
   FROM images AS lead
   WHERE follower.id >= ?1 AND follower.id < ?2 AND follower.status = 0 AND lead.id = follower.same_as
     AND lead.status = ?3

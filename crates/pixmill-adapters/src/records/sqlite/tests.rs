@@ -226,8 +226,12 @@ pub(super) async fn claim(records: &Sqlite, request: &RequestId, most: usize) ->
 }
 
 fn completed(claim: &Claim) -> Settlement {
-    let output =
-        Output { location: format!("processed_images/{}.jpg", claim.row), bytes_before: 9, bytes_after: 3 };
+    let output = Output {
+        location: format!("processed_images/{}.jpg", claim.row),
+        bytes_before: 9,
+        bytes_after: 3,
+        frames: 1,
+    };
     Settlement { image: claim.image.clone(), token: claim.token, outcome: Outcome::Completed(output) }
 }
 

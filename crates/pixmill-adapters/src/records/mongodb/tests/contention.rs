@@ -58,7 +58,7 @@ async fn fresh(records: &Mongodb, request: &RequestId) -> Vec<ImageId> {
 
 fn end(claim: &Claim, completes: bool) -> Settlement {
     let outcome = if completes {
-        Outcome::Completed(Output { location: "out.jpg".into(), bytes_before: 3, bytes_after: 2 })
+        Outcome::Completed(Output { location: "out.jpg".into(), bytes_before: 3, bytes_after: 2, frames: 1 })
     } else {
         Outcome::Failed(Failure { code: Code::FetchDns, message: "no such host".into() })
     };

@@ -16,7 +16,7 @@ async fn refused(address: &str) -> Fault {
 }
 
 fn end(claim: &Claim) -> Settlement {
-    let output = Output { location: "out.jpg".into(), bytes_before: 3, bytes_after: 2 };
+    let output = Output { location: "out.jpg".into(), bytes_before: 3, bytes_after: 2, frames: 1 };
     Settlement { image: claim.image.clone(), token: claim.token, outcome: Outcome::Completed(output) }
 }
 

@@ -94,7 +94,7 @@ async fn text_ids_that_read_like_object_ids_stay_text() {
     records.shared.images().insert_one(document).await.unwrap();
     let image = ImageId::from(image);
     let claims = records.claim(std::slice::from_ref(&image), Lease::from(START), START).await.unwrap();
-    let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2 };
+    let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2, frames: 1 };
     let (token, outcome) = (claims[0].token, Outcome::Completed(output));
     let settled = records.settle(vec![Settlement { image, token, outcome }], START).await.unwrap();
     assert_eq!(settled.completed, [RequestId::from(request.as_str())]);
@@ -142,7 +142,7 @@ async fn what_was_seen_before_its_end_opens_no_completed_request_anew() {
     let images = [one.app_image(&id, Ids::Text, "http://h/a.jpg", None).await];
     assert!(matches!(one.standings(&images, START).await.unwrap()[..], [Standing::Claimable(..)]));
     let claims = other.claim(&images, Lease::from(START), START).await.unwrap();
-    let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2 };
+    let output = Output { location: "http://h/out.jpg".into(), bytes_before: 3, bytes_after: 2, frames: 1 };
     let (token, outcome) = (claims[0].token, Outcome::Completed(output));
     let settled = other.settle(vec![Settlement { image: images[0].clone(), token, outcome }], START).await;
     assert_eq!(settled.unwrap().completed, std::slice::from_ref(&id));
