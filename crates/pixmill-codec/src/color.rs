@@ -2,6 +2,8 @@
 
 mod light;
 
+use std::borrow::Cow;
+
 use moxcms::{
     ColorProfile, DataColorSpace, Layout as Samples, ParsingOptions, ToneReprCurve, Transform8BitExecutor,
     TransformOptions,
@@ -19,7 +21,7 @@ pub(crate) struct Profile(ColorProfile);
 /// The embedded profile, if it fits the picture's colours and says anything but sRGB; a broken one is ignored.
 pub(crate) fn foreign_profile(icc: &[u8], colour: Colour) -> Option<Profile> {
     let options = ParsingOptions { max_profile_size: 8 << 20, ..ParsingOptions::default() };
-    let profile = ColorProfile::new_from_slice_with_options(icc, options).ok()?;
+    let profile = ColorProfile::new_from_slice_with_options(&named_rightly(icc), options).ok()?;
     let fits = match profile.color_space {
         DataColorSpace::Rgb => colour == Colour::Rgb,
         DataColorSpace::Gray => colour == Colour::Grey,
@@ -27,6 +29,23 @@ pub(crate) fn foreign_profile(icc: &[u8], colour: Colour) -> Option<Profile> {
         _ => false,
     };
     (fits && !is_srgb(&profile)).then_some(Profile(profile))
+}
+
+/// The profile with its colours called by the name of their type, for which one writer has another.
+fn named_rightly(icc: &[u8]) -> Cow<'_, [u8]> {
+    /// What Corbis's profiles write for `XYZ `.
+    const OTHER: [u8; 4] = [0x17, 0xA5, 0x05, 0xB8];
+    const ENTRIES_AT: usize = 132;
+    let number = |at: usize| icc.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+    let count = number(ENTRIES_AT - 4).unwrap_or(0).min(100) as usize;
+    let places = (0..count).filter_map(|entry| number(ENTRIES_AT + entry * 12 + 4)).map(|at| at as usize);
+    let wrong: Vec<usize> =
+        places.filter(|&at| icc.get(at..).is_some_and(|tag| tag.starts_with(&OTHER))).collect();
+    let mut right = Cow::Borrowed(icc);
+    for at in wrong {
+        right.to_mut()[at..at + 4].copy_from_slice(b"XYZ ");
+    }
+    right
 }
 
 /// An sRGB profile, for outputs that keep one.
@@ -224,6 +243,21 @@ mod tests {
         let red = Raster::new(1, 1, Layout::Rgb, vec![200, 50, 50]);
         let converted = to_srgb(red.clone(), Some(&profile));
         assert!(converted.data[0] > 205, "P3 red is stronger than sRGB's: {:?}", converted.data);
+    }
+
+    #[test]
+    fn colours_that_a_profile_calls_by_another_name_are_read() {
+        let icc = ColorProfile::new_display_p3().encode().unwrap();
+        let mut other = icc.clone();
+        let places: Vec<usize> =
+            (132..icc.len() - 4).filter(|&at| icc[at..].starts_with(b"XYZ \0\0\0\0")).collect();
+        assert!(places.len() >= 3);
+        for at in places {
+            other[at..at + 4].copy_from_slice(&[0x17, 0xA5, 0x05, 0xB8]);
+        }
+        let red = Raster::new(1, 1, Layout::Rgb, vec![200, 50, 50]);
+        let converted = |icc: &[u8]| to_srgb(red.clone(), foreign_profile(icc, Colour::Rgb).as_ref()).data;
+        assert_eq!(converted(&other), converted(&icc));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod answer;
 pub(super) mod connect;
 pub(super) mod failure;
 mod link;
+mod mend;
 pub mod proxy;
 mod resolve;
 mod unpack;

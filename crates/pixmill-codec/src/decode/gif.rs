@@ -5,10 +5,13 @@ use weezl::decode::Configuration;
 
 use super::enough_rows;
 use crate::container::Header;
-use crate::container::gif::{Frame, background, blocks, first_frame};
+use crate::container::gif::{Frame, blocks, first_frame};
 use crate::error::corrupt;
 use crate::raster::{Layout, Place, Raster, on_canvas};
 use crate::{Error, Limits};
+
+/// What lies around a frame: nothing, whatever the file calls its background, as browsers have it.
+const AROUND: [u8; 4] = [255, 255, 255, 0];
 
 /// Decodes to RGB, or RGBA where the frame has a transparent colour or doesn't cover its canvas.
 pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<Raster, Error> {
@@ -17,9 +20,6 @@ pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<R
     // Some writers say more than the 8 bits that an index can have.
     if !(1..=11).contains(&frame.code_bits) {
         return Err(corrupt(format!("a GIF whose indices are said to have {} bits", frame.code_bits)));
-    }
-    if frame.palette.is_empty() {
-        return Err(corrupt("a GIF without colours"));
     }
     let (width, height) = (frame.width as usize, frame.height as usize);
     let mut indices = vec![0; width * height];
@@ -33,15 +33,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<R
         raster.blank_rows(there..height);
     }
     let place = Place { width: header.width, height: header.height, left: frame.left, top: frame.top };
-    Ok(on_canvas(raster, place, around(bytes, &frame, header)))
-}
-
-/// What lies around a frame: nothing, as browsers have it, but for an animation that has no colour for it: its later
-/// frames lie on the screen's background.
-fn around(bytes: &[u8], frame: &Frame, header: &Header) -> [u8; 4] {
-    let is_on_background = header.frames > 1 && frame.transparent.is_none();
-    let colour = background(bytes).filter(|_| is_on_background);
-    colour.map_or([255, 255, 255, 0], |[r, g, b]| [r, g, b, 255])
+    Ok(on_canvas(raster, place, AROUND))
 }
 
 /// Undoes the compression; how many indices there are. What no code stands for ends them.
@@ -82,10 +74,14 @@ fn in_order(indices: &[u8], width: usize, there: usize) -> Vec<u8> {
     out
 }
 
-/// Indices outside the palette are black.
+/// Indices outside the palette are black; without one they are levels of grey.
 fn coloured(indices: &[u8], frame: &Frame) -> Raster {
     let (width, height) = (frame.width, frame.height);
-    let mut table = [[0, 0, 0, 255]; 256];
+    let grey = |index: usize| [index as u8, index as u8, index as u8, 255];
+    let mut table: [[u8; 4]; 256] = match frame.palette {
+        [] => std::array::from_fn(grey),
+        _ => [[0, 0, 0, 255]; 256],
+    };
     table.iter_mut().zip(frame.palette).for_each(|(to, [r, g, b])| *to = [*r, *g, *b, 255]);
     if let Some(index) = frame.transparent {
         table[usize::from(index)][3] = 0;

@@ -97,3 +97,31 @@ fn bytes_between_blocks_do_no_harm() {
     let stray = [&file[..behind_table], &[0, 0], &file[behind_table..]].concat();
     assert!(shown(&stray).unwrap() == wanted);
 }
+
+#[test]
+fn what_no_frame_covers_is_see_through_whatever_the_background_is_called() {
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 4, 2, &[0, 0, 255, 255, 0, 0]).unwrap();
+    let frame = Frame { width: 2, height: 2, buffer: vec![0; 4].into(), ..Frame::default() };
+    encoder.write_frame(&frame).unwrap();
+    encoder.write_frame(&Frame { left: 2, ..frame }).unwrap();
+    drop(encoder);
+    // The background is red.
+    file[11] = 1;
+    let (blue, none) = ([0, 0, 255, 255], [255, 255, 255, 0]);
+    assert_eq!(shown(&file).unwrap().pixels, [blue, blue, none, none, blue, blue, none, none]);
+}
+
+#[test]
+fn indices_without_a_palette_are_levels_of_grey() {
+    let mut file = Vec::new();
+    let palette: Vec<u8> = (0..=255).flat_map(|level| [255 - level, level, 7]).collect();
+    let mut encoder = Encoder::new(&mut file, 2, 1, &palette).unwrap();
+    encoder
+        .write_frame(&Frame { width: 2, height: 1, buffer: vec![0, 200].into(), ..Frame::default() })
+        .unwrap();
+    drop(encoder);
+    let mut bare = [&file[..13], &file[13 + 768..]].concat();
+    bare[10] &= 0x7F;
+    assert_eq!(shown(&bare).unwrap().pixels, [[0, 0, 0, 255], [200, 200, 200, 255]]);
+}

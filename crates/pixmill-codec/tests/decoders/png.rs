@@ -1,5 +1,6 @@
 //! PNG, by the png crate's encoder.
 
+use pixmill_codec::{Format, Limits, Recipe, Workspace, recompress};
 use png::{BitDepth, ColorType, Encoder};
 
 use super::{eight_bits, noise, shown, shown_within, sizes};
@@ -74,20 +75,50 @@ fn png_of_every_colour_depth_and_size_shows_what_was_put_in() {
         KINDS.into_iter().flat_map(|kind| sizes().step_by(2).map(move |size| (kind, size)))
     {
         let (file, pixels) = made(colour, depth, size);
-        // Sixteen bits are kept as they are.
-        if depth == BitDepth::Sixteen {
-            let jpeg_free = pixmill_codec::Recipe {
-                format: pixmill_codec::Format::Webp,
-                quality: 100,
-                ..Default::default()
-            };
-            let limits = pixmill_codec::Limits::default();
-            pixmill_codec::recompress(&file, &jpeg_free, &limits, &mut Default::default()).unwrap();
-            continue;
-        }
-        let shown = shown(&file).unwrap();
+        let file = if depth == BitDepth::Sixteen { mirrored(&file) } else { file };
+        let mut shown = shown(&file).unwrap();
         assert_eq!((shown.width, shown.height), size);
+        if depth == BitDepth::Sixteen {
+            shown.pixels.chunks_exact_mut(size.0).for_each(<[_]>::reverse);
+        }
         assert!(shown.pixels == pixels, "{colour:?} {depth:?} {size:?}");
+    }
+}
+
+/// To be shown from right to left, so that it is decoded: sixteen bits that need no change are kept as they are.
+fn mirrored(file: &[u8]) -> Vec<u8> {
+    let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0\0\0\0\0";
+    [&file[..33], &chunk(b"eXIf", exif), &file[33..]].concat()
+}
+
+/// Samples as a PNG has them, by the png crate's decoder.
+fn samples(file: &[u8]) -> (ColorType, BitDepth, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut data).unwrap();
+    data.truncate(info.buffer_size());
+    (info.color_type, info.bit_depth, data)
+}
+
+#[test]
+fn sixteen_bits_that_need_no_change_are_kept_to_the_last_one() {
+    for (colour, size) in [ColorType::Grayscale, ColorType::GrayscaleAlpha, ColorType::Rgb, ColorType::Rgba]
+        .into_iter()
+        .flat_map(|colour| sizes().step_by(5).map(move |size| (colour, size)))
+    {
+        let (file, _) = made(colour, BitDepth::Sixteen, size);
+        let recipe = Recipe { format: Format::Png, ..Recipe::default() };
+        let kept = recompress(&file, &recipe, &Limits::default(), &mut Workspace::default()).unwrap();
+        assert!(samples(&kept.bytes) == samples(&file), "{colour:?} {size:?}");
+    }
+}
+
+#[test]
+fn a_profile_that_cannot_be_read_is_no_fault_of_the_picture() {
+    let (file, pixels) = made(ColorType::Rgb, BitDepth::Eight, (9, 7));
+    for data in [&b"name\0\x09rubbish"[..], b"name\0\0rubbish", b"name", b"name\0"] {
+        let file = [&file[..33], &chunk(b"iCCP", data), &file[33..]].concat();
+        assert!(shown(&file).unwrap().pixels == pixels, "{data:?}");
     }
 }
 

@@ -5,9 +5,11 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::Response;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, LOCATION, SET_COOKIE, TRANSFER_ENCODING};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+};
+use hyper::{Response, StatusCode};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::{Answer, Body};
 
@@ -26,7 +28,8 @@ pub(super) fn from_response(response: Response<Incoming>, place: String) -> Answ
     let codings = headers.get_all(CONTENT_ENCODING).iter();
     let codings: Vec<_> = codings.flat_map(|value| Coding::listed(&lossy(value.as_bytes()))).collect();
     let told = length_of_identity(headers);
-    let content_length = incoming.size_hint().exact().or(told).filter(|_| codings.is_empty());
+    let is_part = head.status == StatusCode::PARTIAL_CONTENT && is_part(headers);
+    let content_length = incoming.size_hint().exact().or(told).filter(|_| codings.is_empty() && !is_part);
     Answer {
         status: head.status.as_u16(),
         location: headers.get(LOCATION).map(|value| address(value.as_bytes())),
@@ -35,8 +38,27 @@ pub(super) fn from_response(response: Response<Incoming>, place: String) -> Answ
         cookies: headers.get_all(SET_COOKIE).iter().take(COOKIES_MAX).map(|c| lossy(c.as_bytes())).collect(),
         content_length,
         unpacking_bytes: codings.iter().map(|coding| coding.memory_bytes()).sum(),
-        body: unpacked(Box::new(IncomingBody { incoming, left: told, place: place.clone() }), codings, place),
+        body: unpacked(
+            Box::new(IncomingBody { incoming, left: told, is_part, place: place.clone() }),
+            codings,
+            place,
+        ),
     }
+}
+
+/// Whether the answer says that it holds a part of the file alone: servers do so unasked.
+fn is_part(headers: &HeaderMap) -> bool {
+    let numbers = |value: &str| {
+        let (range, length) =
+            value.trim().strip_prefix("bytes")?.trim_start_matches([' ', '=']).split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        Some((number(first)?, number(last)?, number(length)))
+    };
+    let range = headers.get(CONTENT_RANGE).and_then(|value| numbers(&lossy(value.as_bytes())));
+    range.is_some_and(|(first, last, length)| {
+        first > 0 || length.is_some_and(|length| last.saturating_add(1) < length)
+    })
 }
 
 /// The last encoding that was applied is undone first. Where none is told, one is looked for.
@@ -85,6 +107,8 @@ struct IncomingBody {
     incoming: Incoming,
     /// Bytes that are still to come, where the protocol doesn't count them.
     left: Option<u64>,
+    /// It is not the whole file.
+    is_part: bool,
     place: String,
 }
 
@@ -114,6 +138,7 @@ impl Body for IncomingBody {
         }
         match self.left {
             Some(left) if left > 0 => Err(failure::cut(&self.place)),
+            _ if self.is_part => Err(failure::in_part(&self.place)),
             _ => Ok(None),
         }
     }
@@ -137,6 +162,21 @@ mod tests {
         assert_eq!(address(b"/caf\xE9.jpg"), "/caf%E9.jpg");
         assert_eq!(address("/café.jpg".as_bytes()), "/café.jpg");
         assert_eq!(address(b"  /a%20b.jpg\t"), "/a%20b.jpg");
+    }
+
+    #[test]
+    fn a_part_of_a_file_is_told_from_the_whole() {
+        for (range, part) in [
+            ("bytes 0-99/100", false),
+            ("bytes 0-99/*", false),
+            ("bytes 0-49/100", true),
+            ("bytes=0-49/100", true),
+            ("bytes 50-99/100", true),
+            ("bytes */100", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(is_part(&headers(&[("content-range", range)])), part, "{range}");
+        }
     }
 
     #[test]

@@ -190,7 +190,8 @@ impl Inner {
         port: u16,
     ) -> Result<TlsStream<Box<dyn Stream>>, Fault> {
         let told = |reason: &str| format!("No encrypted connection to {host} on port {port}: {reason}.");
-        let name = ServerName::try_from(host.to_owned())
+        // The dot that ends a name whose root is named is no part of it for certificates.
+        let name = ServerName::try_from(host.strip_suffix('.').unwrap_or(host).to_owned())
             .map_err(|_| Fault::permanent(Code::FetchTls, told("no certificate can be for such a name")))?;
         match tokio::time::timeout(CONNECT_TIMEOUT, self.tls.connect(name, stream)).await {
             Ok(Ok(stream)) => Ok(stream),

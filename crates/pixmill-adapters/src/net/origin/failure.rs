@@ -8,6 +8,9 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use rustls::CertificateError;
 
+use super::HEAD_MAX;
+use super::mend::TooLong;
+
 /// The fault of a request that got no answer from `place`.
 pub(in crate::net) fn before_an_answer(error: &legacy::Error, place: &str) -> Fault {
     if let Some(fault) = find::<Fault>(error) {
@@ -16,7 +19,10 @@ pub(in crate::net) fn before_an_answer(error: &legacy::Error, place: &str) -> Fa
     let reason = match find::<hyper::Error>(error) {
         // The crate has no other way to tell.
         Some(hyper) if hyper.is_parse() && hyper.to_string().contains("too large") => {
-            "answered with more headers than are read (1,000, and 256 KiB)".to_owned()
+            format!("answered with more headers than are read (1,000, and {} KiB)", HEAD_MAX >> 10)
+        }
+        _ if is_too_long(error) => {
+            format!("answered with more headers than are read (1,000, and {} KiB)", HEAD_MAX >> 10)
         }
         Some(hyper) if hyper.is_parse() => "answered with something that is not HTTP".to_owned(),
         Some(hyper) if hyper.is_incomplete_message() => "hung up without an answer".to_owned(),
@@ -38,6 +44,12 @@ pub(super) fn within_a_body(error: &hyper::Error, place: &str) -> Fault {
         }
         _ => cut(place),
     }
+}
+
+/// The fault of an answer that holds less than was asked for.
+pub(super) fn in_part(place: &str) -> Fault {
+    let message = format!("{place} sent a part of the file (206), although all of it was asked for.");
+    Fault::transient(Code::FetchTruncated, message)
 }
 
 /// The fault of a body that is over too soon.
@@ -99,6 +111,10 @@ fn of_a_certificate(error: &CertificateError) -> &'static str {
         BadSignature | BadEncoding => "its certificate is broken",
         _ => "its certificate can't be trusted",
     }
+}
+
+fn is_too_long(error: &legacy::Error) -> bool {
+    find::<io::Error>(error).and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<TooLong>())
 }
 
 /// The first error of type `T` in the chain.

@@ -4,13 +4,16 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::mend::Heads;
 
 /// Bytes both ways, encrypted or not.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -56,20 +59,30 @@ pub(super) fn died_unanswered(error: &legacy::Error) -> bool {
     })
 }
 
-/// A stream that notes what passes.
+/// A stream that notes what passes, and puts heads of answers right.
 struct Noted {
     stream: Box<dyn Stream>,
     passed: Arc<Passed>,
+    /// None where heads are not text.
+    heads: Option<Heads>,
+    /// What has come and is still to be read.
+    ready: Bytes,
 }
 
 impl Noted {
-    fn sent(&self, outcome: &Poll<io::Result<usize>>) {
+    fn sent(&mut self, outcome: &Poll<io::Result<usize>>) {
         if matches!(outcome, Poll::Ready(Ok(1..))) {
             let answered = self.passed.answered.swap(false, Ordering::Relaxed);
             if answered || self.passed.requests.load(Ordering::Relaxed) == 0 {
                 self.passed.requests.fetch_add(1, Ordering::Relaxed);
+                self.heads.iter_mut().for_each(Heads::expect);
             }
         }
+    }
+
+    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
+        let piece = self.ready.split_to(self.ready.len().min(buf.remaining()));
+        buf.put_slice(&piece);
     }
 }
 
@@ -79,12 +92,28 @@ impl AsyncRead for Noted {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.passed.answered.store(true, Ordering::Relaxed);
+        while self.ready.is_empty() {
+            let before = buf.filled().len();
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+            let came = buf.filled().len() > before;
+            if came {
+                self.passed.answered.store(true, Ordering::Relaxed);
+            }
+            let Some(heads) = self.heads.as_mut().filter(|heads| heads.is_due()) else {
+                return Poll::Ready(Ok(()));
+            };
+            let ready = match came {
+                true => heads.take(&buf.filled()[before..]),
+                false => Ok(heads.rest()),
+            };
+            buf.set_filled(before);
+            self.ready = ready.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?.into();
+            if !came && self.ready.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
         }
-        outcome
+        self.hand_over(buf);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -132,12 +161,20 @@ impl Link {
     /// Over a stream that may be kept for more than one request, or not.
     pub(super) fn new(stream: Box<dyn Stream>, keep: bool, seat: Seat) -> Self {
         let passed = Arc::<Passed>::default();
-        let io = TokioIo::new(Noted { stream, passed: Arc::clone(&passed) });
+        let io = TokioIo::new(Noted {
+            stream,
+            passed: Arc::clone(&passed),
+            heads: Some(Heads::default()),
+            ready: Bytes::new(),
+        });
         Link { io, passed, http_2: false, proxied: false, keep, _seat: seat }
     }
 
     /// Speaks HTTP/2.
-    pub(super) fn in_http_2(self, http_2: bool) -> Self {
+    pub(super) fn in_http_2(mut self, http_2: bool) -> Self {
+        if http_2 {
+            self.io.inner_mut().heads = None;
+        }
         Link { http_2, ..self }
     }
 

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 
+mod habits;
 mod servers;
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;

@@ -105,9 +105,10 @@ fn redirected(from: &Url, location: &str) -> Result<Url, Fault> {
     })?;
     match Source::parse(to.as_str())? {
         Source::Web(url) => Ok(url),
-        Source::File(_) | Source::Data(_) => {
-            Err(Fault::permanent(Code::UrlInvalid, "redirected to no address"))
+        Source::Data(_) => {
+            Err(Fault::permanent(Code::UrlScheme, "redirected to a data: address, which is not followed"))
         }
+        Source::File(_) => Err(Fault::permanent(Code::UrlInvalid, "redirected to no address")),
     }
 }
 
@@ -169,6 +170,7 @@ mod tests {
         for (location, code) in [
             ("file:///etc/passwd", Code::UrlScheme),
             ("ftp://a/", Code::UrlScheme),
+            ("data:image/png;base64,AAAA", Code::UrlScheme),
             ("http://", Code::UrlInvalid),
         ] {
             assert_eq!(walk().arrives(&to(location)).unwrap_err().code, code, "{location}");

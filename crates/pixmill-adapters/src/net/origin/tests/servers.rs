@@ -62,7 +62,7 @@ fn answer_of(headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: 7\r\n\r\npicture").into_bytes()
 }
 
-async fn bytes_of(answer: Result<Answer, Fault>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn bytes_of(answer: Result<Answer, Fault>) -> Result<Vec<u8>, Fault> {
     let mut answer = answer?;
     let mut whole = Vec::new();
     while let Some(piece) = answer.body.chunk().await? {
@@ -71,11 +71,11 @@ async fn bytes_of(answer: Result<Answer, Fault>) -> Result<Vec<u8>, Fault> {
     Ok(whole)
 }
 
-async fn fetched(origin: &HttpOrigin, url: &str) -> Result<Vec<u8>, Fault> {
+pub(super) async fn fetched(origin: &HttpOrigin, url: &str) -> Result<Vec<u8>, Fault> {
     bytes_of(get(origin, url).await).await
 }
 
-fn here() -> HttpOrigin {
+pub(super) fn here() -> HttpOrigin {
     HttpOrigin::new(leave_for("127.0.0.1/32"), 64)
 }
 
