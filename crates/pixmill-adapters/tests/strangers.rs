@@ -96,7 +96,8 @@ async fn jobs_that_fit_are_taken_from_among_others_which_stay_where_they_are() {
     let jobs = take(&queue, 30).await;
     add(&redis, "mixed", &strange(20)).await;
     for job in jobs {
-        let output = Output { location: "https://cdn/1.jpg".into(), bytes_before: 9, bytes_after: 5 };
+        let output =
+            Output { location: "https://cdn/1.jpg".into(), bytes_before: 9, bytes_after: 5, frames: 1 };
         queue.finish(&job.id, Delivered::Completed(output));
     }
     tokio::time::sleep(LOCK * 4).await;
@@ -187,7 +188,8 @@ async fn a_paused_queue_gives_nothing_until_it_is_resumed_and_urgent_jobs_come_f
     for image in ["first", "second", "third"] {
         let job = take(&queue, 1).await.remove(0);
         assert_eq!(job.image.as_str(), image);
-        let output = Output { location: "https://cdn/1.jpg".into(), bytes_before: 9, bytes_after: 5 };
+        let output =
+            Output { location: "https://cdn/1.jpg".into(), bytes_before: 9, bytes_after: 5, frames: 1 };
         queue.finish(&job.id, Delivered::Completed(output));
     }
 }
