@@ -25,6 +25,7 @@ fn candidate(number: usize) -> Candidate {
         input: format!("http://127.0.0.1:18080/1mp/01.jpg?i={number}"),
         round: 1,
         attempts: 0,
+        tenant: String::new(),
     }
 }
 

@@ -317,13 +317,15 @@ impl Run {
     /// Writes the catalogue again, with outputs in the places of the addresses that completed.
     async fn write_again(&self, request: &Request, prefix: &str) -> Result<(), Fault> {
         let failed = |error: io::Error| file_fault(&self.again, &error);
-        let reader = File::open(&self.catalogue).map_err(|error| unreadable(&self.catalogue, &error))?;
-        let file = File::create(&self.temporary).map_err(failed)?;
+        let (catalogue, temporary) = (self.catalogue.clone(), self.temporary.clone());
+        let opened = apart(move || File::open(catalogue)).await;
+        let reader = opened.map_err(|error| unreadable(&self.catalogue, &error))?;
+        let file = apart(move || File::create(temporary)).await.map_err(failed)?;
         let again =
             Again { request: request.clone(), records: self.ports.records.clone(), links: prefix.to_owned() };
         again.write(reader, file.try_clone().map_err(failed)?).await?;
-        file.sync_all().map_err(failed)?;
-        fs::rename(&self.temporary, &self.again).map_err(failed)
+        let (temporary, again) = (self.temporary.clone(), self.again.clone());
+        apart(move || file.sync_all().and_then(|()| fs::rename(temporary, again))).await.map_err(failed)
     }
 }
 

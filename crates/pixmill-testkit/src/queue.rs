@@ -23,6 +23,7 @@ pub fn candidates(range: std::ops::Range<u32>) -> Vec<Candidate> {
             input: format!("http://example.com/{number}.jpg"),
             round: 1,
             attempts: 0,
+            tenant: String::new(),
         })
         .collect()
 }

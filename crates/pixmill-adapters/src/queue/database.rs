@@ -28,38 +28,69 @@ pub struct DatabaseQueue {
 
 #[derive(Debug, Default)]
 struct State {
-    /// What waits, by request: requests take turns, so that one with a window full of images holds no other up.
-    lines: HashMap<RequestId, VecDeque<Candidate>>,
-    /// Requests that have something waiting, in the order of their turns.
-    turns: VecDeque<RequestId>,
+    /// What waits, by tenant: tenants take turns, so that one with a window full of requests holds no other up.
+    lines: HashMap<String, Line>,
+    /// Tenants of whom something waits, in the order of their turns.
+    turns: VecDeque<String>,
     waiting: usize,
     waiting_bytes: usize,
     /// In the window, or delivered and not finished.
     known: HashSet<ImageId>,
 }
 
-impl State {
+/// What waits of a tenant.
+#[derive(Debug, Default)]
+struct Line {
+    /// By request: requests take turns too, so that one with many images holds no other up.
+    requests: HashMap<RequestId, VecDeque<Candidate>>,
+    turns: VecDeque<RequestId>,
+}
+
+impl Line {
     fn add(&mut self, job: Candidate) {
-        let line = self.lines.entry(job.request.clone()).or_default();
-        if line.is_empty() {
+        let of_it = self.requests.entry(job.request.clone()).or_default();
+        if of_it.is_empty() {
             self.turns.push_back(job.request.clone());
         }
-        self.waiting += 1;
-        self.waiting_bytes += job.bytes();
-        line.push_back(job);
+        of_it.push_back(job);
     }
 
     /// The next one of the request whose turn it is.
     fn next(&mut self) -> Option<Candidate> {
         let request = self.turns.pop_front()?;
-        let line = self.lines.get_mut(&request)?;
-        let next = line.pop_front()?;
-        self.waiting -= 1;
-        self.waiting_bytes -= next.bytes();
-        if line.is_empty() {
-            self.lines.remove(&request);
+        let of_it = self.requests.get_mut(&request)?;
+        let next = of_it.pop_front()?;
+        if of_it.is_empty() {
+            self.requests.remove(&request);
         } else {
             self.turns.push_back(request);
+        }
+        Some(next)
+    }
+}
+
+impl State {
+    fn add(&mut self, job: Candidate) {
+        self.waiting += 1;
+        self.waiting_bytes += job.bytes();
+        let line = self.lines.entry(job.tenant.clone()).or_default();
+        if line.turns.is_empty() {
+            self.turns.push_back(job.tenant.clone());
+        }
+        line.add(job);
+    }
+
+    /// The next one of the tenant whose turn it is.
+    fn next(&mut self) -> Option<Candidate> {
+        let tenant = self.turns.pop_front()?;
+        let line = self.lines.get_mut(&tenant)?;
+        let next = line.next()?;
+        self.waiting -= 1;
+        self.waiting_bytes -= next.bytes();
+        if line.turns.is_empty() {
+            self.lines.remove(&tenant);
+        } else {
+            self.turns.push_back(tenant);
         }
         Some(next)
     }
@@ -144,6 +175,7 @@ mod tests {
             input: "http://h/a.jpg".into(),
             round: 1,
             attempts: 0,
+            tenant: String::new(),
         }
     }
 
@@ -156,5 +188,26 @@ mod tests {
         assert_eq!(taken, ["large-0", "small-0", "large-1", "small-1", "large-2"]);
         assert_eq!(queue.room().await.unwrap(), 100 - 92 + 5);
         assert_eq!(queue.take(1_000).len(), 87);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_with_a_full_window_holds_no_other_up() {
+        let queue = DatabaseQueue::new(100);
+        queue.add((0..90).map(|number| candidate(&format!("of-many-{number}"), 0)).collect()).await.unwrap();
+        let other = |number| Candidate { tenant: "other".into(), ..candidate("small", number) };
+        queue.add((0..2).map(other).collect()).await.unwrap();
+        let taken: Vec<_> = queue.take(5).into_iter().map(|job| job.image.as_str().to_owned()).collect();
+        assert_eq!(taken, ["of-many-0-0", "small-0", "of-many-1-0", "small-1", "of-many-2-0"]);
+        assert_eq!(queue.take(1_000).len(), 87);
+    }
+
+    #[tokio::test]
+    async fn a_window_of_large_addresses_is_full_though_they_are_few() {
+        let queue = DatabaseQueue::new(100);
+        let large = |number| Candidate { input: "x".repeat(1 << 20), ..candidate("large", number) };
+        queue.add((0..17).map(large).collect()).await.unwrap();
+        assert_eq!(queue.room().await.unwrap(), 0);
+        queue.take(10);
+        assert_eq!(queue.room().await.unwrap(), 93);
     }
 }

@@ -75,6 +75,8 @@ pub struct Candidate {
     pub round: u32,
     /// Attempts so far in this round.
     pub attempts: u32,
+    /// Whose it is, where it is to be fed; tenants take turns in a window.
+    pub tenant: String,
 }
 
 /// How an image stands that a job names.

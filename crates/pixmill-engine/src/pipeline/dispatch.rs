@@ -7,6 +7,7 @@ mod lanes;
 mod outage;
 mod pace;
 mod places;
+mod put_off;
 mod refusals;
 mod seat;
 mod verdict;
@@ -31,12 +32,12 @@ use crate::port::queue::{Delivered, Job};
 use feed::Feed;
 use lanes::{Asked, Lanes, Started, Turn};
 use outage::Outage;
+use put_off::PutOff;
 use verdict::{Verdict, verdict};
 pub(super) use worker::Worker;
 
-/// Of an origin that is stuck, how many stay parked when others need the room, and when the rest come back.
+/// Of an origin that is stuck, how many stay parked when others need the room.
 const STUCK_KEPT: usize = 32;
-const STUCK_BACK: Duration = Duration::from_secs(15);
 
 /// Records are asked about so many jobs at once, or as many as there are when so long has passed since they were asked
 /// before: jobs come in company, and while others are parked those that come can wait.
@@ -114,6 +115,7 @@ struct Dispatch {
     worker: Arc<Worker>,
     feed: Feed,
     lanes: Lanes,
+    put_off: PutOff,
     /// Jobs whose images records must be asked about.
     unsure: Vec<Job>,
     /// Until then asking waits for more of them.
@@ -147,6 +149,7 @@ impl Dispatch {
         Dispatch {
             feed: Feed::new(Supply::from(&worker.ports), scope, settings.lease),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
+            put_off: PutOff::default(),
             unsure: Vec::new(),
             ask_at: None,
             asked_at: Instant::default(),
@@ -345,8 +348,9 @@ impl Dispatch {
         }
         let images: Vec<_> = stuck.iter().map(|job| job.image.clone()).collect();
         let wall = self.worker.ports.clock.wall();
-        let deferred = self.worker.ports.records.defer(&images, wall + STUCK_BACK, wall).await;
-        let delivered = if deferred.is_ok() { Delivered::PutOff(STUCK_BACK) } else { Delivered::Returned };
+        let wait = self.put_off.wait(images.len(), now);
+        let deferred = self.worker.ports.records.defer(&images, wall + wait, wall).await;
+        let delivered = if deferred.is_ok() { Delivered::PutOff(wait) } else { Delivered::Returned };
         for job in &stuck {
             self.finish(&job.id, delivered.clone(), now);
         }

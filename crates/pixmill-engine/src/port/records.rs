@@ -415,7 +415,7 @@ pub trait Idempotency: Send + Sync {
     ) -> Result<Reservation, Fault>;
 
     /// Holds an intake's key longer.
-    async fn hold(&self, request: &RequestId, until: Timestamp) -> Result<(), Fault>;
+    async fn hold(&self, request: &RequestId, until: Timestamp, now: Timestamp) -> Result<(), Fault>;
 
     /// Gives an intake's key free, unless its request was accepted.
     async fn release(&self, request: &RequestId) -> Result<(), Fault>;

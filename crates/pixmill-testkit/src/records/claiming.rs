@@ -257,7 +257,10 @@ async fn a_renewed_lease_holds(records: Arc<dyn RecordsForTests>) {
 }
 
 async fn a_candidate_tells_its_round_and_attempts(records: Arc<dyn RecordsForTests>) {
-    let told = |candidate: &Candidate| (candidate.round, candidate.attempts);
+    let told = |candidate: &Candidate| {
+        assert_eq!(candidate.tenant, "default", "whoever feeds is told whose it is");
+        (candidate.round, candidate.attempts)
+    };
     let id = take_in_distinct(&records, 1).await;
     assert_eq!(told(&records.fresh(&id, None, 1).await.unwrap()[0]), (1, 0));
     let claims = claim_fresh(&records, &id, START).await;
@@ -286,6 +289,7 @@ async fn how_images_stand_is_told_in_order(records: Arc<dyn RecordsForTests>) {
         input: url(number),
         round: 1,
         attempts,
+        tenant: String::new(),
     };
     let Standing::Claimable(fresh, from) = &told[0] else { panic!("{:?}", told[0]) };
     assert_eq!((fresh, *from <= START), (&candidate(5, 0), true));

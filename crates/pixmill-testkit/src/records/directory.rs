@@ -348,7 +348,7 @@ async fn a_key_makes_one_request(case: Case) {
     assert_eq!(first, Reservation::New);
     assert_eq!(reserve("a", at(1)).await, Reservation::InFlight(at(60_000)));
     case.records.begin(new, START).await.unwrap();
-    case.ledger.hold(&id, at(90_000)).await.unwrap();
+    case.ledger.hold(&id, at(90_000), START).await.unwrap();
     assert_eq!(reserve("a", at(61_000)).await, Reservation::InFlight(at(90_000)));
     case.records.open(&id, intake_end(0), START).await.unwrap();
     case.ledger.release(&id).await.unwrap();

@@ -172,7 +172,7 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
     assert_eq!(records.keys().await.unwrap(), std::slice::from_ref(&key));
     records.revoke_key(&key.id, START).await.unwrap();
     records.reserve("default", "k", &id, later(1), START).await.unwrap();
-    records.hold(&id, later(2)).await.unwrap();
+    records.hold(&id, later(2), START).await.unwrap();
     records.release(&id).await.unwrap();
     records.reserve("default", "k", &id, later(90_000), later(90_000)).await.unwrap();
     unchanged("keys").await;

@@ -82,6 +82,7 @@ pub(super) fn read(job: &bullmq::Job, names: &Names) -> Result<Job, String> {
             input: input.to_owned(),
             round,
             attempts: 0,
+            tenant: String::new(),
         }),
         retries: if ours.is_none() { retries(job.opts()) } else { None },
         added: ours.is_none().then(|| Timestamp(i64::try_from(job.timestamp()).unwrap_or_default())),
@@ -157,6 +158,7 @@ mod tests {
             input: "http://a/1.jpg".into(),
             round: 1,
             attempts: 11,
+            tenant: String::new(),
         };
         assert_eq!(next_id(&candidate), "a%3Ab-1-12");
         let ids = ids(&candidate);

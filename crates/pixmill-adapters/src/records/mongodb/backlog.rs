@@ -57,7 +57,7 @@ impl Backlog for Mongodb {
         }
         let reading =
             Reading { fields: candidate_fields(), order: doc! { "_id": 1 }, most, ..Reading::default() };
-        let candidate = |document: &Document| candidate(document, head.round);
+        let candidate = |document: &Document| candidate(document, head.round, &head.tenant);
         page(&self.shared.images(), &query, reading, &self.shared.widths.images, candidate).await
     }
 
@@ -86,17 +86,18 @@ impl Backlog for Mongodb {
         let reading =
             Reading { fields: candidate_fields(), order: order.clone(), most, ..Reading::default() };
         let reached = date(shift.of_server(now));
-        // Of which round, their requests tell.
+        // Of which round and whose they are, their requests tell.
         let due = waiting(doc! { "$lte": reached });
         let due =
-            page(&shared.images(), &due, reading, &shared.widths.images, |found| candidate(found, 0)).await?;
+            page(&shared.images(), &due, reading, &shared.widths.images, |found| candidate(found, 0, ""))
+                .await?;
         let reading = Reading { fields: doc! { "pixmill.due": 1 }, order, most: 1, skip: 0 };
         let next = find(&shared.images(), waiting(doc! { "$gt": reached }), reading).await?;
         let requests: Vec<_> = due.iter().map(|candidate| candidate.request.clone()).collect();
         let heads = shared.heads(&requests).await?;
         let candidates = due.into_iter().filter_map(|candidate| {
             let head = heads.get(&candidate.request).filter(|head| head.status.is_open() && head.is_fed())?;
-            Some(Candidate { round: head.round, ..candidate })
+            Some(Candidate { round: head.round, tenant: head.tenant.clone(), ..candidate })
         });
         let next = next.first().and_then(|document| moment(document, "pixmill.due"));
         Ok((candidates.collect(), next.map(|next| shift.of_caller(next))))
@@ -243,7 +244,7 @@ fn standing(document: &Document, head: &Head, shift: Shift) -> Option<Standing> 
         _ if is("pixmill.lease") || is("pixmill.sameAs") => Standing::Held,
         _ => {
             let due = due(document).map(|due| shift.of_caller(due));
-            Standing::Claimable(candidate(document, head.round)?, due.unwrap_or_default())
+            Standing::Claimable(candidate(document, head.round, "")?, due.unwrap_or_default())
         }
     })
 }

@@ -150,13 +150,14 @@ pub(super) fn candidate_fields() -> Document {
 }
 
 /// An image that may be claimed in a round of its request; none where its ids or its input can't be read.
-pub(super) fn candidate(document: &Document, round: u32) -> Option<Candidate> {
+pub(super) fn candidate(document: &Document, round: u32, tenant: &str) -> Option<Candidate> {
     Some(Candidate {
         image: image_id(document)?,
         request: request_id(document)?,
         input: document.get_str("inputUrl").ok()?.to_owned(),
         round,
         attempts: few(document, "pixmill.attempts").unwrap_or_default(),
+        tenant: tenant.to_owned(),
     })
 }
 

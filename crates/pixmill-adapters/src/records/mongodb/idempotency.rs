@@ -1,4 +1,5 @@
-//! Intakes under keys that clients chose. Each key is one document, taken over by compare-and-set on its holder.
+//! Intakes under keys that clients chose. Each key is one document, taken over by compare-and-set on its holder. Times in
+//! it are the server's.
 
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ impl Idempotency for Mongodb {
         now: Timestamp,
     ) -> Result<Reservation, Fault> {
         let shared = &self.shared;
+        let shift = shared.shift(now).await?;
+        let (until, now) = (shift.of_server(until), shift.of_server(now));
         let old = doc! { "at": { "$lt": date(now - REMEMBERED) }, "request": { "$type": "string" } };
         command::delete(&shared.database, schema::IDEMPOTENCY, old).await?;
         // A tenant's name has no spaces.
@@ -52,7 +55,7 @@ impl Idempotency for Mongodb {
             }
             let held_until = moment(&held, "until").unwrap_or_default();
             if held_until > now && !shared.is_accepted(&holder).await? {
-                return Ok(Reservation::InFlight(held_until));
+                return Ok(Reservation::InFlight(shift.of_caller(held_until)));
             }
             // Whoever let it lapse must not come first after all.
             shared.drop_intake(&holder).await?;
@@ -66,7 +69,8 @@ impl Idempotency for Mongodb {
         Err(Fault::transient(Code::BackendUnavailable, "the key is being taken by many at once"))
     }
 
-    async fn hold(&self, request: &RequestId, until: Timestamp) -> Result<(), Fault> {
+    async fn hold(&self, request: &RequestId, until: Timestamp, now: Timestamp) -> Result<(), Fault> {
+        let until = self.shared.shift(now).await?.of_server(until);
         let held = doc! { "request": request.as_str() };
         let hold = vec![command::one(held, doc! { "$set": { "until": date(until) } })];
         command::update(&self.shared.database, schema::IDEMPOTENCY, hold, Again::Safe).await.map(|_| ())

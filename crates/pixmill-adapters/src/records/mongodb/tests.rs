@@ -6,6 +6,7 @@ mod faults;
 mod foreign;
 mod neighbours;
 mod shapes;
+mod times;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -24,7 +24,11 @@ const FRESH: &str = "SELECT id, input, attempts FROM images
   WHERE id > ?1 AND id < ?2 AND status = 0 AND due IS NULL AND same_as IS NULL
   ORDER BY id LIMIT ?3";
 
-const DUE: &str = "SELECT images.id, images.input, images.attempts, requests.id, requests.round
+/// Whose a request is.
+const TENANT: &str = "SELECT tenant FROM requests WHERE num = ?1";
+
+const DUE: &str =
+    "SELECT images.id, images.input, images.attempts, requests.id, requests.round, requests.tenant
   FROM images INDEXED BY images_due JOIN requests ON requests.num = images.id >> 32
   WHERE due <= ?1 AND images.id BETWEEN ?2 AND ?3 AND requests.status IN ('pending', 'processing')
   ORDER BY due, images.id LIMIT ?4";
@@ -183,6 +187,7 @@ fn fresh(
             _ => return Ok(Vec::new()),
         },
     };
+    let tenant: String = connection.prepare_cached(TENANT)?.query_row([owner.num], |row| row.get(0))?;
     let mut fresh = connection.prepare_cached(FRESH)?;
     page(&mut fresh, params![from, key(owner.num, MOST), most as i64], most, |row| {
         Ok(Candidate {
@@ -191,6 +196,7 @@ fn fresh(
             input: row.get(1)?,
             round: owner.round,
             attempts: row.get(2)?,
+            tenant: tenant.clone(),
         })
     })
 }
@@ -217,6 +223,7 @@ fn due(
             input: row.get(1)?,
             round: row.get(4)?,
             attempts: row.get(2)?,
+            tenant: row.get(5)?,
         })
     })?;
     let next = connection
@@ -255,6 +262,7 @@ fn standing(row: &Row<'_>, image: ImageId, owner: Owner) -> rusqlite::Result<Sta
                 input: row.get(9)?,
                 round: owner.round,
                 attempts: row.get(10)?,
+                tenant: String::new(),
             };
             Standing::Claimable(candidate, Timestamp(row.get::<_, Option<i64>>(7)?.unwrap_or_default()))
         }

@@ -32,7 +32,7 @@ impl Idempotency for Sqlite {
         self.write(move |transaction| reserve(transaction.connection, &place, &request, until, now)).await
     }
 
-    async fn hold(&self, request: &RequestId, until: Timestamp) -> Result<(), Fault> {
+    async fn hold(&self, request: &RequestId, until: Timestamp, _now: Timestamp) -> Result<(), Fault> {
         let request = request.clone();
         self.write(move |transaction| {
             transaction

@@ -78,6 +78,8 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
         let mut connection = open(file, OpenFlags::default()).map_err(|error| fault(&error, file))?;
         set_up_writer(&mut connection).map_err(|error| fault(&error, file))?;
         migrate(&mut connection, file)?;
+        #[cfg(test)]
+        super::tests::plans::listen(&connection);
         Ok(connection)
     })
 }
@@ -129,6 +131,8 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, Fault> {
         let connection = open(file, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)
             .map_err(|error| fault(&error, file))?;
         set_up_reader(&connection).map_err(|error| fault(&error, file))?;
+        #[cfg(test)]
+        super::tests::plans::listen(&connection);
         Ok(connection)
     })
 }

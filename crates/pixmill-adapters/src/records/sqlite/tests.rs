@@ -1,5 +1,7 @@
 //! SQLite records in their port's suites, and what only a file can promise.
 
+pub(super) mod plans;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,6 +112,7 @@ impl Files {
 async fn sqlite_records_conform() {
     let files = Files::new();
     pixmill_testkit::records::suite(|| async { Arc::new(Sqlite::open(&files.next()).unwrap()) as _ }).await;
+    plans::none_walks_through_history();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,6 +123,7 @@ async fn sqlite_records_conform_as_an_outbox() {
         (sqlite.clone() as _, sqlite as _)
     })
     .await;
+    plans::none_walks_through_history();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,6 +134,7 @@ async fn sqlite_records_conform_as_a_directory() {
         (sqlite.clone() as _, sqlite as _)
     })
     .await;
+    plans::none_walks_through_history();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,6 +145,7 @@ async fn sqlite_records_conform_in_keeping_catalogues() {
         (sqlite.clone() as _, sqlite as _)
     })
     .await;
+    plans::none_walks_through_history();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,6 +156,7 @@ async fn sqlite_records_conform_in_retirement() {
         (sqlite.clone() as _, sqlite as _)
     })
     .await;
+    plans::none_walks_through_history();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,6 +167,7 @@ async fn sqlite_records_conform_in_succession() {
         (sqlite.clone() as _, sqlite as _)
     })
     .await;
+    plans::none_walks_through_history();
 }
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);

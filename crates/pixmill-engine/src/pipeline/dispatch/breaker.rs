@@ -58,7 +58,8 @@ pub(super) struct Open {
     since: Instant,
     next_probe: Instant,
     wait: Duration,
-    probing: bool,
+    /// The image by which it is being asked.
+    probing: Option<ImageId>,
     last: Fault,
 }
 
@@ -68,24 +69,24 @@ impl Breaker {
     pub(super) fn verdict(&self, now: Instant, patient: bool) -> Verdict {
         let Some(open) = &self.open else { return Verdict::Start };
         match open.since + PATIENCE {
-            _ if !open.probing && (!patient || now >= open.next_probe) => Verdict::Probe,
+            _ if open.probing.is_none() && (!patient || now >= open.next_probe) => Verdict::Probe,
             end if now >= end => Verdict::GiveUp(open.last.clone()),
-            end if open.probing => Verdict::Wait(end),
+            end if open.probing.is_some() => Verdict::Wait(end),
             end => Verdict::Wait(open.next_probe.min(end)),
         }
     }
 
-    /// A probe starts.
-    pub(super) fn probe(&mut self) {
+    /// A probe starts, with this image.
+    pub(super) fn probe(&mut self, image: &ImageId) {
         if let Some(open) = &mut self.open {
-            open.probing = true;
+            open.probing = Some(image.clone());
         }
     }
 
-    /// A probe ended without an answer that says anything: its image was handed back, or the probe never started.
-    pub(super) fn probe_lost(&mut self) {
+    /// Nothing is to be heard of an image: it was handed back, or never started. Where it was the probe, another may start.
+    pub(super) fn lost(&mut self, image: &ImageId) {
         if let Some(open) = &mut self.open {
-            open.probing = false;
+            open.probing.take_if(|probe| probe == image);
         }
     }
 
@@ -104,8 +105,8 @@ impl Breaker {
     pub(super) fn faulted(&mut self, image: &ImageId, fault: &Fault, now: Instant) {
         if let Some(open) = &mut self.open {
             open.last = fault.clone();
-            if open.probing {
-                open.probing = false;
+            // Those that were under way when it opened say no more than it knows.
+            if open.probing.take_if(|probe| probe == image).is_some() {
                 open.wait = (open.wait * 2).min(LONGEST_WAIT);
                 open.next_probe = now + open.wait;
             }
@@ -121,7 +122,7 @@ impl Breaker {
                 since: now,
                 next_probe: now + FIRST_WAIT,
                 wait: FIRST_WAIT,
-                probing: false,
+                probing: None,
                 last: fault.clone(),
             });
             self.faulty.clear();
@@ -193,7 +194,7 @@ mod tests {
             let due = now + Duration::from_secs(wait);
             assert_eq!(breaker.verdict(Instant(due.0 - Duration::from_millis(1)), true), Verdict::Wait(due));
             assert_eq!(breaker.verdict(due, true), Verdict::Probe);
-            breaker.probe();
+            breaker.probe(&image(0));
             assert!(matches!(breaker.verdict(due, true), Verdict::Wait(_)), "one probe at a time");
             breaker.faulted(&image(0), &fault(), due);
             now = due;
@@ -201,9 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_under_way_when_it_opened_is_no_probe() {
+        let mut breaker = open_at(0);
+        breaker.probe(&image(0));
+        breaker.lost(&image(7));
+        breaker.faulted(&image(8), &fault(), at(1));
+        assert!(matches!(breaker.verdict(at(1), true), Verdict::Wait(_)), "the probe is still under way");
+        breaker.lost(&image(0));
+        assert_eq!(breaker.verdict(at(1), true), Verdict::Probe, "and nothing has made it wait longer");
+    }
+
+    #[test]
     fn a_probe_that_is_answered_closes_it() {
         let mut breaker = open_at(0);
-        breaker.probe();
+        breaker.probe(&image(0));
         breaker.answered();
         assert_eq!(breaker.verdict(at(2), true), Verdict::Start);
     }
@@ -211,7 +223,7 @@ mod tests {
     #[test]
     fn after_ten_minutes_images_are_given_up_with_the_last_fault_but_probes_go_on() {
         let mut breaker = open_at(0);
-        breaker.probe();
+        breaker.probe(&image(0));
         assert_eq!(breaker.verdict(at(600), true), Verdict::GiveUp(fault()));
         breaker.faulted(&image(0), &fault(), at(601));
         assert_eq!(breaker.verdict(at(602), true), Verdict::GiveUp(fault()));
@@ -222,7 +234,7 @@ mod tests {
     fn with_one_attempt_nobody_waits_for_an_origin_to_come_back() {
         let mut breaker = open_at(0);
         assert_eq!(breaker.verdict(at(0), false), Verdict::Probe);
-        breaker.probe();
+        breaker.probe(&image(0));
         assert!(matches!(breaker.verdict(at(0), false), Verdict::Wait(_)));
     }
 

@@ -40,6 +40,12 @@ const SIDE_BY_SIDE: usize = 64;
 /// How often more requests are begun at a time, where those in hand have no more to give.
 const MORE_REQUESTS: usize = 8;
 
+/// Requests that are read from before whoever feeds does something else: the tenants that follow come next.
+const READS: usize = 256;
+
+/// Looking for new requests may take such a part of the time.
+const REQUESTS_SHARE: u32 = 20;
+
 /// Looking again at all that is open may take such a part of the time.
 const AGAIN_SHARE: u32 = 50;
 
@@ -79,7 +85,8 @@ pub(super) struct Feed {
     lead: Lead,
     leads: bool,
     lines: BTreeMap<String, Line>,
-    turn: usize,
+    /// The last tenant that was read from.
+    turn: String,
     requests_at: Instant,
     due_at: Instant,
     /// The window, as far as it is known: the most room there ever was.
@@ -101,7 +108,7 @@ impl Feed {
             supply,
             scope,
             lines: BTreeMap::new(),
-            turn: 0,
+            turn: String::new(),
             requests_at: Instant::default(),
             due_at: Instant::default(),
             window: 0,
@@ -189,8 +196,10 @@ impl Feed {
             return Ok(false);
         }
         let known: Vec<_> = self.lines.values().filter_map(|line| line.last.clone()).collect();
+        let began = self.supply.clock.instant();
         let opened = self.supply.records.open_requests(&known, SIDE_BY_SIDE).await?;
-        self.requests_at = now + REQUESTS_EVERY;
+        let took = self.supply.clock.instant().since(began);
+        self.requests_at = now + REQUESTS_EVERY.max(took * REQUESTS_SHARE);
         let mut counts: HashMap<String, usize> = HashMap::new();
         for line in self.lines.values_mut() {
             line.more = false;
@@ -249,17 +258,19 @@ impl Feed {
     /// Tenants take turns, and so do the requests of each, image by image, so that one with a million images does not
     /// starve one with ten, nor a tenant with a million requests one with one. How many images were read.
     async fn add_some(&mut self, room: usize, now: Instant) -> Result<usize, Fault> {
-        let waiting = self.lines.values().filter(|line| !line.cursors.is_empty()).count();
-        if waiting == 0 {
+        let waiting = self.lines.iter().filter(|(_, line)| !line.cursors.is_empty());
+        let waiting: Vec<_> = waiting.map(|(tenant, _)| tenant.clone()).collect();
+        if waiting.is_empty() {
             return Ok(0);
         }
-        let share = (room / waiting).max(1);
+        let share = (room / waiting.len()).max(1);
         let (mut left, mut bytes, mut read, mut moved) = (room, 0, Vec::new(), Vec::new());
-        self.turn += 1;
-        let tenants: Vec<_> = self.lines.keys().cloned().collect();
-        for place in 0..tenants.len() {
-            let tenant = &tenants[(self.turn + place) % tenants.len()];
-            let Some(line) = self.lines.get(tenant) else { continue };
+        let first = waiting.partition_point(|tenant| *tenant <= self.turn);
+        for tenant in waiting.iter().cycle().skip(first).take(waiting.len()) {
+            let Some(line) = self.lines.get(tenant).filter(|_| left > 0 && moved.len() < READS) else {
+                break;
+            };
+            self.turn.clone_from(tenant);
             let each = (share / line.cursors.len().max(1)).clamp(1, READ);
             let mut fresh_of_it = Vec::with_capacity(line.cursors.len());
             for (at, cursor) in line.cursors.iter().enumerate() {

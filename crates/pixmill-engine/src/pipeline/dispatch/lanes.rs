@@ -197,7 +197,7 @@ impl Lanes {
                     lane.not_before = lane.not_before.max(now + wait);
                 }
             }
-            Asked::Skipped => lane.breaker.probe_lost(),
+            Asked::Skipped => lane.breaker.lost(&turn.image),
         }
         let (per_second, refusals) = lane.pace.learnt();
         let told = was_limited || per_second.is_some();
@@ -333,8 +333,8 @@ impl Lane {
     /// The next image of a request that may start, if one may.
     fn next(&mut self, request: &RequestId, now: Instant, patient: bool) -> Option<(Job, Option<Fault>)> {
         let verdict = self.breaker.verdict(now, patient);
-        let given_up = match verdict {
-            Verdict::GiveUp(fault) => Some(fault),
+        let given_up = match &verdict {
+            Verdict::GiveUp(fault) => Some(fault.clone()),
             Verdict::Wait(_) => return None,
             Verdict::Start | Verdict::Probe if now < self.not_before || self.under_way >= self.width => {
                 return None;
@@ -342,16 +342,15 @@ impl Lane {
             Verdict::Start | Verdict::Probe if self.pace.may_begin(now, self.under_way) != May::Begin => {
                 return None;
             }
-            Verdict::Start => None,
-            Verdict::Probe => {
-                self.breaker.probe();
-                None
-            }
+            Verdict::Start | Verdict::Probe => None,
         };
         let line = self.waiting.get_mut(request)?;
         let job = line.pop_front()?;
         if line.is_empty() {
             self.waiting.remove(request);
+        }
+        if verdict == Verdict::Probe {
+            self.breaker.probe(&job.image);
         }
         if given_up.is_none() {
             self.under_way += 1;

@@ -85,6 +85,7 @@ mod tests {
             input: "http://a/1.jpg".into(),
             round: 1,
             attempts: 1,
+            tenant: String::new(),
         }
     }
 

@@ -80,7 +80,8 @@ impl Bytes for (ImageView, String) {
 
 impl Bytes for Candidate {
     fn bytes(&self) -> usize {
-        size_of::<Candidate>() + self.image.as_str().len() + self.request.as_str().len() + self.input.len()
+        let ids = self.image.as_str().len() + self.request.as_str().len();
+        size_of::<Candidate>() + ids + self.input.len() + self.tenant.len()
     }
 }
 

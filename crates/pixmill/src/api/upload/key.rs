@@ -89,7 +89,8 @@ impl Holding {
         let State::Held(id) = &self.state else { return std::future::pending().await };
         loop {
             self.clock.sleep(self.lease / 3).await;
-            if let Err(fault) = self.ledger.hold(id, self.clock.wall() + self.lease).await {
+            let now = self.clock.wall();
+            if let Err(fault) = self.ledger.hold(id, now + self.lease, now).await {
                 tracing::warn!(%fault, "an idempotency key can't be held, trying again");
             }
         }

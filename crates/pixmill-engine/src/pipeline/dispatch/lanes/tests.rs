@@ -24,7 +24,7 @@ fn park_of(lanes: &mut Lanes, request: &str, number: usize, host: &str) {
         added: None,
     };
     let input = format!("http://{host}/{number}.jpg");
-    lanes.park(job, &Candidate { image, request, input, round: 1, attempts: 0 });
+    lanes.park(job, &Candidate { image, request, input, round: 1, attempts: 0, tenant: String::new() });
 }
 
 fn lanes(hosts: &[(&str, usize)]) -> Lanes {
