@@ -252,6 +252,27 @@ fn a_signal_stops_cleanly_and_leaves_what_is_finished() {
 }
 
 #[test]
+fn the_walk_in_the_readme_from_a_shop_and_back_is_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let walk = readme.split("### From a shop and back into it").nth(1).unwrap();
+    let blocks: Vec<&str> = walk.split("```").skip(1).step_by(2).collect();
+    let (before, command, after) =
+        (blocks[0].trim_start(), blocks[1].trim_start_matches("sh\n"), blocks[2].trim_start());
+    let folder = tempfile::tempdir().unwrap();
+    let mut words = command.split_whitespace();
+    assert_eq!((words.next(), words.next()), (Some("pixmill"), Some("run")));
+    let arguments: Vec<&str> = words.collect();
+    fs::write(folder.path().join(arguments[0]), before).unwrap();
+    let pictures = root.join("examples").canonicalize().unwrap();
+    let mut run = pixmill(folder.path(), &arguments);
+    run.arg("--base-dir").arg(&pictures).arg("--quiet");
+    assert_eq!(run.status().unwrap().code(), Some(0));
+    let again = fs::read_to_string(folder.path().join("pixmill-out").join(arguments[0])).unwrap();
+    assert_eq!(again, after);
+}
+
+#[test]
 fn outputs_that_are_gone_are_made_again() {
     let folder = shop(&[]);
     fs::copy(folder.path().join("caps.jpg"), folder.path().join("hats.jpg")).unwrap();

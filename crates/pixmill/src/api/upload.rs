@@ -48,6 +48,9 @@ const NAMELESS: &str = "upload.csv";
 /// The longest name of a catalogue that is kept, bytes.
 const LONGEST_NAME: usize = 255;
 
+/// What images are listed in, where it is an object; a catalogue where it is an array.
+const JSON: &str = "application/json";
+
 /// Takes a catalogue in, or finds that it was taken in before under the same key.
 pub(super) async fn take(
     api: &Arc<Api>,
@@ -111,8 +114,8 @@ struct Upload {
 impl Upload {
     async fn take(&self, query: Query, request: Request, ticket: &Ticket) -> Result<RequestId, Problem> {
         let media_type = media_type(request.headers());
-        let body = Body::new(request.into_body(), self.api.on.most_bytes, ticket.pace());
-        if media_type == "application/json" {
+        let mut body = Body::new(request.into_body(), self.api.on.most_bytes, ticket.pace());
+        if media_type == JSON && body.first().await? != Some(b'[') {
             let name = query.get("name").unwrap_or(NAMELESS).to_owned();
             return listing::take(self, &name, query.0, body).await;
         }

@@ -27,11 +27,13 @@ pub(in crate::api) struct Body {
     most: u64,
     left: u64,
     pace: Arc<Pace>,
+    /// A chunk that was looked at and is still to come.
+    seen: Option<Bytes>,
 }
 
 impl Body {
     pub(in crate::api) fn new(body: HttpBody, most: u64, pace: Arc<Pace>) -> Self {
-        Body { chunks: body.into_data_stream(), most, left: most, pace }
+        Body { chunks: body.into_data_stream(), most, left: most, pace, seen: None }
     }
 
     /// The next chunk, `None` at the honest end.
@@ -39,6 +41,24 @@ impl Body {
     /// # Errors
     /// `body.malformed` when it breaks off, stands still or drips, `body.too_large`.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        match self.seen.take() {
+            Some(seen) => Ok(Some(seen)),
+            None => self.come().await,
+        }
+    }
+
+    /// What it begins with, white space and a byte order mark aside; it comes all the same.
+    ///
+    /// # Errors
+    /// Those of `next`.
+    pub(super) async fn first(&mut self) -> Result<Option<u8>, Problem> {
+        self.seen = self.next().await?;
+        let text = self.seen.as_deref().unwrap_or_default();
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        Ok(text.trim_ascii_start().first().copied())
+    }
+
+    async fn come(&mut self) -> Result<Option<Bytes>, Problem> {
         let patience = self.pace.wait(Instant::now());
         let next = tokio::time::timeout(patience, self.chunks.next()).await;
         let chunk = match next {
@@ -194,6 +214,17 @@ mod tests {
         let (read, pumped) = tokio::join!(read_all(reader), pump(pipe, parts));
         assert_eq!(pumped.unwrap_err().code(), Code::BodyTooLarge);
         assert_eq!(read.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_comes_all_the_same() {
+        for (text, first) in
+            [(&b"\xef\xbb\xbf \n[1]"[..], Some(b'[')), (b"{}", Some(b'{')), (b" ", None), (b"", None)]
+        {
+            let mut body = Body::new(HttpBody::from(text), 99, Arc::default());
+            assert_eq!(body.first().await.unwrap(), first);
+            assert_eq!(body.whole(&Memory::new(1 << 20)).await.unwrap().0, text);
+        }
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use super::body::{self, Body, Reader};
 use super::{NAMELESS, form};
 
 /// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it. What it is, its bytes say.
-const CATALOGUES: [&str; 8] = [
+const CATALOGUES: [&str; 9] = [
     "text/csv",
     "application/csv",
     "text/plain",
@@ -20,6 +20,7 @@ const CATALOGUES: [&str; 8] = [
     "application/gzip",
     "application/x-gzip",
     "application/octet-stream",
+    super::JSON,
 ];
 
 /// Whether a body of this media type is the catalogue itself.
