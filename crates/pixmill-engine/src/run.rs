@@ -280,6 +280,7 @@ impl Run {
                 self.observer.progress(progress);
             }
             tokio::select! {
+                biased;
                 () = over.cancelled() => {}
                 () = self.ports.clock.sleep(SHOW_EVERY) => {}
             }

@@ -76,6 +76,7 @@ impl Serve {
     /// What waiting does not mend: records that are damaged or were written by a newer pixmill, a wrong password.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), Fault> {
         tokio::select! {
+            biased;
             worked = self.work(&stop) => worked,
             () = self.lose_patience(&stop) => {
                 tracing::warn!("not all that was under way could be handed back in time: its leases will lapse");
@@ -110,6 +111,7 @@ impl Serve {
                 Err(fault) => return Err(fault),
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = self.clock.sleep(outage.next_pause()) => {}
             }

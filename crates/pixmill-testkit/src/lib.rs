@@ -3,9 +3,11 @@
 pub mod checker;
 pub mod clock;
 pub mod collector;
+pub mod memory;
 pub mod origin;
 pub mod queue;
 pub mod records;
 pub mod services;
+pub mod simulation;
 pub mod sink;
 pub mod storage;

@@ -2,3 +2,4 @@
 
 mod cloudinary;
 mod services;
+mod simulation;

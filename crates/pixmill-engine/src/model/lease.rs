@@ -39,4 +39,18 @@ impl Lease {
     pub fn lasting(length: Duration, now: Timestamp) -> Self {
         Lease { token: Token::new(), until: now + length }
     }
+
+    /// Whether somebody else's lease takes the place of this one, or this one is renewed.
+    pub fn yields_to(&self, token: Token, now: Timestamp) -> bool {
+        self.token == token || self.until <= now
+    }
+}
+
+/// Which leases are void.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Void {
+    /// Those that ran out.
+    Expired,
+    /// All: nobody else can be at work.
+    All,
 }

@@ -3,6 +3,7 @@
 use pixmill_codec::Recipe;
 
 use crate::model::id::RequestId;
+use crate::model::image::ImageStatus;
 use crate::model::time::Timestamp;
 use crate::model::trace::Traceparent;
 
@@ -58,6 +59,40 @@ impl RequestStatus {
             _ => false,
         }
     }
+
+    /// Ends of its images that a retry re-opens.
+    pub fn reopens(self) -> &'static [ImageStatus] {
+        match self {
+            RequestStatus::Cancelled => &[ImageStatus::Failed, ImageStatus::Cancelled],
+            _ => &[ImageStatus::Failed],
+        }
+    }
+
+    /// Where it stands once images of it were re-opened.
+    pub fn reopened(self) -> RequestStatus {
+        if self.is_open() { self } else { RequestStatus::Pending }
+    }
+
+    /// Where it stands once an image of it was claimed.
+    pub fn begun(self) -> RequestStatus {
+        if self == RequestStatus::Pending { RequestStatus::Processing } else { self }
+    }
+
+    /// Whether it is completed by what its images are.
+    pub fn is_over(self, progress: &Progress) -> bool {
+        self.is_open() && progress.is_complete()
+    }
+
+    /// What one of its images is shown as: until cancelling has reached them all, those that are left read as cancelled.
+    pub fn shows(self, image: ImageStatus) -> ImageStatus {
+        if self == RequestStatus::Cancelled && !image.is_end() { ImageStatus::Cancelled } else { image }
+    }
+}
+
+/// The time of a change to a request: later than whatever was written of it before, even where the clock stands still or
+/// two processes disagree about it.
+pub fn change_time(last: Timestamp, now: Timestamp) -> Timestamp {
+    now.max(Timestamp(last.0.saturating_add(1)))
 }
 
 /// Whose requests they are that nobody else's key has handed in.
@@ -159,6 +194,30 @@ impl Progress {
     /// Whether every image has ended: the one rule of completion, true of an empty request too.
     pub fn is_complete(&self) -> bool {
         self.pending == 0 && self.processing == 0
+    }
+
+    /// The same as it is shown of a request in a state: see [`RequestStatus::shows`].
+    pub fn shown(self, status: RequestStatus) -> Progress {
+        match status {
+            RequestStatus::Cancelled => Progress {
+                cancelled: self.cancelled + self.pending + self.processing,
+                pending: 0,
+                processing: 0,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    /// Counts one more image.
+    pub fn add(&mut self, status: ImageStatus) {
+        match status {
+            ImageStatus::Pending => self.pending += 1,
+            ImageStatus::Processing => self.processing += 1,
+            ImageStatus::Completed => self.completed += 1,
+            ImageStatus::Failed => self.failed += 1,
+            ImageStatus::Cancelled => self.cancelled += 1,
+        }
     }
 }
 

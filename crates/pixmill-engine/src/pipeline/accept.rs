@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use self::keep::{Keeping, Packer};
 use crate::catalogue::{Account, Catalogue, Hints, Next, OpenError, Row, Understood};
@@ -88,6 +88,15 @@ enum Said {
     Fault(Fault),
 }
 
+/// When a catalogue is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// On a thread of its own, while what has been read is written.
+    Beside,
+    /// To its end, before anything is written: for whoever plays the same again and again.
+    Before,
+}
+
 /// Takes a catalogue in. Once this returns, request and rows are durable; when it fails, nothing is left behind.
 /// What is asked of the request is awaited once the catalogue has been read.
 ///
@@ -101,9 +110,25 @@ pub async fn accept(
     options: impl Future<Output = Result<Options, Fault>> + Send,
     watch: impl Watch + 'static,
 ) -> Result<RequestId, NotAccepted> {
+    accept_by(Reading::Beside, records, clock, catalogue, intake, options, watch).await
+}
+
+/// The same, reading the catalogue so.
+///
+/// # Errors
+/// Those of [`accept`].
+pub async fn accept_by(
+    reading: Reading,
+    records: &Arc<dyn Records>,
+    clock: &dyn Clock,
+    catalogue: impl Read + Send + 'static,
+    intake: Intake,
+    options: impl Future<Output = Result<Options, Fault>> + Send,
+    watch: impl Watch + 'static,
+) -> Result<RequestId, NotAccepted> {
     let id = intake.request.clone();
     let undo = Undo { records: records.clone(), request: Some(id.clone()) };
-    let accepted = write(records, clock, catalogue, intake, options, watch).await;
+    let accepted = write(reading, records, clock, catalogue, intake, options, watch).await;
     undo.settle(accepted.is_ok()).await?;
     accepted.map(|()| id)
 }
@@ -139,6 +164,7 @@ impl Drop for Undo {
 
 /// Reading and writing each have a thread of their own: one parses while the other waits for the disk.
 async fn write(
+    reading: Reading,
     records: &Arc<dyn Records>,
     clock: &dyn Clock,
     catalogue: impl Read + Send + 'static,
@@ -146,19 +172,30 @@ async fn write(
     options: impl Future<Output = Result<Options, Fault>> + Send,
     watch: impl Watch + 'static,
 ) -> Result<(), NotAccepted> {
-    let (said, mut says) = mpsc::channel(WAITING);
+    let waiting = if reading == Reading::Beside { WAITING } else { Semaphore::MAX_PERMITS };
+    let (said, mut says) = mpsc::channel(waiting);
     let seen = Arc::new(AtomicU64::new(0));
     let Intake { request: id, tenant, catalogue: name, traceparent, hints, originals } = intake;
     let mut keeping = Keeping::new(id.clone(), originals);
     let reader = {
         let (seen, packer) = (seen.clone(), keeping.packer(&said));
-        apart(move || read(catalogue, &hints, &said, seen, packer, &watch))?
+        let work = move || read(catalogue, &hints, &said, seen, packer, &watch);
+        match reading {
+            Reading::Beside => apart(work)?,
+            Reading::Before => {
+                let (tell, told) = oneshot::channel();
+                // One that panics is told by the answer that does not come.
+                let _ = std::thread::spawn(move || tell.send(work())).join();
+                told
+            }
+        }
     };
     let catalogue = name;
     let mut beginning = Some((tenant, catalogue, traceparent));
     let mut seen_before = 0;
     loop {
         let message = tokio::select! {
+            biased;
             message = says.recv() => message,
             () = clock.sleep(PULSE) => {
                 let seen_now = seen.load(Ordering::Relaxed);

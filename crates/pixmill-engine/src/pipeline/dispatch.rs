@@ -98,6 +98,7 @@ pub async fn feed(supply: Supply, lease: Duration, stop: CancellationToken) -> R
             outage.tried(fed, now)?;
         }
         tokio::select! {
+            biased;
             () = supply.clock.sleep(FEED_EVERY) => {}
             () = stop.cancelled() => {}
         }
@@ -187,6 +188,7 @@ impl Dispatch {
             let pause = self.pause(now);
             let takes = self.room_to_park() > 0;
             tokio::select! {
+                biased;
                 // A task ends after its last signal, and the end of the last one may be the end of all.
                 Some(ended) = self.tasks.join_next() => ended.map_err(|broken| broken_off(&broken))?,
                 signal = self.signalled.recv() => self.hear(signal)?,

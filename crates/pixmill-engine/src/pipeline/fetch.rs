@@ -112,6 +112,7 @@ impl Fetch {
     ) -> Result<T, Fault> {
         let began = self.clock.instant();
         let asked = tokio::select! {
+            biased;
             asked = asking => asked,
             () = self.clock.sleep(*left) => Err(Fault::transient(
                 Code::FetchTimeout,

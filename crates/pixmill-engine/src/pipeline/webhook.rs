@@ -83,6 +83,7 @@ impl Webhook {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = written.notified() => {}
                 () = desk.one_is_over() => {}
@@ -196,6 +197,7 @@ pub async fn post(
     message: Message,
 ) -> Result<Reply, Fault> {
     tokio::select! {
+        biased;
         answer = receiver.post(url, set_by, message) => answer,
         () = clock.sleep(TIMEOUT) => Err(Fault::transient(
             Code::FetchTimeout,

@@ -13,6 +13,7 @@ use crate::model::image::{
     Candidate, Claim, Correction, ImageStatus, ImageView, Moment, Settlement, Standing,
 };
 use crate::model::key::Key;
+pub use crate::model::lease::Void;
 use crate::model::lease::{Lease, Token};
 use crate::model::request::{NewRequest, Options, Progress, Request, RequestStatus};
 use crate::model::row::{NewRow, ResultRow, RowError};
@@ -190,15 +191,6 @@ pub trait Report: Send + Sync {
     async fn look(&self, _now: Timestamp) -> Vec<Finding> {
         Vec::new()
     }
-}
-
-/// Which leases are void.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Void {
-    /// Those that ran out.
-    Expired,
-    /// All: nobody else can be at work.
-    All,
 }
 
 /// Why a request that pixmill did not make is not deleted. Only records that share their database with other programs
@@ -398,6 +390,22 @@ pub enum Reservation {
     Accepted(RequestId),
     /// An intake that is under way, held until this time at least.
     InFlight(Timestamp),
+}
+
+impl Reservation {
+    /// What a key stands for that an intake holds until a time, whose request stands so if it is there; `None` for one
+    /// that was let lapse: whoever held it must not come first after all.
+    pub fn of(
+        holder: &RequestId,
+        status: Option<RequestStatus>,
+        held_until: Timestamp,
+        now: Timestamp,
+    ) -> Option<Reservation> {
+        match status {
+            Some(status) if status != RequestStatus::Receiving => Some(Reservation::Accepted(holder.clone())),
+            _ => (held_until > now).then_some(Reservation::InFlight(held_until)),
+        }
+    }
 }
 
 /// Intakes under keys that clients choose, so that handing a catalogue in twice makes one request.

@@ -71,6 +71,7 @@ impl Retain {
             }
             told = looked.is_err();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = self.clock.sleep(LOOK) => {}
             }

@@ -1,10 +1,11 @@
-//! Random operations, against a model that is simple enough to be right.
+//! Random operations, against the engine's rules applied to one image after another: so statements of records that decide
+//! for many images at once are compared with what decides.
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use pixmill_engine::model::lease::Token;
+use pixmill_engine::model::transition::{ImageState, Rescue};
 use pixmill_engine::port::records::Void;
 
 use super::*;
@@ -64,12 +65,10 @@ where
 struct Image {
     id: Option<ImageId>,
     lead: Option<usize>,
-    status: ImageStatus,
-    attempts: u32,
-    due: Option<Timestamp>,
-    lease: Option<(Token, Timestamp)>,
+    state: ImageState,
 }
 
+/// A request whose every change is decided by the engine's own rules, one image after another.
 struct Model {
     images: Vec<Image>,
     status: RequestStatus,
@@ -82,20 +81,12 @@ struct Model {
 
 impl Model {
     fn new(inputs: &[usize]) -> Self {
-        let images: Vec<_> = inputs
-            .iter()
-            .enumerate()
-            .map(|(number, input)| Image {
-                id: None,
-                lead: inputs[..number].iter().position(|earlier| earlier == input),
-                status: ImageStatus::Pending,
-                attempts: 0,
-                due: None,
-                lease: None,
-            })
-            .collect();
+        let images = inputs.iter().enumerate().map(|(number, input)| {
+            let lead = inputs[..number].iter().position(|earlier| earlier == input);
+            Image { id: None, lead, state: ImageState::new(lead.is_some()) }
+        });
         let mut model = Model {
-            images,
+            images: images.collect(),
             status: RequestStatus::Pending,
             round: 1,
             events: Vec::new(),
@@ -111,36 +102,25 @@ impl Model {
     }
 
     fn complete_if_over(&mut self) {
-        if self.status.is_open() && self.images.iter().all(|image| image.status.is_end()) {
+        let mut progress = Progress::default();
+        self.images.iter().for_each(|image| progress.add(image.state.status));
+        if self.status.is_over(&progress) {
             self.status = RequestStatus::Completed;
             self.events.push(self.round);
         }
     }
 
-    fn may_be_claimed(&self, number: usize) -> bool {
-        let image = &self.images[number];
-        self.status.is_open()
-            && image.status == ImageStatus::Pending
-            && image.due.is_none_or(|due| due <= self.now)
-    }
-
-    fn end(&mut self, lead: usize, status: ImageStatus) {
-        for number in 0..self.images.len() {
-            let image = &mut self.images[number];
-            if number == lead || (image.lead == Some(lead) && image.status == ImageStatus::Pending) {
-                assert!(image.status.may_become(status));
-                image.status = status;
-                (image.lease, image.due) = (None, None);
-            }
+    /// Changes an image, and ends with it what follows it; whether a rule allowed it.
+    fn change(&mut self, number: usize, after: Option<ImageState>) -> bool {
+        let Some(after) = after else { return false };
+        let before = self.images[number].state.status;
+        assert!(before == after.status || before.may_become(after.status));
+        self.images[number].state = after;
+        for image in self.images.iter_mut().filter(|image| image.lead == Some(number)) {
+            image.state = image.state.led(after.status).unwrap_or(image.state);
         }
         self.complete_if_over();
-    }
-
-    fn put_back(&mut self, number: usize, due: Timestamp) -> &mut Image {
-        let image = &mut self.images[number];
-        assert!(image.status.may_become(ImageStatus::Pending));
-        (image.status, image.lease, image.due) = (ImageStatus::Pending, None, Some(due));
-        image
+        true
     }
 }
 
@@ -181,40 +161,33 @@ async fn apply(records: &Arc<dyn RecordsForTests>, id: &RequestId, model: &mut M
             let images: Vec<_> = leads.iter().filter_map(|&number| model.images[number].id.clone()).collect();
             records.defer(&images, until, model.now).await.unwrap();
             for number in leads {
-                if model.status.is_open() && model.images[number].status == ImageStatus::Pending {
-                    model.images[number].due = Some(until);
-                }
+                let off = model.images[number].state.deferred(model.status, until);
+                model.change(number, off);
             }
         }
         Operation::Wait(milliseconds) => model.now = now + Duration::from_millis(milliseconds),
         Operation::Reap(all) => reap(records, model, all).await,
         Operation::Retry => {
             let retried = records.retry(id, now).await.unwrap();
-            let cancelled = model.status == RequestStatus::Cancelled;
             let mut expected = 0;
             for image in &mut model.images {
-                if image.status == ImageStatus::Failed
-                    || (cancelled && image.status == ImageStatus::Cancelled)
-                {
+                if let Some(reopened) = image.state.reopened(model.status, now) {
+                    image.state = reopened;
                     expected += 1;
-                    (image.status, image.attempts) = (ImageStatus::Pending, 0);
-                    image.due = image.lead.is_none().then_some(now);
                 }
             }
             assert_eq!(retried, expected);
             if expected > 0 {
                 model.round += 1;
-                if !model.status.is_open() {
-                    model.status = RequestStatus::Pending;
-                }
+                model.status = model.status.reopened();
             }
         }
         Operation::Cancel => {
             assert_eq!(records.cancel(id, now).await.unwrap(), model.status.is_open());
             if model.status.is_open() {
                 model.status = RequestStatus::Cancelled;
-                for image in model.images.iter_mut().filter(|image| !image.status.is_end()) {
-                    (image.status, image.lease, image.due) = (ImageStatus::Cancelled, None, None);
+                for image in &mut model.images {
+                    image.state = image.state.cancelled().unwrap_or(image.state);
                 }
             }
         }
@@ -228,16 +201,14 @@ async fn claim(records: &Arc<dyn RecordsForTests>, model: &mut Model, first: usi
     let lease = Lease::from(model.now);
     let mut claims = records.claim(&images, lease, model.now).await.unwrap().into_iter();
     for number in leads {
-        if !model.may_be_claimed(number) {
+        let claimed = model.images[number].state.claimed(model.status, lease, model.now);
+        if !model.change(number, claimed) {
             continue;
         }
-        let image = &mut model.images[number];
+        let image = &model.images[number];
         let claim = claims.next().expect("a claim was refused");
-        image.attempts += 1;
-        assert_eq!((Some(&claim.image), claim.attempt), (image.id.as_ref(), image.attempts));
-        (image.status, image.lease, image.due) =
-            (ImageStatus::Processing, Some((lease.token, lease.until)), None);
-        model.status = RequestStatus::Processing;
+        assert_eq!((Some(&claim.image), claim.attempt), (image.id.as_ref(), image.state.attempts));
+        model.status = model.status.begun();
         model.claims.push((number, claim));
     }
     assert_eq!(claims.next(), None, "what can't be claimed was");
@@ -258,23 +229,12 @@ async fn settle_some(records: &Arc<dyn RecordsForTests>, model: &mut Model, whic
         })
         .collect();
     let events = model.events.len();
-    let settled = settle(records, batch, model.now).await;
-    for (&which, won) in which.iter().zip(settled.won) {
-        let (number, claim) = model.claims[which].clone();
-        let holds = model.images[number].lease.is_some_and(|(token, _)| token == claim.token);
-        assert_eq!(won, holds && model.status.is_open());
-        if !won {
-            continue;
-        }
-        match how {
-            0 => model.end(number, ImageStatus::Completed),
-            1 => model.end(number, ImageStatus::Failed),
-            2 => _ = model.put_back(number, due),
-            _ => {
-                let now = model.now;
-                model.put_back(number, now).attempts -= 1;
-            }
-        }
+    let settled = settle(records, batch.clone(), model.now).await;
+    for ((&which, settlement), won) in which.iter().zip(&batch).zip(settled.won) {
+        let number = model.claims[which].0;
+        let state = model.images[number].state;
+        let after = state.settled(model.status, settlement.token, &settlement.outcome, model.now);
+        assert_eq!(won, model.change(number, after));
     }
     assert_eq!(settled.completed.len(), model.events.len() - events);
 }
@@ -284,15 +244,12 @@ async fn reap(records: &Arc<dyn RecordsForTests>, model: &mut Model, all: bool) 
     let reaped = records.reap(void, FEW, now).await.unwrap();
     let mut expected = 0;
     for number in 0..model.images.len() {
-        let image = &model.images[number];
-        if image.lease.is_some_and(|(_, until)| all || until <= now) {
-            expected += 1;
-            if image.attempts >= FEW {
-                model.end(number, ImageStatus::Failed);
-            } else {
-                model.put_back(number, now);
-            }
-        }
+        let rescue = model.images[number].state.rescued(model.status, void, FEW, now);
+        expected += u64::from(rescue.is_some());
+        let after = rescue.map(|rescue| match rescue {
+            Rescue::PutBack(state) | Rescue::Exhausted(state, _) => state,
+        });
+        model.change(number, after);
     }
     assert_eq!(reaped, expected);
 }
@@ -300,33 +257,25 @@ async fn reap(records: &Arc<dyn RecordsForTests>, model: &mut Model, all: bool) 
 /// Compares all that records tell with the model.
 async fn compare(records: &Arc<dyn RecordsForTests>, id: &RequestId, model: &Model) {
     audit(records, id).await;
-    let expected: Vec<_> = model.images.iter().map(|image| image.status).collect();
+    let expected: Vec<_> = model.images.iter().map(|image| image.state.status).collect();
     assert_eq!(statuses(records, id).await, expected);
     let told = records.request(id).await.unwrap().unwrap();
     assert_eq!((told.status, told.round), (model.status, model.round));
     let events = records.completions(id).await.unwrap();
     assert_eq!(events.iter().map(|event| event.round).collect::<Vec<_>>(), model.events);
-    let waits =
-        |number: &&usize| model.status.is_open() && model.images[**number].status == ImageStatus::Pending;
-    let leads = model.leads();
-    let expected: Vec<_> = leads
-        .iter()
-        .filter(waits)
-        .filter(|&&number| model.images[number].due.is_none())
-        .map(|&number| model.images[number].id.clone().unwrap())
-        .collect();
-    assert_eq!(fresh(records, id).await, expected);
-    let mut expected: Vec<_> = leads
-        .iter()
-        .filter(waits)
-        .filter(|&&number| model.images[number].due.is_some_and(|due| due <= model.now))
-        .map(|&number| (model.images[number].id.clone().unwrap(), model.images[number].attempts))
+    let images = model.images.iter();
+    let fed = images.clone().filter(|image| image.state.is_fresh(model.status));
+    assert_eq!(fresh(records, id).await, fed.filter_map(|image| image.id.clone()).collect::<Vec<_>>());
+    let back = images.filter_map(|image| Some((image.state.comes_back(model.status)?, image)));
+    let (reached, later): (Vec<_>, Vec<_>) = back.partition(|(due, _)| *due <= model.now);
+    let mut expected: Vec<_> = reached
+        .into_iter()
+        .filter_map(|(_, image)| Some((image.id.clone()?, image.state.attempts)))
         .collect();
     let (due, next) = records.due(None, model.now, 1_000).await.unwrap();
     let mut due: Vec<_> = due.into_iter().map(|candidate| (candidate.image, candidate.attempts)).collect();
     due.sort();
     expected.sort();
     assert_eq!(due, expected);
-    let later = leads.iter().filter(waits).filter_map(|&number| model.images[number].due);
-    assert_eq!(next, later.filter(|due| *due > model.now).min());
+    assert_eq!(next, later.into_iter().map(|(due, _)| due).min());
 }

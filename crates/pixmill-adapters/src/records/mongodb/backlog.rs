@@ -236,17 +236,11 @@ fn standing(document: &Document, head: &Head, shift: Shift) -> Option<Standing> 
     }
     let slot = slot(document, head.status);
     let is = |path: &str| at(document, path).is_some_and(|value| *value != Bson::Null);
-    Some(match (slot.status, slot.output, slot.failure) {
-        (_, Some(output), _) => Standing::Completed(output),
-        (_, _, Some(failure)) => Standing::Failed(failure),
-        (ImageStatus::Cancelled, ..) => Standing::Cancelled,
-        // Without a lease it was left so by another kind of worker.
-        _ if is("pixmill.lease") || is("pixmill.sameAs") => Standing::Held,
-        _ => {
-            let due = due(document).map(|due| shift.of_caller(due));
-            Standing::Claimable(candidate(document, head.round, "")?, due.unwrap_or_default())
-        }
-    })
+    // Without a lease it was left so by another kind of worker.
+    let held = is("pixmill.lease") || is("pixmill.sameAs");
+    let due = due(document).map(|due| shift.of_caller(due)).unwrap_or_default();
+    let claimable = || candidate(document, head.round, "").map(|candidate| Standing::Claimable(candidate, due));
+    Some(slot.standing(held, || claimable().unwrap_or(Standing::Unknown)))
 }
 
 /// What images may name their request by, for any of these.

@@ -295,7 +295,7 @@ impl Shared {
 /// Whether every image of a request has ended. A foreign request must say how many it has: its producer may still be
 /// adding them.
 fn is_over(head: &Head, progress: &Progress) -> bool {
-    progress.is_complete() && (head.own || head.total > 0)
+    head.status.is_over(progress) && (head.own || head.total > 0)
 }
 
 fn counters(progress: &Progress) -> Document {

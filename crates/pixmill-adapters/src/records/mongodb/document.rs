@@ -192,11 +192,7 @@ pub(super) fn slot(document: &Document, request: RequestStatus) -> Slot {
     match status {
         ImageStatus::Completed => Slot { status, output: Some(output(document)), failure: None },
         ImageStatus::Failed => Slot { status, output: None, failure: Some(failure(document)) },
-        // Until the cancelling has reached them all.
-        _ if request == RequestStatus::Cancelled => {
-            Slot { status: ImageStatus::Cancelled, output: None, failure: None }
-        }
-        status => Slot { status, output: None, failure: None },
+        status => Slot { status: request.shows(status), output: None, failure: None },
     }
 }
 

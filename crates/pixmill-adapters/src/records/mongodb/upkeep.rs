@@ -11,6 +11,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{Failure, ImageStatus, Outcome, Settlement};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::transition::exhausted;
 use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
 
 use super::amend::{TRIES, busy};
@@ -18,7 +19,7 @@ use super::claim::{due_in, token_in};
 use super::clock::now_in;
 use super::command::{self, Again, Reading, aggregate, find};
 use super::document::{
-    as_it_is, at, date, image_id, moment, no_output, open, request_id, slot_fields, string, whole,
+    as_it_is, at, date, few, image_id, moment, no_output, open, request_id, slot_fields, string,
 };
 use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING, RETIRING};
 use super::id::{later, text};
@@ -127,8 +128,8 @@ impl Shared {
             let heads = self.heads(&requests).await?;
             let head = |document: &Document| heads.get(&request_id(document)?);
             let (exhausted, others): (Vec<_>, Vec<_>) = found.iter().partition(|document| {
-                let used = whole(document, "pixmill.attempts").unwrap_or_default();
-                used >= u64::from(attempts) && head(document).is_some_and(|head| head.status.is_open())
+                is_exhausted(document, attempts).is_some()
+                    && head(document).is_some_and(|head| head.status.is_open())
             });
             // What is left of a cancelled request is ended, not put back.
             let cancelled = |head: &Head| head.status == RequestStatus::Cancelled;
@@ -140,7 +141,8 @@ impl Shared {
             let put_back = put_back.collect();
             let mut touched =
                 command::update(&self.database, schema::IMAGES, put_back, Again::Safe).await?.matched;
-            let settlements: Vec<_> = exhausted.into_iter().filter_map(exhausted_end).collect();
+            let settlements: Vec<_> =
+                exhausted.into_iter().filter_map(|document| exhausted_end(document, attempts)).collect();
             if !settlements.is_empty() {
                 let settled = self.settle_batch(vec![Given { settlements, now }]).await?;
                 touched += settled.iter().flat_map(|settled| &settled.won).filter(|won| **won).count() as u64;
@@ -183,13 +185,13 @@ fn put_back(document: &Document, fed: bool, due: Timestamp, now: Timestamp) -> D
     command::one(held, doc! { "$set": set, "$unset": { "pixmill.lease": "" } })
 }
 
-fn exhausted_end(document: &Document) -> Option<Settlement> {
-    let attempts = whole(document, "pixmill.attempts").unwrap_or_default();
-    let failure = Failure {
-        code: Code::AttemptsExhausted,
-        message: format!("the worker died in each of {attempts} attempts"),
-    };
-    let outcome = Outcome::Failed(failure);
+/// Why an image fails that has no attempt left.
+fn is_exhausted(document: &Document, most: u32) -> Option<Failure> {
+    exhausted(few(document, "pixmill.attempts").unwrap_or_default(), most)
+}
+
+fn exhausted_end(document: &Document, most: u32) -> Option<Settlement> {
+    let outcome = Outcome::Failed(is_exhausted(document, most)?);
     Some(Settlement { image: image_id(document)?, token: token_in(document)?, outcome })
 }
 
@@ -331,8 +333,8 @@ impl Shared {
         let mut set = doc! {
             "pixmill.round": i64::from(head.round) + 1, "pixmill.adopted": true, "pixmill.fed": &head.tenant,
         };
-        if !head.status.is_open() {
-            set.insert("status", RequestStatus::Pending.as_str());
+        if head.status.reopened() != head.status {
+            set.insert("status", head.status.reopened().as_str());
         }
         let mut marked = head.in_round();
         marked.insert("pixmill.unfinished", mark);
@@ -433,11 +435,7 @@ fn unended() -> Document {
 
 /// Matches what a retry re-opens.
 pub(super) fn retried(head: &Head) -> Document {
-    let ends: &[ImageStatus] = match head.status {
-        RequestStatus::Cancelled => &[ImageStatus::Failed, ImageStatus::Cancelled],
-        _ => &[ImageStatus::Failed],
-    };
-    let ends: Vec<_> = ends.iter().map(|end| end.as_str()).collect();
+    let ends: Vec<_> = head.status.reopens().iter().map(|end| end.as_str()).collect();
     let mut retried = head.changeable();
     retried.extend(doc! { "status": { "$in": ends }, "outputUrl": no_output() });
     retried

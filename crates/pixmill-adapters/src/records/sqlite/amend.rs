@@ -1,13 +1,14 @@
 //! What clients change of requests that were accepted: better inputs, and deleting.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::following::Leads;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{Correction, ImageStatus};
 use pixmill_engine::model::request::RequestStatus;
-use pixmill_engine::model::source::{Fingerprint, equal_inputs};
+use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Amend;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -82,10 +83,9 @@ fn correct(
     let mut pass_on = connection.prepare_cached(PASS_ON)?;
     let mut replace = connection.prepare_cached(REPLACE)?;
     let mut tallies = Tallies::default();
-    let (fingerprint, mut leads) = (Fingerprint::new(), HashMap::new());
+    let (fingerprint, mut leads) = (Fingerprint::new(), Leads::default());
     for (&image, &(status, input)) in &found {
-        let (lead, its_input) = *leads.entry(fingerprint.of(input)).or_insert((image, input));
-        let follows = (lead != image && equal_inputs(its_input, input)).then_some(lead);
+        let follows = leads.lead_of(image, fingerprint.of(input), input);
         pass_on.execute([image])?;
         replace.execute(params![image, input, follows, now.0])?;
         tallies.moved(owner.num, 1, status, ImageStatus::Pending);
@@ -126,10 +126,5 @@ fn find<'a>(
 
 /// The end from which an image may be re-opened.
 fn reopened(status: i64, request: RequestStatus) -> Option<ImageStatus> {
-    let cancelled = request == RequestStatus::Cancelled;
-    match status {
-        status if status == number(ImageStatus::Failed) => Some(ImageStatus::Failed),
-        status if status == number(ImageStatus::Cancelled) && cancelled => Some(ImageStatus::Cancelled),
-        _ => None,
-    }
+    request.reopens().iter().copied().find(|end| number(*end) == status)
 }

@@ -252,23 +252,17 @@ fn standings(connection: &Connection, images: Vec<ImageId>) -> Result<Vec<Standi
 fn standing(row: &Row<'_>, image: ImageId, owner: Owner) -> rusqlite::Result<Standing> {
     let slot = slot_in(row, owner.status)?;
     let follows = row.get::<_, Option<i64>>(8)?.is_some();
-    Ok(match (slot.status, slot.output, slot.failure) {
-        (_, Some(output), _) => Standing::Completed(output),
-        (_, _, Some(failure)) => Standing::Failed(failure),
-        (ImageStatus::Pending, ..) if !follows => {
-            let candidate = Candidate {
-                image,
-                request: RequestId::from(owner.uuid.to_string()),
-                input: row.get(9)?,
-                round: owner.round,
-                attempts: row.get(10)?,
-                tenant: String::new(),
-            };
-            Standing::Claimable(candidate, Timestamp(row.get::<_, Option<i64>>(7)?.unwrap_or_default()))
-        }
-        (ImageStatus::Cancelled, ..) => Standing::Cancelled,
-        _ => Standing::Held,
-    })
+    let held = follows || slot.status == ImageStatus::Processing;
+    let candidate = Candidate {
+        image,
+        request: RequestId::from(owner.uuid.to_string()),
+        input: row.get(9)?,
+        round: owner.round,
+        attempts: row.get(10)?,
+        tenant: String::new(),
+    };
+    let from = Timestamp(row.get::<_, Option<i64>>(7)?.unwrap_or_default());
+    Ok(slot.standing(held, || Standing::Claimable(candidate, from)))
 }
 
 fn claim(

@@ -19,7 +19,7 @@ use super::fault::{Broken, is_of_row};
 use super::id::{Finder, MOST, Owner, image_id, key, known_owner, owner, parts, status_in};
 use super::outbox::{DELIVERY, delivery_in};
 use super::page::page;
-use super::report::{PROGRESS_AT, REQUEST, progress_in, request_in, shown, slot_in};
+use super::report::{PROGRESS_AT, REQUEST, progress_in, request_in, slot_in};
 
 /// The columns of an image that [`view_in`] reads.
 const VIEW: &str = "images.status, images.output, images.bytes_before, images.bytes_after, images.code,
@@ -183,7 +183,7 @@ impl Directory for Sqlite {
             let mut groups = connection.prepare_cached(CENSUS)?;
             let groups = groups.query_map([], |row| {
                 let status = status_in(row, 1)?;
-                Ok((status, row.get::<_, u64>(0)?, shown(progress_in(row, 2)?, status)))
+                Ok((status, row.get::<_, u64>(0)?, progress_in(row, 2)?.shown(status)))
             })?;
             let (mut requests, mut all) = (Vec::new(), Progress::default());
             for group in groups {
@@ -209,7 +209,7 @@ const SUMS: &str = "coalesce(sum(pending_images), 0), coalesce(sum(processing_im
 
 fn request_view_in(row: &Row<'_>) -> rusqlite::Result<RequestView> {
     let request = request_in(row)?;
-    let progress = shown(progress_in(row, PROGRESS_AT)?, request.status);
+    let progress = progress_in(row, PROGRESS_AT)?.shown(request.status);
     Ok(RequestView { request, progress })
 }
 

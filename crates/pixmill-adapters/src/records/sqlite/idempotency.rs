@@ -5,7 +5,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{Idempotency, Reservation};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -75,11 +74,10 @@ fn reserve(
         })
         .optional()?;
     if let Some((holder, held_until)) = held {
-        match owner(connection, &holder)?.map(|owner| owner.status) {
-            Some(status) if status != RequestStatus::Receiving => return Ok(Reservation::Accepted(holder)),
-            _ if held_until > now => return Ok(Reservation::InFlight(held_until)),
-            // Whoever held it has let it lapse, and must not come first after all.
-            _ => drop_intake(connection, &holder)?,
+        let status = owner(connection, &holder)?.map(|owner| owner.status);
+        match Reservation::of(&holder, status, held_until, now) {
+            Some(reservation) => return Ok(reservation),
+            None => drop_intake(connection, &holder)?,
         }
     }
     connection

@@ -57,9 +57,8 @@ impl Report for Sqlite {
         self.read(move |connection| {
             let mut request =
                 connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1 AND status <> 'dropped'"))?;
-            let progress = request.query_row([id.as_str()], |row| {
-                Ok(shown(progress_in(row, PROGRESS_AT)?, status_in(row, 1)?))
-            });
+            let progress = request
+                .query_row([id.as_str()], |row| Ok(progress_in(row, PROGRESS_AT)?.shown(status_in(row, 1)?)));
             progress.optional()?.ok_or_else(|| unknown(&id).into())
         })
         .await
@@ -172,19 +171,6 @@ pub(super) fn progress_in(row: &Row<'_>, first: usize) -> rusqlite::Result<Progr
     })
 }
 
-/// Until the cancelling has reached all images, those that are left read as cancelled.
-pub(super) fn shown(progress: Progress, status: RequestStatus) -> Progress {
-    match status {
-        RequestStatus::Cancelled => Progress {
-            cancelled: progress.cancelled + progress.pending + progress.processing,
-            pending: 0,
-            processing: 0,
-            ..progress
-        },
-        _ => progress,
-    }
-}
-
 /// Why something failed. A code that is not known here, for a newer pixmill wrote it, is told as the one that says least.
 pub(super) fn code_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Code> {
     let text = row.get_ref(column)?.as_str()?;
@@ -239,11 +225,7 @@ pub(super) fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Resu
             let failure = Failure { code: code_in(image, 4)?, message: image.get(5)? };
             Slot { status, output: None, failure: Some(failure) }
         }
-        // Until the cancelling has reached them all.
-        _ if request == RequestStatus::Cancelled => {
-            Slot { status: ImageStatus::Cancelled, output: None, failure: None }
-        }
-        status => Slot { status, output: None, failure: None },
+        status => Slot { status: request.shows(status), output: None, failure: None },
     })
 }
 

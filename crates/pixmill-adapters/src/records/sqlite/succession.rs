@@ -10,6 +10,7 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::{Request, RequestStatus};
 use pixmill_engine::model::source::equal_inputs;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::transition::{ImageState, carries_over};
 use pixmill_engine::port::records::Succession;
 use rusqlite::{Connection, params};
 
@@ -135,11 +136,10 @@ struct Places<'c> {
 struct Pair {
     new: i64,
     new_input: String,
-    new_follows: bool,
+    new_state: ImageState,
     old: i64,
     old_input: String,
-    old_lead: Option<i64>,
-    status: ImageStatus,
+    old_state: ImageState,
     bytes_before: i64,
     bytes_after: i64,
 }
@@ -186,11 +186,12 @@ impl Places<'_> {
             let Some(last) = pairs.last() else { return Ok(()) };
             after = last.new;
             for pair in pairs {
-                if !self.stands(&pair)? {
+                let equal = equal_inputs(&pair.new_input, &pair.old_input);
+                if !equal || !carries_over(&pair.old_state, &pair.new_state) {
                     continue;
                 }
                 carry.execute([pair.new, pair.old])?;
-                tallies.moved(self.new, 1, ImageStatus::Pending, pair.status);
+                tallies.moved(self.new, 1, ImageStatus::Pending, pair.old_state.status);
                 tallies.bytes(self.new, pair.bytes_before, pair.bytes_after);
             }
         }
@@ -201,29 +202,20 @@ impl Places<'_> {
         let range = params![after, key(self.new, MOST), key(self.old, 0), AT_A_TIME];
         let pairs = pairs.query_map(range, |row| {
             let completed = row.get::<_, i64>(6)? == 2;
+            let status = if completed { ImageStatus::Completed } else { ImageStatus::Failed };
+            let follows = row.get::<_, Option<i64>>(5)?.is_some();
             Ok(Pair {
                 new: row.get(0)?,
                 new_input: row.get(1)?,
-                new_follows: row.get(2)?,
+                new_state: ImageState::new(row.get(2)?),
                 old: row.get(3)?,
                 old_input: row.get(4)?,
-                old_lead: row.get(5)?,
-                status: if completed { ImageStatus::Completed } else { ImageStatus::Failed },
+                old_state: ImageState { status, ..ImageState::new(follows) },
                 bytes_before: row.get(7)?,
                 bytes_after: row.get(8)?,
             })
         })?;
         pairs.collect()
-    }
-
-    /// Whether the old end holds for the new image.
-    fn stands(&self, pair: &Pair) -> rusqlite::Result<bool> {
-        if !equal_inputs(&pair.new_input, &pair.old_input) {
-            return Ok(false);
-        }
-        // What follows an image ends with it: a failure of its own could never be retried, and an output lies where its
-        // lead stood, where a later catalogue may put another picture.
-        Ok(!pair.new_follows && (pair.status == ImageStatus::Failed || pair.old_lead.is_none()))
     }
 
     /// Ends what follows an image whose end was carried over.

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::image::{Failure, ImageStatus};
+use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::lease::Token;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::transition::exhausted;
 use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
 use rusqlite::{Connection, params};
 
@@ -223,15 +224,12 @@ fn reap(
     let mut tallies = Tallies::default();
     for &(id, token, attempts) in &void {
         let image = Image { request: parts(id).0, id };
-        if attempts >= most_attempts {
-            let failure = Failure {
-                code: Code::AttemptsExhausted,
-                message: format!("the worker died in each of {attempts} attempts"),
-            };
-            ends.fail(&mut tallies, image, Token(token), &failure)?;
-        } else {
-            put_back.execute(params![id, now.0])?;
-            tallies.moved(image.request, 1, ImageStatus::Processing, ImageStatus::Pending);
+        match exhausted(attempts, most_attempts) {
+            Some(failure) => _ = ends.fail(&mut tallies, image, Token(token), &failure)?,
+            None => {
+                put_back.execute(params![id, now.0])?;
+                tallies.moved(image.request, 1, ImageStatus::Processing, ImageStatus::Pending);
+            }
         }
     }
     tallies.write(connection, now)?;
@@ -245,14 +243,10 @@ const REOPEN: &str = "UPDATE images SET status = 0, attempts = 0, code = NULL, m
 
 fn retry(connection: &Connection, id: &RequestId, now: Timestamp) -> Result<u64, Broken> {
     let owner = reopenable(connection, id)?;
-    let ends: &[ImageStatus] = match owner.status {
-        RequestStatus::Cancelled => &[ImageStatus::Failed, ImageStatus::Cancelled],
-        _ => &[ImageStatus::Failed],
-    };
     let mut reopen = connection.prepare_cached(REOPEN)?;
     let mut tallies = Tallies::default();
     let mut reopened = 0;
-    for &end in ends {
+    for &end in owner.status.reopens() {
         let range = params![key(owner.num, 0), key(owner.num, MOST), now.0, number(end)];
         let images = reopen.execute(range)?;
         tallies.moved(owner.num, images as i64, end, ImageStatus::Pending);

@@ -3,7 +3,7 @@
 //!
 //! A state machine without a clock or a port: told what happened, it says what may start.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ pub(super) enum Asked {
 
 #[derive(Debug)]
 struct Lane {
-    waiting: HashMap<RequestId, VecDeque<Job>>,
+    waiting: BTreeMap<RequestId, VecDeque<Job>>,
     under_way: usize,
     /// Narrowed by 429 and 503, widened again by answers.
     width: usize,
@@ -93,7 +93,7 @@ struct Party {
 /// All lanes of a process.
 #[derive(Debug)]
 pub(super) struct Lanes {
-    lanes: HashMap<LaneName, Lane>,
+    lanes: BTreeMap<LaneName, Lane>,
     parties: HashMap<RequestId, Party>,
     /// Requests of which images wait, in turn.
     turns: VecDeque<RequestId>,
@@ -109,7 +109,7 @@ pub(super) struct Lanes {
 impl Lanes {
     pub(super) fn new(per_origin: usize, patient: bool, longest_retry_after: Duration) -> Self {
         Lanes {
-            lanes: HashMap::new(),
+            lanes: BTreeMap::new(),
             parties: HashMap::new(),
             turns: VecDeque::new(),
             idle: VecDeque::new(),
@@ -280,7 +280,7 @@ impl Lanes {
         self.turns.clear();
         self.parties.retain(|_, party| party.under_way > 0);
         self.parties.values_mut().for_each(|party| party.ring.clear());
-        let lines = self.lanes.values_mut().flat_map(|lane| lane.waiting.drain());
+        let lines = self.lanes.values_mut().flat_map(|lane| std::mem::take(&mut lane.waiting));
         lines.flat_map(|(_, waiting)| waiting).collect()
     }
 }
@@ -290,7 +290,7 @@ impl Party {
     fn next(
         &mut self,
         request: &RequestId,
-        lanes: &mut HashMap<LaneName, Lane>,
+        lanes: &mut BTreeMap<LaneName, Lane>,
         now: Instant,
         patient: bool,
     ) -> Option<Started> {
@@ -315,7 +315,7 @@ impl Party {
 impl Lane {
     fn new(width: usize) -> Self {
         Lane {
-            waiting: HashMap::new(),
+            waiting: BTreeMap::new(),
             under_way: 0,
             width,
             not_before: Instant::default(),

@@ -2,7 +2,7 @@
 //!
 //! A state machine without a clock or a port: told what happened, it says what may be done.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ struct Receiver {
 /// All receivers of whom something is known.
 #[derive(Debug)]
 pub(super) struct Receivers {
-    receivers: HashMap<Name, Receiver>,
+    receivers: BTreeMap<Name, Receiver>,
     /// Those for whom events wait, in turn.
     ring: VecDeque<Name>,
     waiting: usize,
@@ -79,7 +79,7 @@ pub(super) struct Receivers {
 
 impl Receivers {
     pub(super) fn new(patience: Duration) -> Self {
-        Receivers { receivers: HashMap::new(), ring: VecDeque::new(), waiting: 0, under_way: 0, patience }
+        Receivers { receivers: BTreeMap::new(), ring: VecDeque::new(), waiting: 0, under_way: 0, patience }
     }
 
     /// Events that wait here.

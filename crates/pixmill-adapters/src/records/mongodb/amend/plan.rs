@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::following::{Heirs, Leads};
 use pixmill_engine::model::image::Correction;
-use pixmill_engine::model::source::{Fingerprint, equal_inputs};
+use pixmill_engine::model::source::Fingerprint;
 
 use super::super::Shared;
 use super::super::command::{Reading, find};
@@ -115,19 +116,18 @@ impl Shared {
 /// The corrected images, each a lead or following one.
 fn replaced(found: &Found<'_>) -> Vec<Waiting> {
     let fingerprint = Fingerprint::new();
-    let mut leads: HashMap<i64, (usize, &str)> = HashMap::new();
+    let mut leads = Leads::default();
     let mut changes: Vec<Waiting> = Vec::with_capacity(found.len());
     for (image, input) in found.values() {
         let own = changes.len();
-        let (lead, its_input) = *leads.entry(fingerprint.of(input)).or_insert((own, *input));
-        let follows = lead != own && equal_inputs(its_input, input);
-        if follows {
+        let lead = leads.lead_of(own, fingerprint.of(input), *input);
+        if let Some(lead) = lead {
             changes[lead].followed = true;
         }
         changes.push(Waiting {
             image: as_it_is(image, "_id"),
             input: Some((*input).to_owned()),
-            lead: follows.then(|| changes[lead].image.clone()),
+            lead: lead.map(|lead| changes[lead].image.clone()),
             followed: false,
         });
     }
@@ -136,14 +136,14 @@ fn replaced(found: &Found<'_>) -> Vec<Waiting> {
 
 /// Followers of corrected images, in order: the first of each lead leads the others.
 fn passed_on(followers: impl Iterator<Item = Document>) -> Vec<Waiting> {
-    let mut heirs: HashMap<String, usize> = HashMap::new();
+    let mut heirs = Heirs::default();
     let mut changes: Vec<Waiting> = Vec::new();
     for follower in followers {
         let Some(lead) = at(&follower, "pixmill.sameAs").and_then(text) else { continue };
         let own = changes.len();
-        let heir = *heirs.entry(lead).or_insert(own);
-        let lead = (heir != own).then(|| changes[heir].image.clone());
-        if lead.is_some() {
+        let heir = heirs.lead_of(lead, own);
+        let lead = heir.map(|heir| changes[heir].image.clone());
+        if let Some(heir) = heir {
             changes[heir].followed = true;
         }
         changes.push(Waiting { image: as_it_is(&follower, "_id"), input: None, lead, followed: false });

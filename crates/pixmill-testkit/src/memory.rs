@@ -1,0 +1,213 @@
+//! Records in memory: what tests stand on that turn time and break things. Every rule is the engine's; here is only where
+//! things are kept.
+
+mod amend;
+mod backlog;
+mod directory;
+mod entry;
+mod intake;
+mod outbox;
+mod report;
+mod succession;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod wrong;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use pixmill_engine::code::Code;
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::event::Telling;
+use pixmill_engine::model::id::{ImageId, RequestId};
+use pixmill_engine::model::image::Settlement;
+use pixmill_engine::model::key::Key;
+use pixmill_engine::model::lease::Lease;
+use pixmill_engine::model::time::Timestamp;
+
+pub use entry::{Entry, Event, Image};
+pub use wrong::Wrong;
+
+/// All that is kept.
+#[derive(Debug, Default)]
+pub struct Store {
+    /// Requests in the order in which their intakes began.
+    pub entries: Vec<Entry>,
+    /// The last place in the order in which requests were opened.
+    opened: i64,
+    /// Rights that one process has at a time.
+    pub rights: BTreeMap<&'static str, Lease>,
+    stale: BTreeSet<String>,
+    keys: Vec<Key>,
+    /// Intakes by tenant and key.
+    held: BTreeMap<(String, String), Held>,
+    /// A rule that does not hold here.
+    pub wrong: Option<Wrong>,
+}
+
+#[derive(Debug, Clone)]
+struct Held {
+    request: RequestId,
+    until: Timestamp,
+    at: Timestamp,
+}
+
+/// The way to a store, which may be cut or slow.
+#[async_trait]
+pub trait Link: Send + Sync {
+    /// The store's own time, where several processes share it that may disagree about it.
+    fn time(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// Before a call reaches the store.
+    ///
+    /// # Errors
+    /// Nothing has happened then.
+    async fn there(&self, _call: &'static str) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Ends are about to be written.
+    fn settling(&self, _batch: &[Settlement], _store: &Store) {}
+
+    /// Ends were written, and these won.
+    fn settled(&self, _batch: &[Settlement], _won: &[bool]) {}
+
+    /// What came of telling an event is about to be written.
+    fn telling(&self, _telling: &Telling, _store: &Store) {}
+
+    /// The store has changed by a call, or has not.
+    fn done(&self, _call: &'static str, _store: &Store) {}
+
+    /// Before the answer reaches the caller.
+    ///
+    /// # Errors
+    /// It has happened all the same.
+    async fn back(&self, _call: &'static str) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// A way that is always open.
+struct Open;
+
+impl Link for Open {}
+
+/// A store as one process reaches it.
+pub struct Memory {
+    store: Arc<Mutex<Store>>,
+    link: Arc<dyn Link>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::over(Arc::default(), Arc::new(Open))
+    }
+}
+
+impl Memory {
+    /// A store that is reached over a link.
+    pub fn over(store: Arc<Mutex<Store>>, link: Arc<dyn Link>) -> Self {
+        Memory { store, link }
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    /// A caller's times in the store's own.
+    fn times(&self, now: Timestamp) -> Times {
+        let own = self.link.time().filter(|_| self.store().wrong != Some(Wrong::CallersClock));
+        Times { ahead: own.map_or(0, |own| own.0 - now.0) }
+    }
+
+    async fn call<T>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&mut Store) -> Result<T, Fault> + Send,
+    ) -> Result<T, Fault>
+    where
+        T: Send,
+    {
+        self.link.there(name).await?;
+        let worked = {
+            let mut store = self.store();
+            let worked = work(&mut store);
+            self.link.done(name, &store);
+            worked
+        };
+        self.link.back(name).await?;
+        worked
+    }
+}
+
+/// By how much the store's time is ahead of a caller's, milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    ahead: i64,
+}
+
+impl Times {
+    fn of_store(self, time: Timestamp) -> Timestamp {
+        Timestamp(time.0.saturating_add(self.ahead))
+    }
+
+    fn of_caller(self, time: Timestamp) -> Timestamp {
+        Timestamp(time.0.saturating_sub(self.ahead))
+    }
+
+    fn lease(self, lease: Lease) -> Lease {
+        Lease { until: self.of_store(lease.until), ..lease }
+    }
+}
+
+/// Locks a store, whatever became of whoever held it before.
+pub fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unknown(id: &RequestId) -> Fault {
+    Fault::permanent(Code::RequestNotFound, format!("there is no request {id}"))
+}
+
+impl Store {
+    /// An empty one in which a rule may be wrong.
+    pub fn new(wrong: Option<Wrong>) -> Self {
+        Store { wrong, ..Store::default() }
+    }
+
+    /// A request by its id.
+    pub fn find(&self, id: &RequestId) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.request.id == *id)
+    }
+
+    fn entry(&mut self, id: &RequestId) -> Result<&mut Entry, Fault> {
+        self.entries.iter_mut().find(|entry| entry.request.id == *id).ok_or_else(|| unknown(id))
+    }
+
+    /// A request that is not being taken in.
+    fn accepted(&mut self, id: &RequestId) -> Result<&mut Entry, Fault> {
+        self.entry(id).ok().filter(|entry| entry.is_accepted()).ok_or_else(|| unknown(id))
+    }
+
+    /// Where an image is: the place of its request, and its own in that.
+    fn place(&self, image: &ImageId) -> Option<(usize, usize)> {
+        let (request, number) = image.as_str().rsplit_once('/')?;
+        let number = number.parse().ok()?;
+        let entry = self.entries.iter().position(|entry| entry.request.id.as_str() == request)?;
+        self.entries[entry].images.get(number).map(|_| (entry, number))
+    }
+
+    fn next_opened(&mut self) -> i64 {
+        self.opened += 1;
+        self.opened
+    }
+}
+
+/// An image's id, which sorts by its number in its request.
+pub fn image_id(request: &RequestId, number: usize) -> ImageId {
+    ImageId::from(format!("{request}/{number:08}"))
+}
