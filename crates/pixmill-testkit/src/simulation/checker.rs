@@ -25,6 +25,8 @@ pub(super) struct Checker {
     holds: BTreeMap<ImageId, Option<Outcome>>,
     /// Of the event about to be written down, whether its teller still has it.
     tells: Option<(String, bool)>,
+    /// Until then a process may have been kept from renewing its leases.
+    pub(super) disturbed: Duration,
     /// Requests that a client has begun to delete.
     pub(super) deleting: Vec<RequestId>,
 }
@@ -238,6 +240,11 @@ impl Checker {
             (Processing, Pending | Failed) if call == "reap" => {
                 let held = now.saturating_sub(seen.held);
                 hold!(held >= LEASE / 2, "the lease of image {image} was voided after {held:?}");
+                let quiet = now.saturating_sub(self.disturbed);
+                hold!(
+                    quiet < 2 * LEASE,
+                    "the lease of image {image} ran out, and nothing kept its worker from renewing it"
+                );
                 hold!(
                     before.attempts == after.attempts,
                     "image {image} was rescued and counts another attempt"

@@ -45,7 +45,7 @@ fn decide(state: &mut State, now: Duration, url: &Url) -> (Duration, Result<Answ
     let host = url.host_str().unwrap_or_default();
     let wait = state.chance.millis(1, 120);
     if !state.chaos {
-        let late = if url.path().starts_with("/slow") { 20 } else { 1 };
+        let late = if url.path().starts_with("/slow") { 35 } else { 1 };
         return (wait * late, Ok(of_path(url)));
     }
     if state.away.hosts.get(host).is_some_and(|until| now < *until) {
@@ -98,7 +98,7 @@ impl Receiver for SimulatedReceiver {
 
     async fn post(&self, _url: &Url, _set_by: SetBy, message: Message) -> Result<Reply, Fault> {
         let (wait, away, fails) = self.0.chance(|state, now| {
-            let wait = if state.chaos && state.chance.comes(100) { 20_000 } else { 100 };
+            let wait = if state.chaos && state.chance.comes(300) { 20_000 } else { 100 };
             let away = state.chaos && now < state.away.receiver;
             (state.chance.millis(1, wait), away, state.chaos && state.chance.comes(100))
         });

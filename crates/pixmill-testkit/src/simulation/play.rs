@@ -9,7 +9,7 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::RequestStatus;
 
 use super::clients::{Wish, ask, catalogue, wish};
-use super::process::{Kind, Process};
+use super::process::{Kind, LEASE, Process};
 use super::world::{Chance, World};
 use crate::memory::{Wrong, lock};
 
@@ -115,6 +115,9 @@ impl Game {
             self.turn(turn);
         }
         self.calm_down();
+        if self.chance.comes(100) {
+            self.work_in_peace();
+        }
         let until = self.now + PATIENCE;
         while self.now < until && self.is_whole() && !self.is_over() {
             self.turn(Duration::from_millis(500));
@@ -161,6 +164,7 @@ impl Game {
 
     /// Something may happen now.
     fn disturb(&mut self) {
+        self.world.state().checker.disturbed = self.now;
         let number = self.chance.below(self.processes.len() as u64) as usize;
         if self.processes[number].is_over() {
             if self.chance.comes(150) {
@@ -173,7 +177,7 @@ impl Game {
             0..=3 => self.processes[number].kill(),
             4 | 5 => self.processes[number].stop(),
             6 | 7 => {
-                let until = self.now + self.chance.millis(1_000, 40_000);
+                let until = self.now + self.chance.millis(1_000, 60_000);
                 self.processes[number].say(&format!("stands until {until:?}"));
                 self.processes[number].stands = Some(until);
             }
@@ -234,6 +238,22 @@ impl Game {
                 self.processes[number] = self.started(number, off);
             }
         }
+    }
+
+    /// Long after the last fault there is work that takes longer than a lease.
+    fn work_in_peace(&mut self) {
+        let until = self.now + 3 * LEASE;
+        while self.now < until && self.is_whole() {
+            self.turn(Duration::from_millis(500));
+        }
+        let mut text = String::from("S. No.,Product Name,Input Image Urls\n");
+        for row in 1..=16 {
+            text.push_str(&format!("{row},product {row},http://h0.example/slow-{row}.jpg\n"));
+        }
+        if let Some(process) = self.processes.iter().find(|process| !process.is_over()) {
+            ask(process, Wish::Upload(text));
+        }
+        self.turn(Duration::from_secs(2));
     }
 
     /// Whether there is nothing left to do.

@@ -207,7 +207,7 @@ impl Footing for Floor {
             signer: Arc::new(Signer::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").expect("a secret")),
             url: url::Url::parse("http://shop.example/hook").ok(),
             links: "http://pixmill.example".to_owned(),
-            lease: Duration::from_secs(30),
+            lease: Duration::from_secs(18),
         };
         let ports = Ports {
             records,
