@@ -32,7 +32,8 @@ const READING: [&str; 13] = [
     "view",
     "completions",
     "deliveries",
-    "census", "kept",
+    "census",
+    "kept",
 ];
 
 #[async_trait]

@@ -45,7 +45,7 @@ fn decide(state: &mut State, now: Duration, url: &Url) -> (Duration, Result<Answ
     let host = url.host_str().unwrap_or_default();
     let wait = state.chance.millis(1, 120);
     if !state.chaos {
-        let late = if url.path().starts_with("/slow") { 35 } else { 1 };
+        let late = if url.path().starts_with("/slow") { 20 } else { 1 };
         return (wait * late, Ok(of_path(url)));
     }
     if state.away.hosts.get(host).is_some_and(|until| now < *until) {
@@ -70,6 +70,7 @@ fn decide(state: &mut State, now: Duration, url: &Url) -> (Duration, Result<Answ
 fn of_path(url: &Url) -> Answer {
     match url.path() {
         path if path.starts_with("/gone") => answer(404, b"", None),
+        path if path.starts_with("/large") => answer(200, b"\xff\xd8\xff\xe0 large", None),
         path if path.starts_with("/broken") => answer(200, b"broken", None),
         _ => answer(200, PICTURE, None),
     }

@@ -79,6 +79,10 @@ impl Sandbox for SimulatedSandbox {
         if crashes {
             return Err(Fault::transient(Code::ImageCrashed, "its process was ended"));
         }
+        if source.ends_with(b"large") {
+            // Longer than a lease.
+            self.0.sleep(Duration::from_secs(15)).await;
+        }
         if source.starts_with(b"broken") {
             return Err(Fault::permanent(Code::ImageCorrupt, "it is none"));
         }
