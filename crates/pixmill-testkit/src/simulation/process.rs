@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use pixmill_codec::Limits;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::recipe::Limits;
 use pixmill_engine::pipeline::webhook::Webhook;
 use pixmill_engine::pipeline::webhook::sign::Signer;
 use pixmill_engine::pipeline::{Ended, Ports, Settings, Supply, Watcher};

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use pixmill_codec::{Limits, OutputFormat, Recipe, Recompressed};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::recipe::{Limits, OutputFormat, Recipe, Recompressed};
 use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use pixmill_engine::port::storage::Storage;
 
