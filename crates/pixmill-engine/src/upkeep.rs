@@ -69,6 +69,7 @@ impl Upkeep {
             }
             told = looked.is_err();
             tokio::select! {
+                biased;
                 () = stop.cancelled() => {}
                 () = self.clock.sleep(self.lease / LOOK) => {}
             }

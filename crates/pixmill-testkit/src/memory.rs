@@ -26,6 +26,7 @@ use pixmill_engine::model::image::Settlement;
 use pixmill_engine::model::key::Key;
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::page::{Bytes, Page};
 
 pub use entry::{Entry, Event, Image};
 pub use wrong::Wrong;
@@ -162,6 +163,17 @@ impl Times {
     fn lease(self, lease: Lease) -> Lease {
         Lease { until: self.of_store(lease.until), ..lease }
     }
+}
+
+/// So many items, or so many bytes of them.
+fn page<T: Bytes>(items: impl Iterator<Item = T>, most: usize) -> Vec<T> {
+    let (mut page, mut items) = (Page::new(most), items);
+    while !page.is_full()
+        && let Some(item) = items.next()
+    {
+        page.push(item);
+    }
+    page.into_items()
 }
 
 /// Locks a store, whatever became of whoever held it before.

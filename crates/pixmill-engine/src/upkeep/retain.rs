@@ -61,6 +61,7 @@ impl Retain {
                 requests_at = now + keep.min(EVERY);
                 // What breaks off is found retired the next time.
                 let forgotten = tokio::select! {
+                    biased;
                     () = stop.cancelled() => return,
                     forgotten = self.forget(keep, leading) => forgotten,
                 };

@@ -12,7 +12,7 @@ use pixmill_engine::model::transition::ImageState;
 use pixmill_engine::port::records::{Backlog, Opened, Right, Settle, Settled};
 
 use super::entry::Ending;
-use super::{Entry, Memory, Store, Times, Wrong};
+use super::{Entry, Memory, Store, Times, Wrong, page};
 
 #[async_trait]
 impl Backlog for Memory {
@@ -34,7 +34,7 @@ impl Backlog for Memory {
             };
             let rest = (first..entry.images.len())
                 .filter(|number| entry.images[*number].state.is_fresh(entry.status()));
-            Ok(rest.take(most).map(|number| entry.candidate(number)).collect())
+            Ok(page(rest.map(|number| entry.candidate(number)), most))
         })
         .await
     }
@@ -49,8 +49,9 @@ impl Backlog for Memory {
         let now = times.of_store(now);
         self.call("due", |store| {
             let waiting = store.coming_back(request);
-            let due = waiting.iter().filter(|(at, ..)| *at <= now).take(most);
-            let due = due.map(|(_, entry, number)| store.entries[*entry].candidate(*number)).collect();
+            let due = waiting.iter().filter(|(at, ..)| *at <= now);
+            let due = due.map(|(_, entry, number)| store.entries[*entry].candidate(*number));
+            let due = page(due, most);
             Ok((due, waiting.iter().map(|(at, ..)| *at).find(|at| *at > now).map(|at| times.of_caller(at))))
         })
         .await

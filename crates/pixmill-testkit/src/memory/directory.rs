@@ -9,7 +9,7 @@ use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{Directory, RequestView, Usage};
 
-use super::{Entry, Memory, Store};
+use super::{Entry, Memory, Store, page};
 
 #[async_trait]
 impl Directory for Memory {
@@ -35,7 +35,7 @@ impl Directory for Memory {
                     && status.is_none_or(|status| entry.status() == status)
             });
             // What can't be read is passed over.
-            Ok(of_it.filter_map(|entry| view(entry).ok()).take(most).collect())
+            Ok(page(of_it.filter_map(|entry| view(entry).ok()), most))
         })
         .await
     }
@@ -51,7 +51,7 @@ impl Directory for Memory {
             let Some(entry) = store.visible(id) else { return Ok(Vec::new()) };
             let views = (store.after(id, after)..entry.images.len()).map(|number| entry.view(number));
             let wanted = views.filter(|view| status.is_none_or(|status| view.slot.status == status));
-            Ok(wanted.take(most).collect())
+            Ok(page(wanted, most))
         })
         .await
     }
@@ -70,7 +70,7 @@ impl Directory for Memory {
                 let cells = entry.rows[view.row as usize].cells.clone();
                 (view, cells)
             });
-            Ok(with_row.take(most).collect())
+            Ok(page(with_row, most))
         })
         .await
     }
@@ -91,8 +91,7 @@ impl Directory for Memory {
             let views = (0..entry.images.len()).map(|number| entry.view(number));
             let mut ended: Vec<_> = views.filter(is_later).collect();
             ended.sort_by_key(|view| (view.ended, view.image.clone()));
-            ended.truncate(most);
-            Ok(ended)
+            Ok(page(ended.into_iter(), most))
         })
         .await
     }

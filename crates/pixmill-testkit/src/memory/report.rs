@@ -10,7 +10,7 @@ use pixmill_engine::model::request::{Progress, Request};
 use pixmill_engine::model::row::{ResultRow, RowError};
 use pixmill_engine::port::records::{FailureGroup, Report};
 
-use super::{Memory, unknown};
+use super::{Memory, page, unknown};
 
 #[async_trait]
 impl Report for Memory {
@@ -30,7 +30,7 @@ impl Report for Memory {
         self.call("rows", |store| {
             let entry = store.entry(id)?;
             let first = usize::try_from(first).unwrap_or(usize::MAX);
-            let rows = entry.rows.iter().skip(first).take(most).map(|row| {
+            let rows = entry.rows.iter().skip(first).map(|row| {
                 let images = &entry.images[row.first..row.first + row.images];
                 ResultRow {
                     cells: row.cells.clone(),
@@ -38,7 +38,7 @@ impl Report for Memory {
                     slots: images.iter().map(|image| image.slot(entry.status())).collect(),
                 }
             });
-            Ok(rows.collect())
+            Ok(page(rows, most))
         })
         .await
     }

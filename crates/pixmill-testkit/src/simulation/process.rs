@@ -190,12 +190,12 @@ impl Footing for Floor {
         let queue: Arc<dyn Queue> = Arc::new(SimulatedQueue { here: here(), window });
         let clock = self.here.clock.clone();
         let storage = Arc::new(SimulatedStorage(here()));
-        let retain = self.kind.keep.map(|keep| Retain {
+        let retain = Retain {
             ledger: records.clone(),
             outputs: Some(storage.clone()),
             clock: clock.clone(),
-            keep,
-        });
+            keep: self.kind.keep,
+        };
         if !self.works {
             return Ok(Ground { part: Part::Feed(Supply { records, queue, clock }), retain });
         }

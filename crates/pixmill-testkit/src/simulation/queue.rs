@@ -128,6 +128,7 @@ impl Queue for SimulatedQueue {
                 request: job.request.clone(),
                 candidate: (!again).then(|| job.clone()),
                 retries: None,
+                added: None,
             });
             window.taken.push(Taken { job, by: self.here.name.clone(), at: now });
         }
