@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn outcomes() -> impl Strategy<Value = Outcome> {
-        let output = Output { location: "a".into(), bytes_before: 2, bytes_after: 1 };
+        let output = Output { location: "a".into(), bytes_before: 2, bytes_after: 1, frames: 1 };
         let failure = Failure { code: Code::FetchStatus, message: "404".into() };
         prop::sample::select(vec![
             Outcome::Completed(output),

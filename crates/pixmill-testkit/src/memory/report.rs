@@ -67,6 +67,14 @@ impl Report for Memory {
         .await
     }
 
+    async fn noted(&self, id: &RequestId) -> Result<u64, Fault> {
+        self.call("noted", |store| {
+            let outputs = store.entry(id)?.images.iter().filter_map(|image| image.output.as_ref());
+            Ok(outputs.filter(|output| output.note().is_some()).count() as u64)
+        })
+        .await
+    }
+
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault> {
         self.call("completions", |store| {
             Ok(store.entry(id)?.events.iter().map(|event| event.completion.clone()).collect())
