@@ -253,6 +253,7 @@ impl Entry {
             input: image.input.clone(),
             round: self.request.round,
             attempts: image.state.attempts,
+            tenant: self.request.tenant.clone(),
         }
     }
 
@@ -260,7 +261,8 @@ impl Entry {
         let image = &self.images[number];
         let held = image.state.follows || image.state.status == ImageStatus::Processing;
         let due = image.state.due.unwrap_or_default();
-        image.slot(self.status()).standing(held, || Standing::Claimable(self.candidate(number), due))
+        let candidate = || Candidate { tenant: String::new(), ..self.candidate(number) };
+        image.slot(self.status()).standing(held, || Standing::Claimable(candidate(), due))
     }
 
     pub(super) fn view(&self, number: usize) -> ImageView {

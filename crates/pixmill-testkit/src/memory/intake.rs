@@ -172,7 +172,8 @@ impl Idempotency for Memory {
         .await
     }
 
-    async fn hold(&self, request: &RequestId, until: Timestamp) -> Result<(), Fault> {
+    async fn hold(&self, request: &RequestId, until: Timestamp, now: Timestamp) -> Result<(), Fault> {
+        let until = self.times(now).of_store(until);
         self.call("hold", |store| {
             let held = store.held.values_mut().filter(|held| held.request == *request);
             held.for_each(|held| held.until = until);

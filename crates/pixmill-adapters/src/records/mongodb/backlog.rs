@@ -239,7 +239,8 @@ fn standing(document: &Document, head: &Head, shift: Shift) -> Option<Standing> 
     // Without a lease it was left so by another kind of worker.
     let held = is("pixmill.lease") || is("pixmill.sameAs");
     let due = due(document).map(|due| shift.of_caller(due)).unwrap_or_default();
-    let claimable = || candidate(document, head.round, "").map(|candidate| Standing::Claimable(candidate, due));
+    let claimable =
+        || candidate(document, head.round, "").map(|candidate| Standing::Claimable(candidate, due));
     Some(slot.standing(held, || claimable().unwrap_or(Standing::Unknown)))
 }
 
