@@ -45,7 +45,7 @@ mod properties;
 #[cfg(test)]
 mod variants;
 
-pub use cells::record;
+pub use cells::{fields, record};
 pub use failed::{FailedWriter, Misread, NUMBERS, read_corrections};
 pub use header::{Header, PictureColumn};
 pub use hints::{HINTS, Hints, base_url, delimiter, encoding};

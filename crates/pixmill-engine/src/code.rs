@@ -50,6 +50,7 @@ codes! {
     JobUnknown "job.unknown" "The job names an image that is not in records.",
     AuthMissing "auth.missing" "Send a key: Authorization: Bearer pxm_….",
     AuthInvalid "auth.invalid" "The key is unknown or revoked.",
+    AuthRole "auth.role" "The caller may not do this: use a key whose role allows it, from a page of this server.",
     RequestNotFound "request.not_found" "There is no such request.",
     RequestState "request.state" "The request's state does not allow this.",
     IdempotencyMismatch "idempotency.mismatch" "The Idempotency-Key was used with another body.",

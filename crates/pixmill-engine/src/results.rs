@@ -1,5 +1,7 @@
 //! Results and failures of a request as CSV, piece by piece, at any time: nothing is held while nobody reads on.
 
+pub mod query;
+
 use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};

@@ -9,6 +9,7 @@ mod crowd;
 mod csv;
 mod deliveries;
 mod events;
+mod failures;
 mod health;
 mod images;
 mod listen;
@@ -16,10 +17,12 @@ mod metrics;
 mod openapi;
 mod options;
 mod outputs;
+mod pages;
 mod preview;
 mod query;
 mod requests;
 mod router;
+mod search;
 mod upload;
 mod usage;
 mod view;
@@ -105,6 +108,8 @@ pub(crate) struct Foundation {
 /// The API.
 struct Api {
     on: Foundation,
+    /// The path below which a proxy has this server, without a slash at its end; empty where it has none of its own.
+    base: String,
     access: Access,
     crowds: Crowds,
     uploads: Arc<Uploads>,
@@ -121,6 +126,15 @@ impl Api {
         let found = self.on.ledger.view(&RequestId::from(id)).await?;
         found.filter(|found| *found.request.tenant == *caller.tenant).ok_or_else(|| Problem::unknown(id))
     }
+}
+
+/// The path of the address that links begin with. One that routes can't be told apart by is passed over.
+fn base(links: &str) -> String {
+    let public = Url::parse(links).ok();
+    let path = public.map(|public| public.path().trim_end_matches('/').to_owned()).unwrap_or_default();
+    let plain =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '/' | '-' | '_' | '.' | '~' | '%');
+    if path.chars().all(plain) && !path.contains("//") { path } else { String::new() }
 }
 
 /// Answers calls until stopped, then ends what is under way.
@@ -153,6 +167,7 @@ pub(crate) async fn serve(
         looks: Looks::default(),
         readiness: Readiness::default(),
         metrics: Metrics::new(),
+        base: base(&on.links),
         on,
         stop: stop.clone(),
     });

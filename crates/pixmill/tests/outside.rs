@@ -14,6 +14,8 @@ mod check;
 mod clock;
 #[cfg(all(unix, feature = "failpoints"))]
 mod crash;
+#[cfg(unix)]
+mod dashboard;
 mod doctor;
 mod help;
 #[cfg(unix)]

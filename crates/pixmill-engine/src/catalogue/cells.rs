@@ -9,6 +9,23 @@ pub fn record<'f>(fields: impl IntoIterator<Item = &'f str>) -> String {
     record
 }
 
+/// The fields of a record that [`record`] wrote.
+pub fn fields(record: &str) -> Vec<String> {
+    let (mut fields, mut rest) = (Vec::new(), Some(record));
+    while let Some(text) = rest {
+        let mut quoted = false;
+        let end = text.char_indices().find_map(|(at, letter)| {
+            quoted ^= letter == '"';
+            (letter == ',' && !quoted).then_some(at)
+        });
+        let field = &text[..end.unwrap_or(text.len())];
+        rest = end.map(|end| &text[end + 1..]);
+        let bare = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+        fields.push(bare.map_or_else(|| field.to_owned(), |bare| bare.replace("\"\"", "\"")));
+    }
+    fields
+}
+
 /// Appends one field to a record, after a comma unless it is the first.
 pub(super) fn push_field(record: &mut String, first: bool, field: &str) {
     if !first {
@@ -48,6 +65,13 @@ fn needs_quotes(field: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_read_back() {
+        for written in [&["1", "", "a,b", "say \"x\"", "line\nend"][..], &[""], &["\"", "\",\""]] {
+            assert_eq!(fields(&record(written.iter().copied())), written);
+        }
+    }
 
     #[test]
     fn plain_fields_stay_bare() {

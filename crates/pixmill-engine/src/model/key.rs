@@ -9,6 +9,37 @@ use crate::model::time::Timestamp;
 /// What every key begins with, so that scanners of leaked secrets know it.
 pub const PREFIX: &str = "pxm_";
 
+/// What a key allows. The more the later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Role {
+    /// To look.
+    Read,
+    /// To hand catalogues in, too, and to do with one's requests what one likes.
+    #[default]
+    Submit,
+    /// To make and revoke keys, too.
+    Admin,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 3] = [Role::Read, Role::Submit, Role::Admin];
+
+    /// As written in records, APIs and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Read => "read",
+            Role::Submit => "submit",
+            Role::Admin => "admin",
+        }
+    }
+
+    /// The role written so. One that is not known here, for a newer pixmill wrote it, allows what all allow.
+    pub fn parse(text: &str) -> Role {
+        Role::ALL.into_iter().find(|role| role.as_str() == text).unwrap_or(Role::Read)
+    }
+}
+
 /// A key as records keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
@@ -20,6 +51,8 @@ pub struct Key {
     pub name: String,
     /// [`hash`] of its secret.
     pub hash: String,
+    /// What it allows.
+    pub role: Role,
     /// Most calls in a minute; no limit where none is set.
     pub per_minute: Option<u32>,
     /// When it was made.

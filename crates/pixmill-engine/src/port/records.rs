@@ -325,6 +325,9 @@ pub trait Directory: Send + Sync {
         most: usize,
     ) -> Result<Vec<ImageView>, Fault>;
 
+    /// An image of a request; `None` for one that is unknown, or another request's.
+    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault>;
+
     /// Failed images of a request with the original columns of their rows, in the order of the catalogue.
     async fn failed(
         &self,

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use pixmill_engine::fault::Blame;
 use pixmill_engine::model::event::{Answer, Delivery, Next};
+use pixmill_engine::model::id::ImageId;
 use pixmill_engine::model::image::{Correction, ImageView, Moment};
-use pixmill_engine::model::key::{Key, hash};
+use pixmill_engine::model::key::{Key, Role, hash};
 use pixmill_engine::port::records::{Ledger, Reservation};
 
 use super::*;
@@ -23,6 +24,7 @@ where
     an_intake_is_not_shown(Case::new(make().await)).await;
     a_request_that_cannot_be_read_costs_only_itself(Case::new(make().await)).await;
     images_are_paged_in_order_by_status(Case::new(make().await)).await;
+    an_image_is_found_by_its_id_in_its_request_alone(Case::new(make().await)).await;
     failed_images_come_with_their_rows(Case::new(make().await)).await;
     whoever_goes_on_from_the_last_end_misses_none(Case::new(make().await)).await;
     a_retry_takes_ends_back(Case::new(make().await)).await;
@@ -160,6 +162,19 @@ async fn images_are_paged_in_order_by_status(case: Case) {
     assert_eq!(case.images(&other, Some(ImageStatus::Pending)).await, []);
     assert_eq!(case.images(&other, Some(ImageStatus::Cancelled)).await.len(), 1);
     assert_eq!(case.images(&RequestId::new(), None).await, []);
+}
+
+async fn an_image_is_found_by_its_id_in_its_request_alone(case: Case) {
+    let id = case.open("a", &[&["http://h/0", "http://h/1"], &["http://h/2"]], START).await;
+    let other = case.open("a", &[&["http://h/3"]], START).await;
+    case.end(&id, at(7)).await;
+    for view in case.images(&id, None).await {
+        assert_eq!(case.ledger.image(&id, &view.image).await.unwrap(), Some(view.clone()));
+        assert_eq!(case.ledger.image(&other, &view.image).await.unwrap(), None);
+    }
+    for unknown in ["elephant", "01890a5d-ac96-774b-bcce-b302fffffffe", "5f0000000000000000000000", ""] {
+        assert_eq!(case.ledger.image(&id, &ImageId::from(unknown)).await.unwrap(), None, "{unknown}");
+    }
 }
 
 async fn failed_images_come_with_their_rows(case: Case) {
@@ -378,6 +393,7 @@ async fn keys_are_kept_until_revoked(case: Case) {
         tenant: "a".into(),
         name: format!("shop {number}"),
         hash: hash(&format!("pxm_{number}")),
+        role: if number == 1 { Role::Read } else { Role::Admin },
         per_minute,
         created: at(u64::from(number)),
         revoked: None,

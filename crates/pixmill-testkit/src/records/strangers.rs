@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use pixmill_engine::model::event::{Answer, Delivery, Next};
 use pixmill_engine::model::image::{Correction, Moment};
-use pixmill_engine::model::key::Key;
+use pixmill_engine::model::key::{Key, Role};
 use pixmill_engine::port::records::{Ledger, Right, Void};
 
 use super::foreign::{AppRequest, Ids, RecordsOfApps};
@@ -164,6 +164,7 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
         tenant: "default".into(),
         name: "a".into(),
         hash: "h".into(),
+        role: Role::Submit,
         per_minute: None,
         created: START,
         revoked: None,

@@ -2,26 +2,23 @@
 
 mod guesses;
 mod head;
+mod known;
+pub(super) mod session;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::StateInformationMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::key::{self, Key};
+use pixmill_engine::model::key::{self, Role};
 use pixmill_engine::model::request::DEFAULT_TENANT;
 use pixmill_engine::port::records::Ledger;
 use url::Url;
@@ -31,20 +28,23 @@ use super::crowd::{Kind, holding};
 use super::problem::Problem;
 use guesses::Guesses;
 use head::Client;
+use known::{Known, known};
+use session::{Session, Sessions};
 
 pub(super) use guesses::whose;
 
 /// How long keys that were read hold: a revoked one is refused after this.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Addresses that a key is remembered to have come from.
-const ADDRESSES: usize = 16;
-
 /// Whoever calls, once known.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// Whose requests are shown.
     pub(super) tenant: Arc<str>,
+    /// What the caller may do.
+    pub(super) role: Role,
+    /// What the caller's key is called; nothing for one who needs none.
+    pub(super) name: Option<Arc<str>>,
     by: By,
 }
 
@@ -58,9 +58,26 @@ enum By {
 }
 
 impl Caller {
+    fn of_key(key: &Known, hash: Arc<str>) -> Self {
+        let (tenant, name) = (key.tenant.clone(), Some(key.name.clone()));
+        Caller { tenant, role: key.role, name, by: By::Key(hash) }
+    }
+
     /// Whether it is one of those who run the server: somebody who needs no key, or whose key is the default tenant's.
     pub(super) fn operates(&self) -> bool {
         *self.tenant == *DEFAULT_TENANT
+    }
+
+    /// Refuses whoever may do less.
+    ///
+    /// # Errors
+    /// `auth.role`.
+    pub(super) fn must_be(&self, role: Role) -> Result<(), Problem> {
+        if self.role >= role {
+            return Ok(());
+        }
+        let (needed, own) = (role.as_str(), self.role.as_str());
+        Err(Problem::new(Code::AuthRole, format!("that takes the role '{needed}', and this key has '{own}'")))
     }
 }
 
@@ -71,17 +88,6 @@ pub(super) struct Ends {
     pub(super) peer: SocketAddr,
     /// This one.
     pub(super) local: Option<SocketAddr>,
-}
-
-type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
-
-/// A key that holds.
-struct Known {
-    tenant: Arc<str>,
-    per_minute: Option<NonZeroU32>,
-    limiter: Option<Arc<Limiter>>,
-    /// Where it came from before: it is looked at even where others guess there.
-    came_from: Arc<Mutex<VecDeque<IpAddr>>>,
 }
 
 /// The keys that hold, read again and again.
@@ -95,6 +101,7 @@ struct Snapshot {
 pub(super) struct Access {
     ledger: Arc<dyn Ledger>,
     doors: Doors,
+    sessions: Sessions,
     guesses: Guesses,
     snapshot: Mutex<Snapshot>,
 }
@@ -117,7 +124,8 @@ pub(super) fn revoked() -> Problem {
 
 impl Access {
     pub(super) fn new(ledger: Arc<dyn Ledger>, doors: Doors) -> Self {
-        Access { ledger, doors, guesses: Guesses::default(), snapshot: Mutex::default() }
+        let sessions = Sessions::new(doors.public.as_ref());
+        Access { ledger, doors, sessions, guesses: Guesses::default(), snapshot: Mutex::default() }
     }
 
     /// Whether somebody who was let in may still call.
@@ -178,6 +186,9 @@ impl Access {
             let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
             return self.by_key(&known, shown, from, told);
         }
+        if let Some(caller) = self.by_session(&known, parts, told)? {
+            return Ok(caller);
+        }
         let needed = |why: String| Err(Problem::new(Code::AuthMissing, why));
         let Some((ends, peer)) = ends.zip(peer) else { return needed("this server asks for a key".into()) };
         let trusted = |address| self.trusts(address, known.is_empty());
@@ -202,10 +213,10 @@ impl Access {
                  public URL, not under {host:?}: send a key, or name the host with --public-url"
             ));
         }
-        if head::is_from_another_site(&parts.method, &parts.headers, &self.own_origins(host, peer)) {
+        if head::is_from_another_site(&parts.method, &parts.headers, &self.own_origins(host, Some(peer))) {
             return needed("a page of another site can't call without a key".into());
         }
-        Ok(Caller { tenant: DEFAULT_TENANT.into(), by: By::Trust(address) })
+        Ok(Caller { tenant: DEFAULT_TENANT.into(), role: Role::Admin, name: None, by: By::Trust(address) })
     }
 
     fn by_key(
@@ -229,13 +240,70 @@ impl Access {
         };
         found.remember(from);
         found.limit(told)?;
-        Ok(Caller { tenant: found.tenant.clone(), by: By::Key(hash.into()) })
+        Ok(Caller::of_key(found, hash.into()))
+    }
+
+    /// Who signed in, where the cookie says so and its key still holds; that lasts longer by being used.
+    fn by_session(
+        &self,
+        known: &HashMap<String, Known>,
+        parts: &Parts,
+        told: &mut HeaderMap,
+    ) -> Result<Option<Caller>, Problem> {
+        let Some(session) = self.sessions.shown(&parts.headers) else { return Ok(None) };
+        let Some((hash, found)) = known.iter().find(|(_, known)| known.id == session.key) else {
+            return Ok(None);
+        };
+        let now = session::now();
+        if !session.holds(hash, now) {
+            return Ok(None);
+        }
+        // A cookie comes along whoever made the page that calls.
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
+        if head::is_forged(&parts.method, &parts.headers, &self.own_origins(host, peer)) {
+            return Err(Problem::new(
+                Code::AuthRole,
+                "a page of another site can't act in the name of who signed in",
+            ));
+        }
+        found.limit(told)?;
+        if session.is_old(now) {
+            told.append(header::SET_COOKIE, self.sessions.cookie(&session.renewed(hash, now)));
+        }
+        Ok(Some(Caller::of_key(found, hash.as_str().into())))
+    }
+
+    /// Signs somebody in who shows a key: the cookie.
+    ///
+    /// # Errors
+    /// `auth.invalid`, `rate.limited`; a page of another site must not sign anybody in.
+    pub(super) async fn sign_in(&self, parts: &Parts, secret: &str) -> Result<HeaderValue, Problem> {
+        let known = self.known().await?;
+        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let own = self.own_origins(host, peer);
+        if head::is_from_another_site(&Method::POST, &parts.headers, &own) {
+            return Err(Problem::new(Code::AuthRole, "a page of another site can't sign anybody in"));
+        }
+        let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
+        let shown = HeaderValue::from_str(&format!("Bearer {}", secret.trim()));
+        let shown = shown.map_err(|_| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
+        self.by_key(&known, &shown, from, &mut HeaderMap::new())?;
+        let hash = key::hash(secret.trim());
+        let id = known.get(&hash).map(|known| known.id.clone()).unwrap_or_default();
+        Ok(self.sessions.cookie(&Session::begin(id, &hash, session::now())))
+    }
+
+    /// What ends a session in the browser.
+    pub(super) fn sign_out(&self) -> HeaderValue {
+        self.sessions.farewell()
     }
 
     /// What a browser says a page of this server's comes from.
-    fn own_origins(&self, host: &str, peer: IpAddr) -> Vec<String> {
+    fn own_origins(&self, host: &str, peer: Option<IpAddr>) -> Vec<String> {
         let mut own = vec![format!("http://{host}")];
-        if self.is_proxy(peer) {
+        if peer.is_some_and(|peer| self.is_proxy(peer)) {
             own.push(format!("https://{host}"));
         }
         own.extend(self.doors.public.as_ref().map(|public| public.origin().ascii_serialization()));
@@ -254,62 +322,6 @@ impl Access {
     }
 }
 
-fn known(key: Key, old: &HashMap<String, Known>) -> (String, Known) {
-    let per_minute = key.per_minute.and_then(NonZeroU32::new);
-    let before = old.get(&key.hash);
-    let came_from = before.map(|before| before.came_from.clone()).unwrap_or_default();
-    let before = before.filter(|before| before.per_minute == per_minute);
-    let limiter = before.and_then(|before| before.limiter.clone()).or_else(|| {
-        let quota = Quota::per_minute(per_minute?);
-        Some(Arc::new(RateLimiter::direct(quota).with_middleware::<StateInformationMiddleware>()))
-    });
-    (key.hash, Known { tenant: key.tenant.into(), per_minute, limiter, came_from })
-}
-
-impl Known {
-    fn is_known_at(&self, address: Option<IpAddr>) -> bool {
-        let came_from = self.came_from.lock().unwrap_or_else(PoisonError::into_inner);
-        address.is_none_or(|address| came_from.contains(&whose(address)))
-    }
-
-    fn remember(&self, address: Option<IpAddr>) {
-        let Some(address) = address.map(whose) else { return };
-        let mut came_from = self.came_from.lock().unwrap_or_else(PoisonError::into_inner);
-        if !came_from.contains(&address) {
-            came_from.truncate(ADDRESSES - 1);
-            came_from.push_front(address);
-        }
-    }
-
-    /// Counts a call; what is left is told in headers.
-    fn limit(&self, told: &mut HeaderMap) -> Result<(), Problem> {
-        let (Some(limiter), Some(per_minute)) = (&self.limiter, self.per_minute) else { return Ok(()) };
-        match limiter.check() {
-            Ok(state) => {
-                told.extend(limits(per_minute, state.remaining_burst_capacity()));
-                Ok(())
-            }
-            Err(early) => {
-                told.extend(limits(per_minute, 0));
-                let wait = early.wait_time_from(DefaultClock::default().now());
-                let detail = format!("the key allows {per_minute} calls in a minute");
-                Err(Problem::new(Code::RateLimited, detail).after(wait))
-            }
-        }
-    }
-}
-
-fn limits(per_minute: NonZeroU32, remaining: u32) -> [(HeaderName, HeaderValue); 3] {
-    let missing = u64::from(per_minute.get().saturating_sub(remaining));
-    let reset = (missing * 60).div_ceil(u64::from(per_minute.get()));
-    let told = [
-        ("ratelimit-limit", u64::from(per_minute.get())),
-        ("ratelimit-remaining", u64::from(remaining)),
-        ("ratelimit-reset", reset),
-    ];
-    told.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from(value)))
-}
-
 fn bearer(text: &str) -> Option<&str> {
     let (scheme, secret) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| secret.trim())
@@ -324,7 +336,10 @@ pub(super) async fn check(
     let (mut parts, body) = request.into_parts();
     let mut limits = HeaderMap::new();
     let judged = api.access.judge(&parts, &mut limits).await;
-    let let_in = judged.and_then(|caller| Ok((api.crowds.enter(kind, &caller.tenant)?, caller)));
+    let let_in = judged.and_then(|caller| {
+        caller.must_be(if parts.method.is_safe() { Role::Read } else { Role::Submit })?;
+        Ok((api.crowds.enter(kind, &caller.tenant)?, caller))
+    });
     let mut response = match let_in {
         Err(problem) => problem.into_response(),
         Ok((place, caller)) => {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::Api;
 use super::listen::Seat;
-use super::problem::Problem;
+use super::problem::{AsPage, Problem};
 
 const CALL_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -32,7 +32,8 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
     let began = Instant::now();
     let call = call_id(&request);
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, |path| path.as_str()).to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, |path| path.as_str());
+    let route = route.strip_prefix(api.base.as_str()).unwrap_or(route).to_owned();
     let (request, body_ended) = followed(request);
     let span = tracing::info_span!("call", call, %method, route);
     let seat = request.extensions().get::<Arc<Seat>>().cloned();
@@ -41,6 +42,7 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
         true => full().into_response(),
         false => next.run(request).instrument(span).await,
     };
+    let mut refused = response.extensions_mut().remove::<AsPage>().map(|AsPage(code)| code);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
         response = problem.render(&call);
@@ -49,13 +51,16 @@ pub(super) async fn observe(State(api): State<Arc<Api>>, request: Request, next:
                 response.headers_mut().insert(name, value);
             }
         }
+        refused = Some(problem.code());
+    }
+    if let Some(code) = refused {
         if !body_ended.load(Ordering::Relaxed) {
             seat.iter().for_each(|seat| seat.linger());
         }
         if standing || !body_ended.load(Ordering::Relaxed) {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        tracing::info!(call, %method, route, status = response.status().as_u16(), code = %problem.code(), "refused");
+        tracing::info!(call, %method, route, status = response.status().as_u16(), %code, "refused");
     }
     if let Ok(id) = HeaderValue::from_str(&call) {
         response.headers_mut().insert(CALL_ID, id);

@@ -27,26 +27,26 @@ use super::view::Page;
 #[schema(as = Delivery)]
 pub(super) struct DeliveryBody {
     /// Its id.
-    id: String,
+    pub(super) id: String,
     /// The event's id: `webhook-id` of each try.
-    event_id: String,
+    pub(super) event_id: String,
     /// The request that the event is about.
-    request_id: String,
+    pub(super) request_id: String,
     /// Who was told, without the query, which may hold secrets. Where that is the server's own webhook, only those who
     /// run the server see it, and what it answered.
-    url: Option<String>,
+    pub(super) url: Option<String>,
     /// When.
-    at: String,
+    pub(super) at: String,
     /// Whether it was taken.
-    success: bool,
+    pub(super) success: bool,
     /// What the receiver answered.
-    status: Option<u16>,
+    pub(super) status: Option<u16>,
     /// The beginning of its answer.
-    answer: Option<String>,
+    pub(super) answer: Option<String>,
     /// Why there was no answer, from the one list.
-    code: Option<&'static str>,
+    pub(super) code: Option<&'static str>,
     /// The same in a sentence.
-    message: Option<String>,
+    pub(super) message: Option<String>,
 }
 
 impl DeliveryBody {
@@ -91,7 +91,8 @@ fn is_own(caller: &Caller, named: &HashMap<RequestId, Option<String>>, delivery:
     caller.operates() || own == Some(&delivery.url)
 }
 
-fn without_query(url: &str) -> String {
+/// An address as lists show it.
+pub(super) fn without_query(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut url) => {
             url.set_query(None);
@@ -142,11 +143,34 @@ pub(super) async fn redeliver(
     Extension(caller): Extension<Caller>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
+    let delivery = redeliver_it(&api, &caller, &id).await?;
+    let body = shown(&api, &caller, std::slice::from_ref(&delivery)).await?;
+    Ok(json(StatusCode::ACCEPTED, &body[0]))
+}
+
+/// Has an event told again.
+///
+/// # Errors
+/// `request.not_found`
+pub(super) async fn redeliver_it(api: &Api, caller: &Caller, id: &str) -> Result<Delivery, Problem> {
     let unknown = || Problem::new(Code::RequestNotFound, format!("there is no delivery {id:?}"));
-    let delivery = api.on.ledger.delivery_of(&caller.tenant, &id).await?.ok_or_else(unknown)?;
-    if !api.on.ledger.redeliver(&id, api.on.clock.wall()).await? {
+    let delivery = api.on.ledger.delivery_of(&caller.tenant, id).await?.ok_or_else(unknown)?;
+    if !api.on.ledger.redeliver(id, api.on.clock.wall()).await? {
         return Err(unknown());
     }
-    let named = named(&api, &caller, std::slice::from_ref(&delivery)).await?;
-    Ok(json(StatusCode::ACCEPTED, &DeliveryBody::new(&delivery, is_own(&caller, &named, &delivery))))
+    Ok(delivery)
+}
+
+/// Tries as a caller may see them.
+///
+/// # Errors
+/// Those of records.
+pub(super) async fn shown(
+    api: &Api,
+    caller: &Caller,
+    deliveries: &[Delivery],
+) -> Result<Vec<DeliveryBody>, Problem> {
+    let named = named(api, caller, deliveries).await?;
+    let show = |delivery: &Delivery| DeliveryBody::new(delivery, is_own(caller, &named, delivery));
+    Ok(deliveries.iter().map(show).collect())
 }

@@ -10,7 +10,9 @@ use utoipa::{Modify, OpenApi};
 
 use super::answer;
 use super::problem::ProblemBody;
-use super::{catalogue, csv, deliveries, events, health, images, metrics, outputs, preview, requests, usage};
+use super::{
+    catalogue, csv, deliveries, events, failures, health, images, metrics, outputs, preview, requests, usage,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -21,7 +23,7 @@ use super::{catalogue, csv, deliveries, events, health, images, metrics, outputs
     ),
     paths(
         requests::create, requests::list, requests::show, requests::delete, requests::cancel, requests::retry,
-        preview::show, images::list, csv::results, csv::failed, catalogue::show, events::watch,
+        preview::show, images::list, images::show, failures::show, csv::results, csv::failed, catalogue::show, events::watch,
         deliveries::list, deliveries::redeliver, usage::show,
         metrics::show, health::alive, health::ready, outputs::show,
         requests::create_as_node, requests::show_as_node,

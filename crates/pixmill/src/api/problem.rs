@@ -23,6 +23,10 @@ pub(super) struct Problem {
     retry_after: Option<Duration>,
 }
 
+/// A problem of this code was answered with a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AsPage(pub(super) Code);
+
 /// One field, parameter or row that is to blame.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -121,6 +125,28 @@ impl Problem {
         self.code
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What was wrong this time.
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same, with each field and row that is to blame in a line of its own.
+    pub(super) fn full_detail(&self) -> String {
+        let places = self.errors.iter().take(20).map(|error| {
+            let place = error.line.map(|line| format!("line {line}")).or(error.field.clone());
+            format!("\n{}: {}", place.unwrap_or_default(), error.message)
+        });
+        self.detail.clone() + &places.collect::<String>()
+    }
+
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
     /// The fields that are to blame.
     #[cfg(test)]
     pub(super) fn fields(&self) -> Vec<&str> {
@@ -207,6 +233,7 @@ impl From<NotAccepted> for Problem {
 fn status_of(code: Code) -> StatusCode {
     match code {
         Code::AuthMissing | Code::AuthInvalid => StatusCode::UNAUTHORIZED,
+        Code::AuthRole => StatusCode::FORBIDDEN,
         Code::RequestNotFound | Code::RouteUnknown | Code::FileMissing => StatusCode::NOT_FOUND,
         Code::RouteMethod => StatusCode::METHOD_NOT_ALLOWED,
         Code::RequestState | Code::IdempotencyInFlight => StatusCode::CONFLICT,

@@ -95,6 +95,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The image's id in a path.
+#[derive(Debug, Clone)]
+pub(super) struct Image(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Image {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parameters = RawPathParams::from_request_parts(parts, state).await;
+        let parameters = parameters.map_err(|_| Problem::unknown("that can't be decoded"))?;
+        let image = parameters.iter().find(|(name, _)| *name == "image");
+        image.map(|(_, image)| Image(image.to_owned())).ok_or_else(|| Problem::unknown(""))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,9 @@
 //! Requests: made, shown, listed, cancelled, retried, deleted.
 
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Request, State};
@@ -10,6 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use pixmill_engine::catalogue::{Misread, read_corrections};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::{Correction, ImageStatus, ImageView};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::pipeline::accept::apart;
@@ -20,14 +23,20 @@ use pixmill_engine::upkeep::retain::remove_outputs;
 use super::Api;
 use super::access::Caller;
 use super::answer::json;
+use super::images;
 use super::problem::{FieldError, Problem, ProblemBody};
 use super::query::{Id, Query};
+use super::search::search;
 use super::upload::{self, Body};
 use super::view::{NodeBody, Page, RequestBody};
 use super::words::{FormatWord, REQUEST_STATUSES, RequestWord};
 
 /// Most bytes of corrections.
 const MOST_CORRECTION_BYTES: u64 = 32 << 20;
+
+/// Most images that a question may retry, and how long they may be looked for.
+const MOST_MATCHING: usize = 100_000;
+const SEARCH: Duration = Duration::from_secs(20);
 
 /// Faults of lines that are told.
 const LINES: usize = 1_000;
@@ -95,7 +104,11 @@ pub(super) async fn create_as_node(
     Ok(json(StatusCode::OK, &take_in(&api, &caller, query, request).await?.into_node()))
 }
 
-async fn take_in(
+/// Takes a catalogue in, and answers with the request that it became.
+///
+/// # Errors
+/// Why it was refused.
+pub(super) async fn take_in(
     api: &Arc<Api>,
     caller: &Caller,
     query: Query,
@@ -197,20 +210,31 @@ pub(super) async fn cancel(
     Extension(caller): Extension<Caller>,
     Id(id): Id,
 ) -> Result<Response, Problem> {
-    let id = api.standing(&caller, &id).await?.request.id;
+    let standing = cancel_it(&api, &caller, &id).await?;
+    Ok(json(StatusCode::OK, &whole(&api, &standing).await?))
+}
+
+/// Cancels a request, and answers with how it stands.
+///
+/// # Errors
+/// `request.not_found`, `request.state`
+pub(super) async fn cancel_it(api: &Api, caller: &Caller, id: &str) -> Result<RequestView, Problem> {
+    let id = api.standing(caller, id).await?.request.id;
     let cancelled = api.on.ledger.cancel(&id, api.on.clock.wall()).await?;
-    let standing = api.standing(&caller, id.as_str()).await?;
+    let standing = api.standing(caller, id.as_str()).await?;
     if !cancelled && standing.request.status != RequestStatus::Cancelled {
         return Err(Problem::new(Code::RequestState, "the request was completed before"));
     }
-    Ok(json(StatusCode::OK, &whole(&api, &standing).await?))
+    Ok(standing)
 }
 
 /// Retry failed images
 ///
-/// Without a body all of them. With the lines of `failed.csv`, their addresses corrected, those alone.
+/// Without a body all of them, or those that fit `q`. With the lines of `failed.csv`, their addresses corrected, those
+/// alone.
 #[utoipa::path(
-    post, operation_id = "retryRequest", path = "/v1/requests/{id}/retry", tag = "requests", params(("id" = String, Path)),
+    post, operation_id = "retryRequest", path = "/v1/requests/{id}/retry", tag = "requests",
+    params(("id" = String, Path), ("q" = Option<String>, Query, description = "Those failed images alone that fit, as in the list of images: code:fetch.timeout host:shop.example")),
     request_body(content((String = "text/csv"))),
     responses((status = 202, body = RequestBody), (status = "4XX", body = ProblemBody, content_type = "application/problem+json"))
 )]
@@ -218,6 +242,7 @@ pub(super) async fn retry(
     State(api): OfApi,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
+    query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
     let id = api.standing(&caller, &id).await?.request.id;
@@ -228,7 +253,12 @@ pub(super) async fn retry(
         problem = ticket.gives_way() => return Err(problem),
         problem = api.access.is_revoked(&caller) => return Err(problem),
     };
-    if corrections.is_empty() {
+    if let Some(asked) = query.said("q") {
+        if !corrections.is_empty() {
+            return Err(Problem::parameter("q", "a retry takes either a question or lines of failed.csv"));
+        }
+        retry_matching(&api, &id, asked).await?;
+    } else if corrections.is_empty() {
         if api.on.ledger.retry(&id, api.on.clock.wall()).await? == 0 {
             return Err(Problem::new(Code::RequestState, "the request has no failed image"));
         }
@@ -236,6 +266,33 @@ pub(super) async fn retry(
         correct(&api, &id, corrections).await?;
     }
     Ok(json(StatusCode::ACCEPTED, &found(&api, &caller, id.as_str()).await?))
+}
+
+/// Retries the failed images that fit a question, all in one write. Answers with how many.
+///
+/// # Errors
+/// `request.state` where none fits; `query.invalid` for more than a write may hold.
+pub(super) async fn retry_matching(api: &Api, id: &RequestId, asked: &str) -> Result<u64, Problem> {
+    let query = images::question(asked, Some(ImageStatus::Failed))?;
+    let ledger = &*api.on.ledger;
+    let found = search(ledger, id, &query, None, MOST_MATCHING + 1, SEARCH).await?;
+    if found.images.len() > MOST_MATCHING || found.next.is_some() {
+        let detail = format!("more than {MOST_MATCHING} images fit: narrow it, or retry all that failed");
+        return Err(Problem::parameter("q", detail));
+    }
+    // Where some began anew meanwhile, nothing is changed, and the rest is asked for again.
+    let again = |view: ImageView| Correction { row: view.row, position: view.position, input: view.input };
+    let mut corrections: Vec<Correction> = found.images.into_iter().map(again).collect();
+    while !corrections.is_empty() {
+        let unfit = ledger.correct(id, corrections.clone(), api.on.clock.wall()).await?;
+        if unfit.is_empty() {
+            return Ok(corrections.len() as u64);
+        }
+        let unfit: HashSet<usize> = unfit.into_iter().collect();
+        let kept = corrections.into_iter().enumerate().filter(|(ordinal, _)| !unfit.contains(ordinal));
+        corrections = kept.map(|(_, correction)| correction).collect();
+    }
+    Err(Problem::new(Code::RequestState, "no failed image fits"))
 }
 
 async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem> {
@@ -278,8 +335,16 @@ pub(super) async fn delete(
     Id(id): Id,
     query: Query,
 ) -> Result<Response, Problem> {
-    let elsewhere = query.flag("outputs")?;
-    let standing = api.standing(&caller, &id).await?;
+    delete_it(&api, &caller, &id, query.flag("outputs")?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Deletes a request that has ended, with its outputs on the server's own disk, and elsewhere where that is asked.
+///
+/// # Errors
+/// `request.not_found`, `request.state`
+pub(super) async fn delete_it(api: &Api, caller: &Caller, id: &str, elsewhere: bool) -> Result<(), Problem> {
+    let standing = api.standing(caller, id).await?;
     let open = || Problem::new(Code::RequestState, "the request is under way: cancel it first");
     if standing.request.status.is_open() {
         return Err(open());
@@ -294,5 +359,5 @@ pub(super) async fn delete(
     if !api.on.ledger.delete(&id).await? {
         return Err(open());
     }
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(())
 }

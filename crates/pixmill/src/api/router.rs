@@ -10,8 +10,8 @@ use pixmill_engine::code::Code;
 use super::crowd::Kind;
 use super::problem::Problem;
 use super::{
-    Api, access, browsers, call, catalogue, csv, deliveries, events, health, images, metrics, openapi,
-    outputs, preview, requests, usage,
+    Api, access, browsers, call, catalogue, csv, deliveries, events, failures, health, images, metrics,
+    openapi, outputs, pages, preview, requests, usage,
 };
 
 /// Every address that answers.
@@ -34,6 +34,8 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::show).delete(requests::delete))
         .route("/v1/requests/{id}/images", get(images::list))
+        .route("/v1/requests/{id}/images/{image}", get(images::show))
+        .route("/v1/requests/{id}/failures", get(failures::show))
         .route("/v1/requests/{id}/results.csv", get(csv::results))
         .route("/v1/requests/{id}/failed.csv", get(csv::failed))
         .route("/v1/requests/{id}/cancel", post(requests::cancel))
@@ -49,18 +51,18 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/download/{id}", get(csv::results))
         .route_layer(keyed(Kind::Call));
     let open = Router::new()
-        .route("/", get(openapi::welcome))
         .route("/docs", get(openapi::docs))
         .route("/openapi.json", get(openapi::show))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/processed_images/{*path}", get(outputs::show));
-    let origins = api.on.origins.clone();
+    let (origins, base) = (api.on.origins.clone(), api.base.clone());
     let router = uploads
         .merge(threaded)
         .merge(streams)
         .merge(calls)
         .merge(open)
+        .merge(pages::routes(&api))
         .fallback(|| async { Problem::new(Code::RouteUnknown, "there is nothing at this address") })
         .method_not_allowed_fallback(|| async {
             Problem::new(Code::RouteMethod, "the method is not allowed at this address")
@@ -69,5 +71,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .layer(from_fn(call::harden))
         .layer(from_fn_with_state(api.clone(), call::observe))
         .with_state(api);
-    if origins.is_empty() { router } else { router.layer(browsers::layer(&origins)) }
+    let router = if origins.is_empty() { router } else { router.layer(browsers::layer(&origins)) };
+    // Proxies of the two kinds: those that cut the path off below which they have this server, and those that leave it.
+    if base.is_empty() { router } else { Router::new().nest(&base, router.clone()).merge(router) }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{PartialSchema, ToSchema};
 
+use super::deliveries::without_query;
 use super::words::{ImageWord, RequestWord};
 
 /// A request and how far it is.
@@ -30,6 +31,15 @@ pub(super) struct RequestBody {
     round: u32,
     /// What the catalogue is called.
     catalogue: String,
+    /// Whose it is.
+    tenant: String,
+    /// What is done to each image.
+    #[schema(value_type = Object)]
+    recipe: Value,
+    /// Who is told when it is completed, without the query, which may hold secrets; null: whom the server tells of all.
+    webhook_url: Option<String>,
+    /// SHA-256 of the catalogue, hexadecimal.
+    digest: String,
     /// All images.
     total_images: u64,
     /// Images that ended, however.
@@ -115,6 +125,10 @@ impl RequestBody {
             status: request.status.as_str(),
             round: request.round,
             catalogue: request.catalogue.clone(),
+            tenant: request.tenant.clone(),
+            recipe: serde_json::to_value(request.recipe).unwrap_or_default(),
+            webhook_url: request.webhook.as_deref().map(without_query),
+            digest: request.digest.clone(),
             total_images: progress.total(),
             processed_images: progress.ended(),
             completed_images: progress.completed,
@@ -166,6 +180,10 @@ impl RequestBody {
     /// As clients of Node stacks know it.
     pub(super) fn into_node(self) -> NodeBody {
         NodeBody { _id: self.id.clone(), processed_products: self.rows, request: self }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Where it is.
@@ -243,6 +261,26 @@ impl ImageBody {
     }
 }
 
+/// An image with its row.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OneImage)]
+pub(super) struct OneImageBody {
+    #[serde(flatten)]
+    pub(super) image: ImageBody,
+    /// The columns of its row, as they came.
+    pub(super) row: Vec<CellBody>,
+}
+
+/// A cell of a row.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Cell)]
+pub(super) struct CellBody {
+    /// The column's name.
+    pub(super) column: String,
+    /// What stands in it.
+    pub(super) value: String,
+}
+
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
@@ -255,6 +293,11 @@ pub(super) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// What was found of something that is looked for, and where to go on looking.
+    pub(super) fn piece(data: Vec<T>, next_cursor: Option<String>) -> Self {
+        Page { data, has_more: next_cursor.is_some(), next_cursor }
+    }
+
     /// A page of at most `limit` of what was found: one more was asked for, which tells whether there is more, unless it
     /// is known that there may be.
     pub(super) fn of<V>(

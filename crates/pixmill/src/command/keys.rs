@@ -1,9 +1,10 @@
 //! `pixmill keys`: who may call a server's API.
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::key::{Key, Secret, hash};
+use pixmill_engine::model::key::{Key, Role, Secret, hash};
 use pixmill_engine::model::request::DEFAULT_TENANT;
 use serde_json::json;
 use uuid::Uuid;
@@ -47,6 +48,10 @@ struct CreateArgs {
     /// What whoever holds it is called
     #[arg(long, value_name = "NAME", default_value = "")]
     name: String,
+
+    /// What it allows: read to look, submit to hand catalogues in and see to them, admin to make and revoke keys too
+    #[arg(long, value_name = "ROLE", default_value = Role::default().as_str(), value_parser = roles())]
+    role: Role,
 
     /// Most calls in a minute, at each process that answers calls [default: no limit]
     #[arg(long, value_name = "CALLS", value_parser = whole::<u32>(1, 1_000_000))]
@@ -98,6 +103,10 @@ fn tenant(text: &str) -> Result<String, String> {
     }
 }
 
+fn roles() -> impl TypedValueParser<Value = Role> {
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).map(|text| Role::parse(&text))
+}
+
 /// Runs what was asked for.
 pub(super) fn run(args: KeysArgs) -> Result<End, Stop> {
     let runtime = super::runtime()?;
@@ -119,6 +128,7 @@ async fn create(args: CreateArgs) -> Result<End, Stop> {
         tenant: args.tenant,
         name: args.name,
         hash: hash(secret.reveal()),
+        role: args.role,
         per_minute: args.per_minute,
         created: clock.wall(),
         revoked: None,
@@ -137,6 +147,7 @@ async fn list(args: ListArgs) -> Result<End, Stop> {
             "id": key.id,
             "tenant": key.tenant,
             "name": key.name,
+            "role": key.role.as_str(),
             "per_minute": key.per_minute,
             "created": key.created.to_string(),
             "revoked": key.revoked.map(|at| at.to_string()),

@@ -86,6 +86,35 @@ pub(super) struct RetryArgs {
     #[arg(value_name = "FAILED.csv")]
     corrected: Option<PathBuf>,
 
+    /// Those failed images alone that fit, as 'images' finds them: code:fetch.timeout
+    #[arg(long, value_name = "QUESTION", conflicts_with = "corrected")]
+    query: Option<String>,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// Show why images of a request failed, by code and host
+#[derive(Debug, Args)]
+pub(super) struct FailuresArgs {
+    /// The request
+    id: String,
+
+    #[command(flatten)]
+    server: ServerFlags,
+}
+
+/// List images of a request, one JSON object a line
+#[derive(Debug, Args)]
+pub(super) struct ImagesArgs {
+    /// The request
+    id: String,
+
+    /// Those that fit: words of the address or of any cell, and status: code: host: sku: name: row:10-90 saved:<5%
+    /// bytes:>1MB
+    #[arg(long, value_name = "QUESTION", default_value = "")]
+    query: String,
+
     #[command(flatten)]
     server: ServerFlags,
 }
@@ -216,9 +245,39 @@ pub(super) fn retry(args: &RetryArgs) -> Result<End, Stop> {
         None => Said::nothing(),
     };
     let headers = [("content-type", "text/csv")];
-    let retried = Client::new(&args.server)?.post(&path(&args.id, "/retry"), &headers, body)?;
+    let asked = args
+        .query
+        .as_deref()
+        .map(|asked| format!("?{}", Serializer::new(String::new()).append_pair("q", asked).finish()));
+    let place = path(&args.id, &format!("/retry{}", asked.unwrap_or_default()));
+    let retried = Client::new(&args.server)?.post(&place, &headers, body)?;
     display::print_json(&json(retried)?);
     Ok(End::Done)
+}
+
+pub(super) fn failures(args: &FailuresArgs) -> Result<End, Stop> {
+    display::print_json(&json(Client::new(&args.server)?.get(&path(&args.id, "/failures"))?)?);
+    Ok(End::Done)
+}
+
+/// Lists page by page, and goes on looking where a page holds nothing.
+pub(super) fn images(args: &ImagesArgs) -> Result<End, Stop> {
+    let client = Client::new(&args.server)?;
+    let mut cursor = None::<String>;
+    loop {
+        let mut query = Serializer::new(String::new());
+        query.append_pair("limit", "500");
+        if !args.query.is_empty() {
+            query.append_pair("q", &args.query);
+        }
+        query.extend_pairs(cursor.iter().map(|cursor| ("cursor", cursor)));
+        let page = json(client.get(&path(&args.id, &format!("/images?{}", query.finish())))?)?;
+        page["data"].as_array().into_iter().flatten().for_each(display::print_json);
+        match page["next_cursor"].as_str() {
+            Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),
+            _ => return Ok(End::Done),
+        }
+    }
 }
 
 pub(super) fn cancel(args: &CancelArgs) -> Result<End, Stop> {

@@ -96,6 +96,8 @@ impl Caller {
         std::thread::spawn(move || lines.for_each(drop));
         let agent = Agent::config_builder()
             .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .proxy(None)
             .timeout_global(Some(LONG))
             .build();

@@ -88,6 +88,13 @@ impl Directory for Mongodb {
         }
     }
 
+    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault> {
+        match self.shared.shown_head(id).await? {
+            Some(head) => self.shared.image_of(&head, image).await,
+            None => Ok(None),
+        }
+    }
+
     async fn failed(
         &self,
         id: &RequestId,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::key::Key;
+use pixmill_engine::model::key::{Key, Role};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Keys;
 
@@ -28,6 +28,7 @@ impl Keys for Mongodb {
             "tenant": key.tenant,
             "name": key.name,
             "hash": key.hash,
+            "role": key.role.as_str(),
             "createdAt": date(key.created),
         };
         if let Some(calls) = key.per_minute {
@@ -70,6 +71,8 @@ fn read_key(document: &Document) -> Option<Key> {
         tenant: said(document, "tenant")?.to_owned(),
         name: string(document, "name").to_owned(),
         hash: said(document, "hash")?.to_owned(),
+        // Keys that were made before there were roles hand catalogues in.
+        role: said(document, "role").map_or(Role::Submit, Role::parse),
         per_minute: whole(document, "perMinute").and_then(|calls| u32::try_from(calls).ok()),
         created: moment(document, "createdAt")?,
         revoked: moment(document, "revokedAt"),

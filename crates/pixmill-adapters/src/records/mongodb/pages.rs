@@ -17,7 +17,7 @@ use super::document::{
     as_it_is, date, few, image_id, moment, no_output, place, said, slot, slot_fields, string,
 };
 use super::head::Head;
-use super::id::{Series, later, text};
+use super::id::{Series, later, matching, text};
 use super::page::page;
 
 /// Ends are told after so long: by then every write to which the server gave an earlier time can be read.
@@ -36,6 +36,14 @@ impl Shared {
         let reading = Reading { fields: fields(), order: doc! { "_id": 1 }, most, ..Reading::default() };
         let conditions = doc! { "$and": conditions };
         page(&self.images(), &conditions, reading, &self.widths.images, |found| view(found, head)).await
+    }
+
+    /// An image by its id.
+    pub(super) async fn image_of(&self, head: &Head, image: &ImageId) -> Result<Option<ImageView>, Fault> {
+        let named = doc! { "_id": matching(image.as_str()), "requestId": head.images() };
+        let reading = Reading { fields: fields(), most: 1, ..Reading::default() };
+        let found = find(&self.images(), named, reading).await?;
+        Ok(found.first().and_then(|document| view(document, head)))
     }
 
     /// Failed images and the columns of their rows.

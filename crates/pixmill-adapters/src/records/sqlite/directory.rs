@@ -91,6 +91,18 @@ impl Directory for Sqlite {
         .await
     }
 
+    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault> {
+        let (id, image) = (id.clone(), image.clone());
+        self.read(move |connection| {
+            let Some(owner) = visible(connection, &id)? else { return Ok(None) };
+            let found = Finder::new(connection).find(&image)?.filter(|(found, _)| found.num == owner.num);
+            let Some((_, key)) = found else { return Ok(None) };
+            let mut image = connection.prepare_cached(&format!("SELECT {VIEW} FROM images WHERE id = ?1"))?;
+            Ok(image.query_row([key], |row| view_in(row, owner)).optional()?)
+        })
+        .await
+    }
+
     async fn failed(
         &self,
         id: &RequestId,

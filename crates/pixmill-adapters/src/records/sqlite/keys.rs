@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::key::Key;
+use pixmill_engine::model::key::{Key, Role};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Keys;
 use rusqlite::params;
@@ -14,7 +14,7 @@ impl Keys for Sqlite {
     async fn keys(&self) -> Result<Vec<Key>, Fault> {
         self.read(|connection| {
             let mut keys = connection.prepare_cached(
-                "SELECT id, tenant, name, hash, per_minute, created, revoked FROM keys ORDER BY id",
+                "SELECT id, tenant, name, hash, per_minute, created, revoked, role FROM keys ORDER BY id",
             )?;
             let keys = keys.query_map([], |row| {
                 Ok(Key {
@@ -25,6 +25,7 @@ impl Keys for Sqlite {
                     per_minute: row.get(4)?,
                     created: Timestamp(row.get(5)?),
                     revoked: row.get::<_, Option<i64>>(6)?.map(Timestamp),
+                    role: Role::parse(row.get_ref(7)?.as_str()?),
                 })
             })?;
             Ok(keys.collect::<Result<_, _>>()?)
@@ -37,8 +38,8 @@ impl Keys for Sqlite {
             transaction
                 .connection
                 .prepare_cached(
-                    "INSERT INTO keys (id, tenant, name, hash, per_minute, created, revoked)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO keys (id, tenant, name, hash, per_minute, created, revoked, role)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                 )?
                 .execute(params![
                     key.id,
@@ -47,7 +48,8 @@ impl Keys for Sqlite {
                     key.hash,
                     key.per_minute,
                     key.created.0,
-                    key.revoked.map(|at| at.0)
+                    key.revoked.map(|at| at.0),
+                    key.role.as_str()
                 ])?;
             Ok(())
         })

@@ -27,6 +27,7 @@ const STEPS: &[M<'static>] = &[
     M::up(include_str!("upkeep.sql")),
     M::up(super::originals::MIGRATION),
     M::up(NOTES),
+    M::up(ROLES),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.
@@ -49,6 +50,9 @@ const READING: &str = "ALTER TABLE requests ADD COLUMN reading TEXT NOT NULL DEF
 /// Frames of the source, where there was more than the one that is stored.
 const NOTES: &str = "ALTER TABLE images ADD COLUMN frames INTEGER;
 CREATE INDEX images_noted ON images (id) WHERE frames IS NOT NULL";
+
+/// What keys allow. Those that were made before there were roles hand catalogues in.
+const ROLES: &str = "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'submit'";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

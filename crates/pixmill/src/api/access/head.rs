@@ -124,8 +124,27 @@ pub(super) fn is_own_host(host: &str, local: Option<IpAddr>, public: Option<&Url
     literal || public.and_then(Url::host).is_some_and(|public| public == host)
 }
 
+/// Whether what came with a cookie may be another site's doing: nothing says that a page of ours sent it. Browsers that
+/// talk plain http to a named host say where a call comes from by its origin alone.
+pub(super) fn is_forged(method: &Method, headers: &HeaderMap, own: &[String]) -> bool {
+    let told = ["sec-fetch-site", "origin"].into_iter().any(|name| headers.contains_key(name));
+    !method.is_safe() && (!told || is_from_another_site(method, headers, own))
+}
+
+/// Somebody follows a link: what is answered is shown to them, and the page with the link can't read it.
+fn is_followed_link(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name: &str, value: &str| {
+        let mut said = headers.get_all(name).iter();
+        said.next().is_some_and(|said| said.as_bytes() == value.as_bytes()) && said.next().is_none()
+    };
+    method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+}
+
 /// A page of another site, in the browser of somebody on a trusted network, must not act in their name.
 pub(super) fn is_from_another_site(method: &Method, headers: &HeaderMap, own: &[String]) -> bool {
+    if is_followed_link(method, headers) {
+        return false;
+    }
     let mut sites = headers.get_all("sec-fetch-site").iter();
     match (sites.next().map(HeaderValue::as_bytes), sites.next()) {
         (Some(b"same-origin" | b"none"), None) => return false,
@@ -272,6 +291,39 @@ mod tests {
             &[("sec-fetch-mode", "cors")],
         ] {
             assert!(judged(Method::POST, pairs), "{pairs:?}");
+        }
+    }
+    #[test]
+    fn links_of_other_sites_lead_here_and_their_forms_do_not() {
+        let own = ["http://h:1".to_owned()];
+        let link = [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+        ];
+        assert!(!is_from_another_site(&Method::GET, &headers(&link), &own));
+        assert!(is_from_another_site(&Method::POST, &headers(&link), &own));
+        let frame =
+            [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        assert!(is_from_another_site(&Method::GET, &headers(&frame), &own));
+    }
+
+    #[test]
+    fn what_comes_with_a_cookie_must_say_that_it_is_ours() {
+        let own = ["http://h:1".to_owned()];
+        let forged = |method, pairs: &[_]| is_forged(&method, &headers(pairs), &own);
+        assert!(!forged(Method::GET, &[("sec-fetch-site", "cross-site")]));
+        assert!(!forged(Method::POST, &[("origin", "http://h:1")]), "plain http on a named host");
+        assert!(!forged(Method::POST, &[("sec-fetch-site", "same-origin")]));
+        for pairs in [
+            &[][..],
+            &[("origin", "null")],
+            &[("origin", "http://evil")],
+            &[("sec-fetch-site", "same-site")],
+            &[("sec-fetch-site", "cross-site"), ("origin", "http://h:1")],
+            &[("referer", "http://h:1/requests")],
+        ] {
+            assert!(forged(Method::POST, pairs) && forged(Method::DELETE, pairs), "{pairs:?}");
         }
     }
 }

@@ -30,7 +30,7 @@ impl Looks {
     ///
     /// # Errors
     /// Those of records.
-    pub(super) async fn at(
+    pub(in crate::api) async fn at(
         &self,
         ledger: &dyn Ledger,
         request: &RequestId,

@@ -1,0 +1,78 @@
+//! What people do to a request, as forms: the same as the API's calls, and then back to a page that says what was done.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use pixmill_engine::code::Code;
+
+use super::super::Api;
+use super::super::access::Caller;
+use super::super::problem::Problem;
+use super::super::query::{Id, Query};
+use super::super::requests;
+use super::{field, form, redirect, text};
+
+/// What a page says was done, from a word in its address, so that a form may be answered by a link.
+pub(super) fn notice(query: &Query) -> Option<String> {
+    let said = query.said("done")?;
+    let (what, number) = said.split_once('-').unwrap_or((said, ""));
+    let number: u64 = number.parse().unwrap_or_default();
+    Some(match what {
+        "retried" => format!("{} put back: they are tried again now.", text::counted(number, "image")),
+        "corrected" => format!(
+            "{} corrected: they are tried again now, and no others.",
+            text::counted(number, "address")
+        )
+        .replace("addresss", "addresses"),
+        "unchanged" => "No address was changed, so nothing was retried.".to_owned(),
+        "cancelled" => "The request is cancelled. What had ended stays.".to_owned(),
+        "deleted" => "The request is deleted.".to_owned(),
+        "told" => "The webhook is told again now.".to_owned(),
+        "recovered" => format!("{} told again now.", text::counted(number, "event")),
+        _ => return None,
+    })
+}
+
+/// Cancels a request.
+pub(in crate::api) async fn cancel(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+) -> Result<Response, Problem> {
+    requests::cancel_it(&api, &caller, &id).await?;
+    Ok(redirect(&api, &format!("/requests/{id}?done=cancelled")))
+}
+
+/// Retries failed images: all, or those that fit a question.
+pub(in crate::api) async fn retry(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Response, Problem> {
+    let standing = api.standing(&caller, &id).await?;
+    let pairs = form(&api, request.into_body()).await?;
+    let asked = field(&pairs, "q");
+    let retried = match asked.is_empty() {
+        true => api.on.ledger.retry(&standing.request.id, api.on.clock.wall()).await?,
+        false => requests::retry_matching(&api, &standing.request.id, asked).await?,
+    };
+    if retried == 0 {
+        return Err(Problem::new(Code::RequestState, "the request has no failed image"));
+    }
+    Ok(redirect(&api, &format!("/requests/{id}?done=retried-{retried}")))
+}
+
+/// Deletes a request that has ended.
+pub(in crate::api) async fn delete(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Response, Problem> {
+    let pairs = form(&api, request.into_body()).await?;
+    requests::delete_it(&api, &caller, &id, field(&pairs, "outputs") == "true").await?;
+    Ok(redirect(&api, "/requests?done=deleted"))
+}
