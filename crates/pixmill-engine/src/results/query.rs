@@ -239,7 +239,8 @@ mod tests {
     }
 
     fn completed() -> ImageView {
-        let output = Output { location: "o".into(), bytes_before: 2_000_000, bytes_after: 1_940_000 };
+        let output =
+            Output { location: "o".into(), bytes_before: 2_000_000, bytes_after: 1_940_000, frames: 1 };
         view(Slot { status: ImageStatus::Completed, output: Some(output), failure: None })
     }
 
