@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod error;
 pub mod jpeg;
+mod judge;
 mod limits;
 mod memory;
 mod metadata;

@@ -4,13 +4,10 @@ use crate::container::{Colour, Header};
 use crate::orientation::Orientation;
 use crate::plan::{Way, output_format, plan, upright_size};
 use crate::resize::fitted;
-use crate::{OutputFormat, Recipe, SourceFormat, jpeg};
+use crate::{OutputFormat, Recipe, SourceFormat, jpeg, judge};
 
 /// What every picture takes: tables, windows, rows.
 const FIXED_BYTES: u64 = 2 << 20;
-
-/// What holding results against their source takes, in bytes a pixel: planes of both at all sizes, and both decoded.
-const SCORING_BYTES: u64 = 200;
 
 /// An upper estimate of the bytes that recompressing takes beside the source: the most that is alive at once while
 /// decoding, converting or encoding. Noise may take more tokens than it foresees; photographs take a third.
@@ -22,10 +19,10 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     let new_pixels = u64::from(new_width) * u64::from(new_height);
     let resized = new_pixels != pixels;
     let ink = header.colour == Colour::Cmyk;
-    let scoring = if recipe.target_ssimulacra2.is_some() { new_pixels * SCORING_BYTES } else { 0 };
     let plan = plan(header, recipe);
+    let (kept, comparing) = comparing(header, recipe, new_pixels);
     if let Some(coefficients) = coefficients(header, plan.way) {
-        return FIXED_BYTES + source_bytes + coefficients + scoring;
+        return FIXED_BYTES + source_bytes + coefficients + comparing;
     }
     let shrink = plan.shrink;
     let decoded = |side| shrink.map_or(side, |shrink| shrink.shrunk(side));
@@ -56,7 +53,23 @@ pub(crate) fn bytes(header: &Header, recipe: &Recipe, source_bytes: u64) -> u64 
     let turned = if header.orientation == Orientation::Upright { 0 } else { new_pixels * channels };
     let converting = raster + copies + turned + if ink { pixels * 3 } else { 0 };
     let encoding = new_pixels * (channels + encoder_bytes(header, recipe));
-    FIXED_BYTES + decoding.max(converting).max(encoding) + source_bytes + scoring
+    FIXED_BYTES + decoding.max(converting).max(encoding + kept).max(comparing) + source_bytes
+}
+
+/// What holding results against their source takes: what is kept of it while they are encoded, and all while they are
+/// compared, both pictures and the decoder of one among it.
+fn comparing(header: &Header, recipe: &Recipe, pixels: u64) -> (u64, u64) {
+    if recipe.target_ssimulacra2.is_none() {
+        return (0, 0);
+    }
+    let decoder = match output_format(header.format, recipe.format) {
+        OutputFormat::Jpeg => 8,
+        OutputFormat::Webp | OutputFormat::Png => 12,
+        OutputFormat::Avif => 20,
+    };
+    // The result has been made, and is as large as noise makes it.
+    let shown = pixels * (channels(header) + channels(header).max(3) + decoder);
+    (judge::kept_bytes(pixels), shown + judge::bytes(pixels))
 }
 
 /// What coefficients take, where nothing but them will be touched, as far as the header tells.

@@ -1,5 +1,7 @@
 //! The whole way of one picture: header, plan, decode, convert colours, resize, turn upright, encode.
 
+use std::borrow::Cow;
+
 use pixmill_resize::Resizer;
 
 use crate::container::jpeg::kept_segments;
@@ -7,10 +9,11 @@ use crate::container::{self, Header};
 use crate::decode::{self, Wanted};
 use crate::error::unsupported;
 use crate::jpeg::{self, Arena, Asked, Coefficients};
+use crate::judge::Judge;
 use crate::orientation::upright;
 use crate::plan::{Plan, Way, plan};
 use crate::raster::Raster;
-use crate::target::{Judge, smallest};
+use crate::target::smallest;
 use crate::{Error, ErrorKind, Limits, OutputFormat, Recipe, color, encode, resize};
 
 /// Buffers that one worker uses again from picture to picture.
@@ -142,10 +145,10 @@ impl Job<'_> {
         let target = self.recipe.target_ssimulacra2.filter(|_| self.plan.output != OutputFormat::Png);
         let Some(target) = target else { return self.attempt(material, self.recipe.quality, workspace) };
         let reference = match material {
-            Material::Coefficients(_) => self.pixels(workspace)?,
-            Material::Pixels(raster) => raster.clone(),
+            Material::Coefficients(_) => Cow::Owned(self.pixels(workspace)?),
+            Material::Pixels(raster) => Cow::Borrowed(raster),
         };
-        let judge = Judge::new(&reference)?;
+        let judge = Judge::new(reference)?;
         smallest(target, |quality| {
             let Some(encoded) = self.attempt(material, quality, workspace)? else { return Ok((None, 100.0)) };
             let header = container::read(&encoded, self.limits)?;

@@ -1,41 +1,7 @@
 //! The smallest result that still looks like its source: quality is searched for by SSIMULACRA2.
 
-use fast_ssim2::{PixelDescriptor, PixelSlice, Ssimulacra2Error, Ssimulacra2Reference};
-
 use crate::error::unsupported;
-use crate::raster::{Layout, Raster};
 use crate::{Error, Score};
-
-/// What a result is held against.
-pub(crate) struct Judge(Ssimulacra2Reference);
-
-impl Judge {
-    /// Scores against a picture of grey or RGB, with alpha or without.
-    pub(crate) fn new(source: &Raster) -> Result<Self, Error> {
-        Ok(Judge(on_slice(source, |slice| Ssimulacra2Reference::new(&slice))?))
-    }
-
-    /// How alike a result is: 100 for equal pictures, less than 0 for ones that have little in common.
-    pub(crate) fn score(&self, result: &Raster) -> Result<f64, Error> {
-        on_slice(result, |slice| self.0.compare(&slice))
-    }
-}
-
-fn on_slice<T>(raster: &Raster, act: impl Fn(PixelSlice) -> Result<T, Ssimulacra2Error>) -> Result<T, Error> {
-    let spread;
-    let (descriptor, raster) = match raster.layout {
-        Layout::Grey => (PixelDescriptor::GRAY8_SRGB, raster),
-        Layout::Rgba => (PixelDescriptor::RGBA8_SRGB, raster),
-        Layout::GreyAlpha => {
-            spread = raster.clone().spread();
-            (PixelDescriptor::RGBA8_SRGB, &spread)
-        }
-        Layout::Rgb | Layout::Ycbcr | Layout::Cmyk => (PixelDescriptor::RGB8_SRGB, raster),
-    };
-    let failed = |what: String| unsupported(format!("can't be scored: {what}"));
-    let slice = PixelSlice::new(&raster.data, raster.width, raster.height, raster.stride(), descriptor);
-    act(slice.map_err(|error| failed(error.to_string()))?).map_err(|error| failed(error.to_string()))
-}
 
 /// Finds the lowest quality of 1 to 100 whose result reaches a score, and gives that result; where none does, the
 /// result of 100. `attempt` gives a quality's result and its score.
@@ -115,17 +81,6 @@ mod tests {
     #[test]
     fn a_score_that_everything_reaches_gives_the_least() {
         assert_eq!(search(10.0, |_| 90.0).0, 1);
-    }
-
-    #[test]
-    fn equal_pictures_score_a_hundred_and_others_less() {
-        let picture = |step: usize| {
-            let data = (0..64 * 48 * 3).map(|at| (at / step * step * 7 % 251) as u8).collect();
-            Raster::new(64, 48, Layout::Rgb, data)
-        };
-        let judge = Judge::new(&picture(3)).unwrap();
-        assert_eq!(judge.score(&picture(3)).unwrap(), 100.0);
-        assert!(judge.score(&picture(12)).unwrap() < 90.0);
     }
 
     proptest! {

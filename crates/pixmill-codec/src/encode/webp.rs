@@ -1,5 +1,7 @@
 //! WebP through libwebp, lossy, with alpha.
 
+use webp::WebPEncodingError;
+
 use crate::container::Kept;
 use crate::container::webp::with_metadata;
 use crate::error::unsupported;
@@ -22,8 +24,15 @@ pub(crate) fn encode(raster: &Raster, recipe: &Recipe, kept: &Kept) -> Result<Ve
         Layout::Rgba => webp::Encoder::from_rgba(&raster.data, raster.width, raster.height),
         _ => webp::Encoder::from_rgb(&raster.data, raster.width, raster.height),
     };
-    let encoded = encoder
-        .encode_simple(false, f32::from(recipe.quality))
-        .map_err(|error| unsupported(format!("can't be written as WebP: {error:?}")))?;
+    let encoded = encoder.encode_simple(false, f32::from(recipe.quality)).map_err(|error| match error {
+        // What is true of all other memory: a process that gets none ends, and says so.
+        WebPEncodingError::VP8_ENC_ERROR_OUT_OF_MEMORY
+        | WebPEncodingError::VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY
+        // Of the picture's own copy, which is not there.
+        | WebPEncodingError::VP8_ENC_ERROR_NULL_PARAMETER => {
+            std::alloc::handle_alloc_error(std::alloc::Layout::for_value(&*raster.data))
+        }
+        error => unsupported(format!("can't be written as WebP: {error:?}")),
+    })?;
     if kept == &Kept::default() { Ok(encoded.to_vec()) } else { with_metadata(&encoded, kept) }
 }
