@@ -23,6 +23,11 @@ const FREE: Needs = Needs { memory_bytes: 8 << 20, pixels: time::PIXELS };
 /// Bytes that a child takes beside what pictures need: its program, its stack, what its heap keeps.
 const OWN_BYTES: u64 = 128 << 20;
 
+/// Room in a pipe: most pictures go through it at once, so that neither side waits for the other in between. It is no more
+/// than what Linux allows everybody, and takes memory only while something is in it.
+#[cfg(target_os = "linux")]
+const PIPE_BYTES: usize = 1 << 20;
+
 /// How long one that has closed its pipe is waited for.
 const DYING: Duration = Duration::from_secs(2);
 
@@ -92,6 +97,11 @@ impl Child {
             nursery.end(process);
             return Err(io::Error::other("its pipes are not there"));
         };
+        #[cfg(target_os = "linux")]
+        for pipe in [std::os::fd::AsFd::as_fd(&orders), std::os::fd::AsFd::as_fd(&replies)] {
+            // Where it stays small, pictures go through it all the same.
+            let _ = rustix::pipe::fcntl_setpipe_size(pipe, PIPE_BYTES);
+        }
         let (orders, replies) = match (ChildStdin::from_std(orders), ChildStdout::from_std(replies)) {
             (Ok(orders), Ok(replies)) => (orders, BufReader::new(replies)),
             (Err(error), _) | (_, Err(error)) => {

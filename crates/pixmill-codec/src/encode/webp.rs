@@ -28,8 +28,9 @@ pub(crate) fn encode(raster: &Raster, recipe: &Recipe, kept: &Kept) -> Result<Ve
         // What is true of all other memory: a process that gets none ends, and says so.
         WebPEncodingError::VP8_ENC_ERROR_OUT_OF_MEMORY
         | WebPEncodingError::VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY
-        // Of the picture's own copy, which is not there.
-        | WebPEncodingError::VP8_ENC_ERROR_NULL_PARAMETER => {
+        // Of the picture's own copy, which is not there, and of what has been written.
+        | WebPEncodingError::VP8_ENC_ERROR_NULL_PARAMETER
+        | WebPEncodingError::VP8_ENC_ERROR_BAD_WRITE => {
             std::alloc::handle_alloc_error(std::alloc::Layout::for_value(&*raster.data))
         }
         error => unsupported(format!("can't be written as WebP: {error:?}")),

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use pixmill_adapters::sandbox::process::{ProcessSandbox, Program};
 use pixmill_codec::{Format, Limits, Recipe, probe};
+use pixmill_engine::code::Code;
+use pixmill_engine::port::sandbox::{Sandbox, Unbounded};
 
 use super::children::children_of;
 use crate::seeded::Random;
@@ -72,7 +76,7 @@ fn peak_mib(source: &Path, out: &Path, options: &[&str]) -> u64 {
             let kib = told.and_then(|told| told.split_whitespace().next()?.parse::<u64>().ok());
             peak = peak.max(kib.unwrap_or(0) >> 10);
         }
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
     assert!(parent.wait().unwrap().success());
     peak
@@ -112,4 +116,33 @@ fn no_encoder_and_no_scorer_takes_more_than_is_charged_for_it() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn want_of_memory_is_told_as_such_whichever_code_wanted_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("bounded");
+    let recipe = Recipe { format: Format::Webp, quality: 100, ..Recipe::default() };
+    let (mut wanting, mut enough) = (0, 0);
+    for mib in (16..100).step_by(6) {
+        let text =
+            format!("#!/bin/sh\nulimit -d {}\nexec {} \"$@\"\n", mib << 10, env!("CARGO_BIN_EXE_pixmill"));
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let program = Program { path: script.clone(), argument: "decode-pictures" };
+        let sandbox = ProcessSandbox::new(1, Duration::from_secs(60), program).unwrap();
+        match sandbox.recompress(noise(4).into(), recipe, Limits::default(), &Unbounded).await {
+            Ok(_) => enough += 1,
+            // One that can't even come up.
+            Err(fault) if fault.code == Code::BackendUnavailable => {}
+            Err(fault) => {
+                assert!(
+                    fault.code == Code::ImageCrashed && fault.message.contains("far more memory"),
+                    "within {mib} MiB: {fault}"
+                );
+                wanting += 1;
+            }
+        }
+    }
+    assert!(wanting > 1 && enough > 1, "{wanting} wanted memory, {enough} had enough");
 }
