@@ -21,10 +21,13 @@ pub struct Hints {
     pub encoding: Option<String>,
     /// What parts fields.
     pub delimiter: Option<u8>,
+    /// The sheet of a spreadsheet, by name or number from 1; none for the first that has pictures.
+    pub sheet: Option<String>,
 }
 
 /// The names of hints, as options have them.
-pub const HINTS: [&str; 6] = ["column", "name_column", "header_row", "base_url", "encoding", "delimiter"];
+pub const HINTS: [&str; 7] =
+    ["column", "name_column", "header_row", "base_url", "encoding", "delimiter", "sheet"];
 
 impl Hints {
     /// Takes one over, by its name in [`HINTS`].
@@ -43,6 +46,7 @@ impl Hints {
             "base_url" => self.base_url = Some(base_url(text)?),
             "encoding" => self.encoding = Some(encoding(text)?),
             "delimiter" => self.delimiter = Some(delimiter(value)?),
+            "sheet" => self.sheet = Some(text.to_owned()),
             _ => return Err(format!("allowed are {}", HINTS.join(", "))),
         }
         Ok(())
@@ -73,6 +77,7 @@ impl Hints {
             "base_url": self.base_url.as_ref().map(Url::as_str),
             "encoding": self.encoding,
             "delimiter": self.delimiter.map(|byte| char::from(byte).to_string()),
+            "sheet": self.sheet,
         })
     }
 
@@ -168,6 +173,7 @@ mod tests {
             ("base_url", "https://shop.example/m/"),
             ("encoding", "latin1"),
             ("delimiter", "tab"),
+            ("sheet", "Products"),
         ] {
             hints.set(name, value).unwrap();
         }

@@ -4,15 +4,16 @@ use std::io::{self, Read};
 use std::ops::Range;
 
 use super::cells::{is_suspect, push_field};
-use super::encoding::{Source, by_label};
 use super::fields::{Fields, Spare};
 use super::header::Header;
 use super::hints::Hints;
-use super::layout::{self, Layout, NO_DELIMITER};
+use super::layout::{Layout, NO_DELIMITER};
+use super::notes::Note;
+use super::open::{self, Form};
 use super::records::{Found, MAX_RECORD_BYTES, Records, Rest};
 use super::spill;
 use super::understood::{Column, Understood};
-use super::unpack::{Packing, Unpacked, unpack};
+use super::unpack::Unpacked;
 use super::urls::{Reading, Urls};
 use crate::code::Code;
 use crate::fault::Fault;
@@ -108,7 +109,7 @@ pub enum OpenError {
 pub struct Catalogue<R> {
     records: Records<Unpacked<R>>,
     layout: Layout,
-    packing: Packing,
+    form: Form,
     base: Option<url::Url>,
     /// [`Header::named`], once.
     named: usize,
@@ -138,30 +139,20 @@ impl<R: Read> Catalogue<R> {
     /// # Errors
     /// Those of [`Catalogue::open`].
     pub fn open_as(reader: R, hints: &Hints) -> Result<Self, OpenError> {
-        Self::open_with(reader, hints, false)
+        open::open(reader, hints, false)
     }
 
     /// Opens a catalogue to be written again.
     pub(super) fn open_traced(reader: R, hints: &Hints) -> Result<Self, OpenError> {
-        Self::open_with(reader, hints, true)
+        open::open(reader, hints, true)
     }
 
-    fn open_with(reader: R, hints: &Hints, traced: bool) -> Result<Self, OpenError> {
-        let (unpacked, packing) = unpack(reader)?;
-        let told = hints.encoding.as_deref().and_then(by_label);
-        let source =
-            if traced { Source::open_traced(unpacked, told)? } else { Source::open(unpacked, told)? };
-        let mut records = Records::new(source);
-        let (sample, ended) = records.sample()?;
-        let layout = layout::find(sample, ended, hints)?;
-        records.read_as(layout.dialect);
-        for _ in 0..layout.skip {
-            records.next()?;
-        }
-        Ok(Catalogue {
+    /// Of records whose layout is found, and which are before the first row.
+    pub(super) fn new(records: Records<Unpacked<R>>, layout: Layout, form: Form, base: Option<url::Url>) -> Self {
+        Catalogue {
             records,
-            packing,
-            base: hints.base_url.clone(),
+            form,
+            base,
             named: layout.header.named(),
             counts: Counts::default(),
             images: vec![0; layout.header.pictures.len()],
@@ -172,7 +163,7 @@ impl<R: Read> Catalogue<R> {
             spare: Spare::default(),
             cell: String::new(),
             layout,
-        })
+        }
     }
 
     /// What it is understood as, with what was counted so far.
@@ -184,15 +175,17 @@ impl<R: Read> Catalogue<R> {
             images: *images,
             strict: picture.strict,
         });
-        let encoding = if source.marked {
-            format!("{} with a byte order mark", source.encoding.name())
-        } else {
-            source.encoding.name().to_owned()
+        let (encoding, nul_bytes) = match &self.form.encoding {
+            Some(encoding) => (encoding.clone(), 0),
+            None => (open::encoding(source), source.nul_bytes),
         };
         Understood {
             format: self.format(),
             encoding,
-            delimiter: Some(char::from(self.layout.dialect.delimiter)).filter(|_| header.columns.len() > 1),
+            delimiter: Some(char::from(self.layout.dialect.delimiter))
+                .filter(|_| header.columns.len() > 1 && self.form.is_text()),
+            sheet: self.form.sheet.clone(),
+            sheets: self.form.sheets.clone(),
             header_line: self.layout.header_line,
             rows_above: self.layout.above,
             columns: columns.collect(),
@@ -200,7 +193,7 @@ impl<R: Read> Catalogue<R> {
             unread: self.layout.alike.clone(),
             rows: self.counts.usable,
             placeholders: self.placeholders,
-            nul_bytes: source.nul_bytes,
+            nul_bytes,
             repeated_headers: self.repeated_headers,
             out_of_step: self.out_of_step,
         }
@@ -229,17 +222,21 @@ impl<R: Read> Catalogue<R> {
         self.layout.dialect.delimiter
     }
 
-    pub(super) fn packing(&self) -> Packing {
-        self.packing
+    pub(super) fn form(&self) -> &Form {
+        &self.form
+    }
+
+    pub(super) fn form_mut(&mut self) -> &mut Form {
+        &mut self.form
     }
 
     fn format(&self) -> String {
-        let kind = match self.layout.dialect.delimiter {
-            NO_DELIMITER => "a list of addresses",
-            b'\t' => "TSV",
-            _ => self.packing.name,
+        let kind = match (self.form.is_text(), self.layout.dialect.delimiter) {
+            (true, NO_DELIMITER) => "a list of addresses",
+            (true, b'\t') => "TSV",
+            _ => self.form.name,
         };
-        if self.packing.gzip { format!("{kind} in gzip") } else { kind.to_owned() }
+        if self.form.gzip { format!("{kind} in gzip") } else { kind.to_owned() }
     }
 
     /// The header.
@@ -258,13 +255,26 @@ impl<R: Read> Catalogue<R> {
     /// The reader's.
     pub fn next_row(&mut self, row: &mut Row) -> io::Result<Next> {
         loop {
-            match self.records.next()? {
-                Found::Record { line, content, fused } => {
+            let found = self.records.next()?;
+            let note = match found {
+                Found::End => Note::default(),
+                _ => self.form.take_note(),
+            };
+            if let Some(fault) = note.fault {
+                return Ok(self.bad(note.line, fault, None));
+            }
+            self.out_of_step += u64::from(note.unread);
+            let line = |line: u64| if note.line > 0 { note.line } else { line };
+            match found {
+                Found::Record { line: at, content, fused } => {
+                    let line = line(at);
                     if let Some(next) = self.take_record(line, content, fused, row) {
                         return Ok(next);
                     }
                 }
-                Found::TooLong { line, content, rest } => return self.pass_over(line, content, rest),
+                Found::TooLong { line: at, content, rest } => {
+                    return self.pass_over(line(at), content, rest);
+                }
                 Found::Unclosed { line } => return Ok(self.bad(line, UNCLOSED, None)),
                 Found::End => return Ok(Next::End),
             }

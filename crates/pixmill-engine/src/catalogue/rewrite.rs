@@ -9,13 +9,14 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::cut::Form;
 use super::fields::Fields;
 use super::hints::Hints;
+use super::in_json;
 use super::read::{Catalogue, Next, OpenError, Row};
 use super::scan::{Escapes, Span};
 use super::trace::encoded;
 use super::understood::Understood;
 
 /// Bytes that are gathered before they are written.
-const PIECE: usize = 64 * 1024;
+pub(super) const PIECE: usize = 64 * 1024;
 
 /// What an address may not hold in a field without quotes, whatever parts fields.
 const PARTING: &AsciiSet = &CONTROLS.add(b'"').add(b',').add(b';').add(b'|').add(b'^').add(b'~').add(b' ');
@@ -46,7 +47,12 @@ impl<R: Read> Rewriter<R> {
 
     /// Whether it came in gzip.
     pub fn is_gzip(&self) -> bool {
-        self.catalogue.packing().gzip
+        self.catalogue.form().gzip
+    }
+
+    /// Whether it is written as comma-separated text, though it came as something else: a spreadsheet.
+    pub fn is_converted(&self) -> bool {
+        !self.catalogue.form().is_text() && self.catalogue.form().again.is_none()
     }
 
     /// What the catalogue is understood as, so far.
@@ -64,6 +70,9 @@ impl<R: Read> Rewriter<R> {
         mut out: impl Write,
         mut outputs: impl FnMut(u64) -> Result<Vec<Option<String>>, E>,
     ) -> Result<(), E> {
+        if self.catalogue.form().again.is_some() {
+            return in_json::rewrite(self.catalogue, out, outputs);
+        }
         let (mut row, mut piece) = (Row::default(), Vec::with_capacity(2 * PIECE));
         loop {
             match self.catalogue.next_row(&mut row)? {
@@ -177,7 +186,7 @@ impl Follow {
 }
 
 /// An address as its cell's form has it.
-fn written(output: &str, form: Form) -> String {
+pub(super) fn written(output: &str, form: Form) -> String {
     match form {
         Form::Plain => output.to_owned(),
         Form::Json => output.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/"),

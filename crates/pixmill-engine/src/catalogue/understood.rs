@@ -16,6 +16,10 @@ pub struct Understood {
     pub encoding: String,
     /// What parts its fields, where anything does.
     pub delimiter: Option<char>,
+    /// The sheet that is read, of a spreadsheet.
+    pub sheet: Option<String>,
+    /// The sheets there are in it.
+    pub sheets: Vec<String>,
     /// The header's line, from 1, where there is one.
     pub header_line: Option<u64>,
     /// Rows above the header, which are kept out.
@@ -74,7 +78,18 @@ impl Understood {
             Some(line) => format!("header in line {line}"),
             None => "without a header".to_owned(),
         };
-        let mut lines = vec![format!("read as {}, {}{delimiter}, {header}", self.format, self.encoding)];
+        let sheet = match (&self.sheet, self.sheets.len()) {
+            (None, _) => String::new(),
+            (Some(name), 1) => format!(", sheet '{}'", shown(name)),
+            (Some(name), count) => format!(", sheet '{}' of {count}", shown(name)),
+        };
+        let (format, encoding) = (&self.format, &self.encoding);
+        let mut lines = vec![format!("read as {format}{sheet}, {encoding}{delimiter}, {header}")];
+        let others = self.sheets.iter().filter(|name| Some(*name) != self.sheet.as_ref());
+        let others: Vec<String> = others.take(12).map(|name| format!("'{}'", shown(name))).collect();
+        if !others.is_empty() {
+            lines.push(format!("other sheets are not read: {}; --sheet reads one", others.join(", ")));
+        }
         if self.rows_above > 0 {
             lines.push(format!("{} above the header left out", counted(self.rows_above, "row")));
         }
@@ -133,6 +148,8 @@ impl Understood {
             "format": self.format,
             "encoding": self.encoding,
             "delimiter": self.delimiter.map(|c| c.to_string()),
+            "sheet": self.sheet,
+            "sheets": self.sheets,
             "header_line": self.header_line,
             "rows_above": self.rows_above,
             "columns": columns.collect::<Vec<_>>(),
@@ -162,6 +179,8 @@ impl Understood {
             format: text(&value["format"]),
             encoding: text(&value["encoding"]),
             delimiter: value["delimiter"].as_str().and_then(|text| text.chars().next()),
+            sheet: value["sheet"].as_str().map(str::to_owned),
+            sheets: list("sheets").iter().map(text).collect(),
             header_line: value["header_line"].as_u64(),
             rows_above: number("rows_above"),
             columns: list("columns").iter().map(column).collect(),

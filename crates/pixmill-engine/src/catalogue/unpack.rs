@@ -4,8 +4,11 @@ use std::io::{self, Chain, Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::encoding::is_text;
+use super::encoding::{Source, is_text};
+use super::json::Json;
+use super::package::MOST_BYTES;
 use super::read::{OpenError, Refusal};
+use super::sheet::{Book, Sheet};
 use crate::code::Code;
 
 /// How much is looked at, in bytes.
@@ -25,6 +28,10 @@ pub(super) enum Unpacked<R> {
     Plain(Seen<R>),
     /// Out of gzip.
     Gzip(Box<Bounded<R>>),
+    /// A sheet's rows.
+    Sheet(Box<Sheet>),
+    /// Records of JSON.
+    Json(Box<Json<Unpacked<R>>>),
 }
 
 impl<R: Read> Read for Unpacked<R> {
@@ -32,24 +39,27 @@ impl<R: Read> Read for Unpacked<R> {
         match self {
             Unpacked::Plain(plain) => plain.read(room),
             Unpacked::Gzip(packed) => packed.read(room),
+            Unpacked::Sheet(sheet) => sheet.read(room),
+            Unpacked::Json(json) => json.read(room),
         }
     }
 }
 
-/// What a catalogue is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Packing {
-    /// What it is called.
-    pub(super) name: &'static str,
-    /// It came in gzip.
-    pub(super) gzip: bool,
+/// What a catalogue came as.
+pub(super) enum Opened<R> {
+    /// Rows of text.
+    Text(Unpacked<R>),
+    /// Records of JSON.
+    Json(Unpacked<R>),
+    /// A spreadsheet.
+    Book(Box<Book>),
 }
 
-/// Unpacks a catalogue, as far as it is packed.
+/// Unpacks a catalogue, as far as it is packed; says whether it came in gzip.
 ///
 /// # Errors
 /// `catalogue.encoding` for what is no catalogue, `catalogue.too_large`; the reader's errors.
-pub(super) fn unpack<R: Read>(mut reader: R) -> Result<(Unpacked<R>, Packing), OpenError> {
+pub(super) fn unpack<R: Read>(mut reader: R) -> Result<(Opened<R>, bool), OpenError> {
     let sample = sample(&mut reader)?;
     if sample.starts_with(b"\x1f\x8b") {
         let mut inner = Bounded::new(Cursor::new(sample).chain(reader));
@@ -58,11 +68,32 @@ pub(super) fn unpack<R: Read>(mut reader: R) -> Result<(Unpacked<R>, Packing), O
                 "It is a gzip file that can't be unpacked ({error}): pack it again or send it as it is."
             ))
         })?;
-        judge(&inner.seen, "a gzip file with ")?;
-        return Ok((Unpacked::Gzip(Box::new(inner)), Packing { name: "CSV", gzip: true }));
+        let seen = inner.seen.clone();
+        return Ok((opened(Unpacked::Gzip(Box::new(inner)), &seen, "a gzip file with ")?, true));
     }
-    judge(&sample, "")?;
-    Ok((Unpacked::Plain(Cursor::new(sample).chain(reader)), Packing { name: "CSV", gzip: false }))
+    let seen = sample.clone();
+    Ok((opened(Unpacked::Plain(Cursor::new(sample).chain(reader)), &seen, "")?, false))
+}
+
+fn opened<R: Read>(unpacked: Unpacked<R>, sample: &[u8], within: &str) -> Result<Opened<R>, OpenError> {
+    if sample.starts_with(b"PK\x03\x04") || sample.starts_with(b"PK\x05\x06") {
+        return book(unpacked, within);
+    }
+    judge(sample, within)?;
+    Ok(if is_json(sample) { Opened::Json(unpacked) } else { Opened::Text(unpacked) })
+}
+
+/// A spreadsheet, which is held in memory: its directory stands at its end.
+fn book<R: Read>(reader: impl Read, within: &str) -> Result<Opened<R>, OpenError> {
+    let mut bytes = Vec::new();
+    reader.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(refused(format!(
+            "The catalogue is {within}a spreadsheet of more than 64 MiB: save the sheet as CSV."
+        )));
+    }
+    let book = Book::open(bytes).map_err(|what| refused(format!("The catalogue is {within}{what}.")))?;
+    Ok(Opened::Book(Box::new(book)))
 }
 
 fn sample(reader: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -83,9 +114,6 @@ fn judge(sample: &[u8], within: &str) -> Result<(), OpenError> {
     if let Some((what, advice)) = markup(sample) {
         return Err(refused(format!("The catalogue is {within}{what}: {advice}.")));
     }
-    if is_json(sample) {
-        return Err(refused(format!("The catalogue is {within}a JSON file: {AS_CSV}.")));
-    }
     if !is_text(sample) {
         return Err(refused(format!("The catalogue is {within}not text: export it as CSV.")));
     }
@@ -96,19 +124,13 @@ const AS_CSV: &str = "export it as CSV";
 const UNPACK: &str = "unpack it and hand in what is in it";
 const A_PICTURE: &str = "`pixmill image` works on single pictures";
 
-const SIGNATURES: [(&[u8], &str, &str); 18] = [
-    (
-        b"PK\x03\x04",
-        "a ZIP file, as spreadsheets (.xlsx, .ods) are",
-        "save the sheet as CSV or unpack the file",
-    ),
-    (b"PK\x05\x06", "an empty ZIP file", AS_CSV),
+const SIGNATURES: [(&[u8], &str, &str); 16] = [
     (b"\x28\xb5\x2f\xfd", "a Zstandard file", UNPACK),
     (b"BZh", "a bzip2 file", UNPACK),
     (b"\xfd7zXZ", "an xz file", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z file", UNPACK),
     (b"Rar!", "a RAR file", UNPACK),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls)", "save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls), or one with a password", "save it as .xlsx or CSV"),
     (b"\x89PNG", "a PNG picture", A_PICTURE),
     (b"\xff\xd8\xff", "a JPEG picture", A_PICTURE),
     (b"GIF8", "a GIF picture", A_PICTURE),
@@ -123,11 +145,22 @@ const SIGNATURES: [(&[u8], &str, &str); 18] = [
 
 /// A list or an object, or a line of one each.
 fn is_json(sample: &[u8]) -> bool {
-    let text = sample.strip_prefix(b"\xef\xbb\xbf").unwrap_or(sample).trim_ascii_start();
-    let next = |from: usize| text.get(from..).and_then(|rest| rest.trim_ascii_start().first());
+    let mut text = vec![0; 4096];
+    let length = Source::open(sample, None).and_then(|mut source| source.read(&mut text)).unwrap_or(0);
+    let text = text[..length].trim_ascii_start();
+    let after = |from: usize| text.get(from..).unwrap_or_default().trim_ascii_start();
     match text.first() {
-        Some(b'{') => next(1) == Some(&b'"') && memchr::memmem::find(text, b"\":").is_some(),
-        Some(b'[') => matches!(next(1), Some(b'{' | b'"' | b'[')),
+        Some(b'{') => match after(1).first() {
+            Some(b'"') => memchr::memmem::find(text, b":").is_some(),
+            byte => byte == Some(&b'}'),
+        },
+        Some(b'[') => match after(1) {
+            [b'{', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'"' | b'}')),
+            [b'[', rest @ ..] => matches!(rest.trim_ascii_start().first(), Some(b'"' | b'{' | b'[')),
+            [b']', rest @ ..] => rest.trim_ascii_start().is_empty(),
+            [b'"', ..] => text.len() == 4096 || text.trim_ascii_end().ends_with(b"]"),
+            _ => false,
+        },
         _ => false,
     }
 }
@@ -248,7 +281,8 @@ mod tests {
     }
 
     fn unpacked(bytes: &[u8]) -> Result<Vec<u8>, String> {
-        let (mut unpacked, _) = unpack(bytes).map_err(|error| error.to_string())?;
+        let (opened, _) = unpack(bytes).map_err(|error| error.to_string())?;
+        let Opened::Text(mut unpacked) = opened else { return Err("no text".to_owned()) };
         let mut all = Vec::new();
         unpacked.read_to_end(&mut all).map_err(|error| error.to_string())?;
         Ok(all)
@@ -280,9 +314,7 @@ mod tests {
             (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", ".xls"),
             (b"<html><body><table>", "HTML"),
             (b"\xef\xbb\xbf \n<!DOCTYPE html><p>", "HTML"),
-            (b"[{\"name\": \"Cap\"}]", "JSON"),
-            (b"{\"name\":\"Cap\"}\n{\"name\":\"Cup\"}\n", "JSON"),
-            (b"PK\x03\x04", ".xlsx"),
+            (b"PK\x03\x04", "a ZIP file"),
             (b"<?xml version=\"1.0\"?><rss>", "XML"),
             (b"\0\x01\x02\x03\x04\x05\x06\x07\x08", "not text"),
         ] {
@@ -292,5 +324,18 @@ mod tests {
         let page = unpacked(&gzip(b"<html>")).unwrap_err();
         assert!(page.contains("gzip file with an HTML page"), "{page}");
         assert_eq!(unpacked(b"<b>,url\n"), Ok(b"<b>,url\n".to_vec()));
+    }
+
+    #[test]
+    fn json_is_known_whatever_its_encoding() {
+        let is = |bytes: &[u8]| matches!(unpack(bytes), Ok((Opened::Json(_), _)));
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        for text in ["[{\"name\": \"Cap\"}]", "{\"a\":1}\n{\"a\":2}\n", "[\n \"http://a/1.png\"\n]", "[[\"a\"]]", "[]"] {
+            assert!(is(text.as_bytes()) && is(&wide(text)) && is(&gzip(text.as_bytes())), "{text}");
+            assert!(is(format!("\u{feff}{text}").as_bytes()), "{text}");
+        }
+        for text in ["{name},url\n", "[name],url\n", "[\"http://a/1.png\"],x\n"] {
+            assert!(!is(text.as_bytes()), "{text}");
+        }
     }
 }

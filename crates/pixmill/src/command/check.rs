@@ -9,6 +9,7 @@ mod text;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::num::NonZero;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,8 @@ use std::time::Instant;
 
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::source::Source;
+use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -50,11 +53,11 @@ Examples:
 Exit codes: 0 nothing wrong was found, 1 a run would refuse the catalogue, 2 bad usage,
 3 some rows or images have problems, 130 interrupted.")]
 pub(super) struct CheckArgs {
-    /// CSV files with a column of image URLs or paths
-    #[arg(value_name = "CATALOGUE.csv", required = true)]
+    /// Catalogues: CSV, TSV, .xlsx, .ods, JSON, lists of addresses; '-' is standard input
+    #[arg(value_name = "CATALOGUE", required = true)]
     catalogues: Vec<PathBuf>,
 
-    /// Ask no origin and open no picture, whatever --probe says
+    /// Ask no origin, whatever --probe says; look only whether local files are there
     #[arg(long)]
     offline: bool,
 
@@ -97,6 +100,10 @@ pub(super) fn run(args: &CheckArgs) -> Result<End, Stop> {
     args.catalogues.iter().try_for_each(|catalogue| readable(catalogue))?;
     let runtime = super::runtime()?;
     interrupt::end_at_once(&runtime);
+    let standard_input = match args.catalogues.iter().any(|catalogue| catalogue == Path::new("-")) {
+        true => Some(standard_input()?),
+        false => None,
+    };
     if let Some(errors) = &args.errors
         && let Some(catalogue) = args.catalogues.iter().find(|catalogue| same_file(errors, catalogue))
     {
@@ -106,7 +113,9 @@ pub(super) fn run(args: &CheckArgs) -> Result<End, Stop> {
     let mut reports = Vec::new();
     for catalogue in &args.catalogues {
         let report;
-        (report, errors) = one(args, catalogue, errors, &runtime)?;
+        let file = standard_input.as_ref().filter(|_| catalogue == Path::new("-"));
+        let path = file.map_or(catalogue.as_path(), NamedTempFile::path);
+        (report, errors) = one(args, catalogue, path, errors, &runtime)?;
         if let Some(fault) = &report.refused {
             display::refusal(&report.catalogue, fault, &report.row_errors);
         }
@@ -131,9 +140,23 @@ fn show(talk: TalkFlags, report: &CheckReport, total_follows: bool) {
 
 type Errors = Option<csv::Writer<File>>;
 
+/// Standard input as a file, for it is read twice.
+fn standard_input() -> Result<NamedTempFile, Fault> {
+    let taken = NamedTempFile::new().and_then(|mut file| {
+        io::copy(&mut io::stdin().lock(), &mut file)?;
+        Ok(file)
+    });
+    taken.map_err(|error| {
+        let message = format!("standard input can't be kept: {error}");
+        Fault::permanent(Code::of_unwritable(error.kind()), message)
+    })
+}
+
+/// Checks the catalogue that lies at a path.
 fn one(
     args: &CheckArgs,
     catalogue: &Path,
+    path: &Path,
     errors: Errors,
     runtime: &Runtime,
 ) -> Result<(CheckReport, Errors), Fault> {
@@ -141,16 +164,19 @@ fn one(
     let spinner = Spinner::new(args.talk);
     spinner.show(format!("reading {}", catalogue.display()));
     let mut problems = Problems::new(catalogue, errors);
-    let survey = survey(catalogue, &args.said.hints(), &mut problems)?;
+    let survey = survey(path, &args.said.hints(), &mut problems)?;
     let settings = settings(args);
     let mut figures = BTreeMap::new();
-    if !args.offline && survey.refused.is_none() && args.probe > 0 {
+    let asks = args.probe > 0 && !args.offline;
+    let looks = args.offline && survey.origins.contains_key(&Source::File(String::new()).origin());
+    if survey.refused.is_none() && (asks || looks) {
         let prober = Prober {
             origin: wiring::origin(&args.network.reach(), args.network.connections)?,
             files: Some(wiring::files(&args.files.base_dir.clone().unwrap_or_else(|| folder_of(catalogue)))?),
             settings: settings.clone(),
+            offline: args.offline,
         };
-        figures = runtime.block_on(probe_all(args, catalogue, &survey, prober, &mut problems, &spinner))?;
+        figures = runtime.block_on(probe_all(args, path, &survey, prober, &mut problems, &spinner))?;
     }
     let estimate = estimate(&survey, &figures, &settings, cores());
     let errors = problems.finish()?;
@@ -168,9 +194,10 @@ async fn probe_all(
 ) -> Result<BTreeMap<String, Figures>, Fault> {
     let (give, take) = mpsc::channel(256);
     let (tell, mut told) = mpsc::channel(256);
-    let most = args.probe;
+    let (most, local) = (if args.offline { u64::MAX } else { args.probe }, Source::File(String::new()).origin());
+    let asked = survey.origins.keys().filter(|origin| !args.offline || **origin == local);
     let reading = tokio::task::spawn_blocking({
-        let (catalogue, origins) = (catalogue.to_owned(), survey.origins.keys().cloned().collect::<Vec<_>>());
+        let (catalogue, origins) = (catalogue.to_owned(), asked.cloned().collect::<Vec<_>>());
         let hints = args.said.hints();
         move || {
             targets(&catalogue, &hints, &origins, most, |target| match give.blocking_send(target) {

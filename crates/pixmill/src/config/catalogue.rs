@@ -32,6 +32,10 @@ pub(crate) struct CatalogueFlags {
     /// What parts fields: one sign, or 'tab'
     #[arg(long, value_name = "SIGN", value_parser = delimiter)]
     delimiter: Option<u8>,
+
+    /// The sheet of a spreadsheet, by its name or its number from 1 [default: the first with pictures]
+    #[arg(long, value_name = "NAME")]
+    sheet: Option<String>,
 }
 
 impl CatalogueFlags {
@@ -44,6 +48,7 @@ impl CatalogueFlags {
             base_url: self.base_url.clone(),
             encoding: self.encoding.clone(),
             delimiter: self.delimiter,
+            sheet: self.sheet.clone(),
         }
     }
 }

@@ -172,7 +172,11 @@ fn places(text: &mut String, summary: &Summary) -> std::fmt::Result {
     } else {
         line(text, "results", &shown(&results))?;
         if let Some(again) = &summary.again {
-            line(text, "again", &format!("{}, to be imported where it came from", shown(again)))?;
+            let form = match &summary.report.understood.sheet {
+                Some(_) => ", as CSV",
+                None => "",
+            };
+            line(text, "again", &format!("{}{form}, to be imported where it came from", shown(again)))?;
         }
     }
     line(text, "pictures", &shown(&results.with_file_name("processed_images")))

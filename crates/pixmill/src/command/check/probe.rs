@@ -43,6 +43,8 @@ pub(super) struct Prober {
     pub(super) origin: Arc<dyn Origin>,
     pub(super) files: Option<Arc<dyn Files>>,
     pub(super) settings: Settings,
+    /// Only whether local files are there is looked at.
+    pub(super) offline: bool,
 }
 
 /// What a probe found.
@@ -119,6 +121,10 @@ impl Prober {
     async fn look(&self, source: &Source) -> Result<Found, Fault> {
         let (answer, place) = match (source, &self.files) {
             (Source::Web(url), _) => (self.ask(url).await?, source.origin()),
+            (Source::File(path), Some(files)) if self.offline => {
+                let answer = files.open(path).await?;
+                return Ok(Found { bytes: answer.content_length, pixels: None });
+            }
             (Source::File(path), Some(files)) => (files.open(path).await?, "the file".to_owned()),
             (Source::File(_), None) | (Source::Data(_), _) => return Ok(Found::default()),
         };

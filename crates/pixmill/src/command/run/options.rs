@@ -23,8 +23,8 @@ use crate::config::talk::TalkFlags;
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(crate) struct RunArgs {
-    /// CSV files with a column of image URLs or paths
-    #[arg(value_name = "CATALOGUE.csv", required = true)]
+    /// Catalogues: CSV, TSV, .xlsx, .ods, JSON, lists of addresses; '-' is standard input
+    #[arg(value_name = "CATALOGUE", required = true)]
     catalogues: Vec<PathBuf>,
 
     /// Where results, pictures and state go
@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     output: PathBuf,
 
     /// Write the catalogue again, ready to be imported where it came from, with addresses of outputs that begin so:
-    /// where DIR is to be uploaded to
+    /// where DIR is to be uploaded to. Spreadsheets are written as CSV
     #[arg(long, value_name = "URL", value_parser = base_url)]
     output_url_prefix: Option<Url>,
 
@@ -85,7 +85,7 @@ rows could not be used, 130 interrupted.";
 /// One catalogue's run, with everything decided.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RunOptions {
-    /// The CSV file.
+    /// The file.
     pub(crate) catalogue: PathBuf,
     /// What is said of it.
     pub(crate) hints: Hints,

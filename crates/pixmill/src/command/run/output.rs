@@ -1,7 +1,7 @@
 //! The output folder: made, and claimed for one run at a time.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use pixmill_engine::code::Code;
@@ -62,6 +62,9 @@ pub(super) fn taken_in(mut options: RunOptions) -> Result<RunOptions, Fault> {
     if options.output_prefix.is_none() {
         return Ok(options);
     }
+    if is_spreadsheet(&options.catalogue) {
+        options.again.set_extension("csv");
+    }
     let marker = state.join(AGAIN);
     let mine = std::fs::read_to_string(&marker).unwrap_or_default();
     let name = PathBuf::from(options.again.file_name().unwrap_or_default());
@@ -81,6 +84,12 @@ pub(super) fn taken_in(mut options: RunOptions) -> Result<RunOptions, Fault> {
         .map_err(|error| fault(&error, &options.output))?;
     options.again = options.output.join(name);
     Ok(options)
+}
+
+/// Whether a catalogue is written again as CSV, though it came as something else.
+fn is_spreadsheet(catalogue: &Path) -> bool {
+    let mut start = [0; 4];
+    File::open(catalogue).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == *b"PK\x03\x04"
 }
 
 /// Whether two paths lead to one file that is there.

@@ -49,7 +49,7 @@ async fn probe(paths: impl IntoIterator<Item = &str>) -> (Vec<Probed>, usize) {
         limits: Limits::default(),
         recipe: Recipe::default(),
     };
-    let prober = Prober { origin: origin.clone(), files: None, settings };
+    let prober = Prober { origin: origin.clone(), files: None, settings, offline: false };
     let (give, take) = mpsc::channel(100);
     let (tell, mut told) = mpsc::channel(100);
     for (line, path) in paths.into_iter().enumerate() {

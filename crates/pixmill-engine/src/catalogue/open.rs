@@ -1,0 +1,238 @@
+//! Opens a catalogue, whatever it came as.
+
+use std::io::Read;
+
+use encoding_rs::Encoding;
+
+use super::encoding::{Source, by_label};
+use super::hints::Hints;
+use super::json::Json;
+use super::layout::{self, Layout};
+use super::notes::{Note, Notes, Raw};
+use super::read::{Catalogue, OpenError, Refusal};
+use super::records::Records;
+use super::sheet::Book;
+use super::unpack::{Opened, Unpacked, unpack};
+use crate::code::Code;
+
+/// Sheets that are looked at for pictures.
+const SHEETS: usize = 20;
+
+/// What a catalogue came as.
+#[derive(Debug, Default)]
+pub(super) struct Form {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// It came in gzip.
+    pub(super) gzip: bool,
+    /// The sheet that is read.
+    pub(super) sheet: Option<String>,
+    /// The sheets there are.
+    pub(super) sheets: Vec<String>,
+    /// What its text is in, where that is not what its records are read from.
+    pub(super) encoding: Option<String>,
+    notes: Option<Notes>,
+    /// What JSON is in that is to be written again, and whether a mark says so.
+    pub(super) again: Option<(&'static Encoding, bool)>,
+    /// What was passed of it and is to be written again.
+    passed: Vec<u8>,
+    raw: Option<Box<Raw>>,
+}
+
+impl Form {
+    /// Whether it came as rows of text.
+    pub(super) fn is_text(&self) -> bool {
+        self.notes.is_none()
+    }
+
+    /// What is known of the record that was read last, where it is no text.
+    pub(super) fn take_note(&mut self) -> Note {
+        let Some(notes) = &self.notes else { return Note::default() };
+        let mut note = notes.take();
+        if let Some(raw) = note.raw.take() {
+            self.pass();
+            self.passed.extend_from_slice(&raw.before);
+            self.raw = Some(raw);
+        }
+        note
+    }
+
+    /// The text of the record that was read last.
+    pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
+        self.raw.as_deref_mut()
+    }
+
+    /// Hands on all that was passed.
+    pub(super) fn hand_on(&mut self, out: &mut Vec<u8>) {
+        self.pass();
+        out.append(&mut self.passed);
+    }
+
+    /// Hands on what was passed before the record that was read last.
+    pub(super) fn hand_on_before(&mut self, out: &mut Vec<u8>) {
+        out.append(&mut self.passed);
+    }
+
+    fn pass(&mut self) {
+        if let Some(raw) = &mut self.raw {
+            self.passed.append(&mut raw.text);
+            raw.strings.clear();
+        }
+    }
+}
+
+/// Finds out what kind of file it is, its encoding, its delimiter and its header.
+///
+/// # Errors
+/// Those of [`Catalogue::open`].
+pub(super) fn open<R: Read>(reader: R, hints: &Hints, traced: bool) -> Result<Catalogue<R>, OpenError> {
+    let (opened, gzip) = unpack(reader)?;
+    match opened {
+        Opened::Text(unpacked) => {
+            let told = hints.encoding.as_deref().and_then(by_label);
+            let source = match traced {
+                true => Source::open_traced(unpacked, told)?,
+                false => Source::open(unpacked, told)?,
+            };
+            let (records, layout) = laid_out(source, hints)?;
+            let form = Form { name: "CSV", gzip, ..Form::default() };
+            begun(records, layout, form, hints)
+        }
+        Opened::Json(unpacked) => json(unpacked, gzip, hints, traced),
+        Opened::Book(book) => sheet(&book, gzip, hints, traced),
+    }
+}
+
+/// What a source's text is in, as people read it.
+pub(super) fn encoding<R>(source: &Source<R>) -> String {
+    let name = source.encoding.name();
+    if source.marked { format!("{name} with a byte order mark") } else { name.to_owned() }
+}
+
+fn laid_out<R: Read>(source: Source<R>, hints: &Hints) -> Result<(Records<R>, Layout), OpenError> {
+    let mut records = Records::new(source);
+    let (sample, ended) = records.sample()?;
+    let layout = layout::find(sample, ended, hints)?;
+    Ok((records, layout))
+}
+
+fn begun<R: Read>(
+    mut records: Records<Unpacked<R>>,
+    layout: Layout,
+    mut form: Form,
+    hints: &Hints,
+) -> Result<Catalogue<R>, OpenError> {
+    records.read_as(layout.dialect);
+    for _ in 0..layout.skip {
+        records.next()?;
+        form.take_note();
+    }
+    Ok(Catalogue::new(records, layout, form, hints.base_url.clone()))
+}
+
+/// How text is read that was made of something else.
+fn made(hints: &Hints) -> Hints {
+    Hints { delimiter: Some(b','), ..hints.clone() }
+}
+
+fn json<R: Read>(
+    unpacked: Unpacked<R>,
+    gzip: bool,
+    hints: &Hints,
+    traced: bool,
+) -> Result<Catalogue<R>, OpenError> {
+    let told = hints.encoding.as_deref().and_then(by_label);
+    let Some(json) = Json::open(Source::open(unpacked, told)?, traced)? else {
+        let reason = "The catalogue is JSON without any record: it holds no list of objects.".to_owned();
+        return Err(refused(reason).into());
+    };
+    let notes = json.notes();
+    let form = Form {
+        name: if json.is_of_lines() { "JSON Lines" } else { "JSON" },
+        gzip,
+        encoding: Some(encoding(json.source())),
+        again: traced.then(|| (json.source().encoding, json.source().marked)),
+        raw: traced.then(Box::default),
+        notes: Some(notes.clone()),
+        ..Form::default()
+    };
+    let of_objects = json.is_of_objects();
+    let header_row = if of_objects { Some(1) } else { hints.header_row };
+    let hints = Hints { header_row, ..made(hints) };
+    let source = Source::open(Unpacked::Json(Box::new(json)), Some(encoding_rs::UTF_8))?;
+    let (records, mut layout) = laid_out(source, &hints)?;
+    layout.header_line = match of_objects {
+        true => None,
+        false => layout.header_line.and_then(|_| notes.line_of(layout.skip.checked_sub(1)?)),
+    };
+    begun(records, layout, form, &hints)
+}
+
+/// The sheet that is asked for, else the first that has pictures.
+fn sheet<R: Read>(book: &Book, gzip: bool, hints: &Hints, traced: bool) -> Result<Catalogue<R>, OpenError> {
+    let sheets = book.names();
+    let list = || sheets.iter().take(12).map(|name| format!("'{}'", super::header::shown(name))).collect::<Vec<_>>().join(" ");
+    let wanted: Vec<usize> = match &hints.sheet {
+        None => (0..sheets.len().min(SHEETS)).collect(),
+        Some(name) => match book.find(name) {
+            Some(index) => vec![index],
+            None => {
+                let name = super::header::shown(name);
+                return Err(refused(format!("There is no sheet '{name}' among {}: give --sheet another name or a number from 1.", list())).into());
+            }
+        },
+    };
+    let mut first = None;
+    for index in wanted {
+        match one_sheet(book, index, gzip, hints, traced) {
+            Err(OpenError::Refused(refusal)) => {
+                first.get_or_insert(refusal);
+            }
+            other => return other,
+        }
+    }
+    let mut refusal = first.unwrap_or_else(|| refused("The catalogue is a spreadsheet without a sheet.".to_owned()));
+    if sheets.len() > 1 && hints.sheet.is_none() {
+        refusal.reason = format!("{} None of its sheets {} has pictures.", refusal.reason, list());
+    }
+    Err(refusal.into())
+}
+
+fn one_sheet<R: Read>(
+    book: &Book,
+    index: usize,
+    gzip: bool,
+    hints: &Hints,
+    traced: bool,
+) -> Result<Catalogue<R>, OpenError> {
+    let unreadable = |error: std::io::Error| {
+        let reason = format!("The catalogue is a spreadsheet that can't be read ({error}): save the sheet as CSV.");
+        Refusal { code: Code::CatalogueEncoding, line: 1, reason }
+    };
+    let sheet = book.sheet(index).map_err(unreadable)?;
+    let sheets = book.names();
+    let notes = sheet.notes();
+    let form = Form {
+        name: book.name(),
+        gzip,
+        sheet: sheets.get(index).cloned(),
+        sheets,
+        encoding: Some("UTF-8".to_owned()),
+        notes: Some(notes.clone()),
+        ..Form::default()
+    };
+    let unpacked = Unpacked::Sheet(Box::new(sheet));
+    let utf_8 = Some(encoding_rs::UTF_8);
+    let source = if traced { Source::open_traced(unpacked, utf_8) } else { Source::open(unpacked, utf_8) };
+    let hints = made(hints);
+    let (records, mut layout) = match source.map_err(OpenError::Io).and_then(|source| laid_out(source, &hints)) {
+        Err(OpenError::Io(error)) => return Err(unreadable(error).into()),
+        other => other?,
+    };
+    layout.header_line = layout.header_line.and_then(|_| notes.line_of(layout.skip.checked_sub(1)?));
+    begun(records, layout, form, &hints)
+}
+
+fn refused(reason: String) -> Refusal {
+    Refusal { code: Code::CatalogueHeader, line: 1, reason }
+}
