@@ -47,6 +47,8 @@ mod words;
 #[cfg(test)]
 mod again;
 #[cfg(test)]
+mod converted;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod variants;

@@ -83,7 +83,8 @@ fn edit(raw: &mut Raw, places: &[Place]) {
         while let Some((column, at)) = raw.strings.get(look.0) {
             let within = raw.text.get(at.start + look.1..at.end).filter(|_| *column == place.column);
             let found = within.and_then(|text| {
-                let each = ways.iter().filter_map(|way| Some((memchr::memmem::find(text, way.as_bytes())?, way)));
+                let each =
+                    ways.iter().filter_map(|way| Some((memchr::memmem::find(text, way.as_bytes())?, way)));
                 each.min_by_key(|(offset, _)| *offset)
             });
             if let Some((offset, way)) = found {

@@ -123,7 +123,9 @@ impl<R: Read> Json<R> {
             at = first + end;
         }
         // A first record that is longer than what is looked at.
-        if count == 0 && self.buffer.get(self.start..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{")) {
+        if count == 0
+            && self.buffer.get(self.start..).is_some_and(|rest| rest.trim_ascii_start().starts_with(b"{"))
+        {
             objects = true;
             columns.learn(&self.buffer[self.start..]);
         }
@@ -206,10 +208,13 @@ impl<R: Read> Json<R> {
                     }
                     // The name of a member that is a record, or a string that is one.
                     let mut scan = Scan::default();
-                    let named = self.buffer[at] == b'"' && match scan.end(&self.buffer[at..]) {
-                        Some(end) => self.buffer[at + end..].iter().find(|byte| !is_space(**byte)) == Some(&b':'),
-                        None => false,
-                    };
+                    let named = self.buffer[at] == b'"'
+                        && match scan.end(&self.buffer[at..]) {
+                            Some(end) => {
+                                self.buffer[at + end..].iter().find(|byte| !is_space(**byte)) == Some(&b':')
+                            }
+                            None => false,
+                        };
                     if named {
                         let end = at + scan.at();
                         let colon = self.buffer[end..].iter().position(|byte| *byte == b':').unwrap_or(0);
@@ -255,9 +260,10 @@ impl<R: Read> Json<R> {
             None => list(record, &mut self.text, &mut strings).err().map(|()| BROKEN),
         };
         self.text.push('\n');
-        let raw = self.before.as_mut().map(|before| {
-            Box::new(Raw { before: std::mem::take(before), text: record.to_vec(), strings })
-        });
+        let raw = self
+            .before
+            .as_mut()
+            .map(|before| Box::new(Raw { before: std::mem::take(before), text: record.to_vec(), strings }));
         let unread = self.columns.is_some() && self.flat.unread;
         self.notes.push(Note { line, fault, unread, raw });
         self.line += memchr::memchr_iter(b'\n', record).count() as u64;
@@ -305,7 +311,8 @@ impl<R: Read> Json<R> {
         }
         self.pass(self.buffer.len() - self.start);
         if let Some(before) = self.before.take() {
-            self.notes.push(Note { raw: Some(Box::new(Raw { before, ..Raw::default() })), ..Note::default() });
+            self.notes
+                .push(Note { raw: Some(Box::new(Raw { before, ..Raw::default() })), ..Note::default() });
         }
         Ok(())
     }
@@ -326,7 +333,11 @@ fn next_value(buffer: &[u8], from: usize) -> Option<usize> {
 }
 
 /// A list of values as fields, or one value alone.
-fn list(record: &[u8], out: &mut String, strings: &mut Vec<(usize, std::ops::Range<usize>)>) -> Result<(), ()> {
+fn list(
+    record: &[u8],
+    out: &mut String,
+    strings: &mut Vec<(usize, std::ops::Range<usize>)>,
+) -> Result<(), ()> {
     let (mut pieces, mut depth, mut column) = (Pieces::new(record), 0, 0);
     loop {
         match pieces.next()? {

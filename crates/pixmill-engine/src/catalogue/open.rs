@@ -171,14 +171,25 @@ fn json<R: Read>(
 /// The sheet that is asked for, else the first that has pictures.
 fn sheet<R: Read>(book: &Book, gzip: bool, hints: &Hints, traced: bool) -> Result<Catalogue<R>, OpenError> {
     let sheets = book.names();
-    let list = || sheets.iter().take(12).map(|name| format!("'{}'", super::header::shown(name))).collect::<Vec<_>>().join(" ");
+    let list = || {
+        sheets
+            .iter()
+            .take(12)
+            .map(|name| format!("'{}'", super::header::shown(name)))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let wanted: Vec<usize> = match &hints.sheet {
         None => (0..sheets.len().min(SHEETS)).collect(),
         Some(name) => match book.find(name) {
             Some(index) => vec![index],
             None => {
                 let name = super::header::shown(name);
-                return Err(refused(format!("There is no sheet '{name}' among {}: give --sheet another name or a number from 1.", list())).into());
+                return Err(refused(format!(
+                    "There is no sheet '{name}' among {}: give --sheet another name or a number from 1.",
+                    list()
+                ))
+                .into());
             }
         },
     };
@@ -191,7 +202,8 @@ fn sheet<R: Read>(book: &Book, gzip: bool, hints: &Hints, traced: bool) -> Resul
             other => return other,
         }
     }
-    let mut refusal = first.unwrap_or_else(|| refused("The catalogue is a spreadsheet without a sheet.".to_owned()));
+    let mut refusal =
+        first.unwrap_or_else(|| refused("The catalogue is a spreadsheet without a sheet.".to_owned()));
     if sheets.len() > 1 && hints.sheet.is_none() {
         refusal.reason = format!("{} None of its sheets {} has pictures.", refusal.reason, list());
     }
@@ -206,7 +218,8 @@ fn one_sheet<R: Read>(
     traced: bool,
 ) -> Result<Catalogue<R>, OpenError> {
     let unreadable = |error: std::io::Error| {
-        let reason = format!("The catalogue is a spreadsheet that can't be read ({error}): save the sheet as CSV.");
+        let reason =
+            format!("The catalogue is a spreadsheet that can't be read ({error}): save the sheet as CSV.");
         Refusal { code: Code::CatalogueEncoding, line: 1, reason }
     };
     let sheet = book.sheet(index).map_err(unreadable)?;
@@ -225,10 +238,11 @@ fn one_sheet<R: Read>(
     let utf_8 = Some(encoding_rs::UTF_8);
     let source = if traced { Source::open_traced(unpacked, utf_8) } else { Source::open(unpacked, utf_8) };
     let hints = made(hints);
-    let (records, mut layout) = match source.map_err(OpenError::Io).and_then(|source| laid_out(source, &hints)) {
-        Err(OpenError::Io(error)) => return Err(unreadable(error).into()),
-        other => other?,
-    };
+    let (records, mut layout) =
+        match source.map_err(OpenError::Io).and_then(|source| laid_out(source, &hints)) {
+            Err(OpenError::Io(error)) => return Err(unreadable(error).into()),
+            other => other?,
+        };
     layout.header_line = layout.header_line.and_then(|_| notes.line_of(layout.skip.checked_sub(1)?));
     begun(records, layout, form, &hints)
 }

@@ -148,7 +148,12 @@ impl<R: Read> Catalogue<R> {
     }
 
     /// Of records whose layout is found, and which are before the first row.
-    pub(super) fn new(records: Records<Unpacked<R>>, layout: Layout, form: Form, base: Option<url::Url>) -> Self {
+    pub(super) fn new(
+        records: Records<Unpacked<R>>,
+        layout: Layout,
+        form: Form,
+        base: Option<url::Url>,
+    ) -> Self {
         Catalogue {
             records,
             form,

@@ -78,7 +78,8 @@ impl Book {
     /// The sheet of this name, or of this number from 1.
     pub(super) fn find(&self, wanted: &str) -> Option<usize> {
         let by = |same: &dyn Fn(&str) -> bool| self.sheets.iter().position(|sheet| same(&sheet.name));
-        let number = || wanted.parse::<usize>().ok().filter(|number| (1..=self.sheets.len()).contains(number));
+        let number =
+            || wanted.parse::<usize>().ok().filter(|number| (1..=self.sheets.len()).contains(number));
         by(&|name| name == wanted)
             .or_else(|| by(&|name| name.trim().to_lowercase() == wanted.trim().to_lowercase()))
             .or_else(|| number().map(|number| number - 1))

@@ -130,7 +130,11 @@ const SIGNATURES: [(&[u8], &str, &str); 16] = [
     (b"\xfd7zXZ", "an xz file", UNPACK),
     (b"7z\xbc\xaf\x27\x1c", "a 7z file", UNPACK),
     (b"Rar!", "a RAR file", UNPACK),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file (.xls), or one with a password", "save it as .xlsx or CSV"),
+    (
+        b"\xd0\xcf\x11\xe0",
+        "an old Excel or Word file (.xls), or one with a password",
+        "save it as .xlsx or CSV",
+    ),
     (b"\x89PNG", "a PNG picture", A_PICTURE),
     (b"\xff\xd8\xff", "a JPEG picture", A_PICTURE),
     (b"GIF8", "a GIF picture", A_PICTURE),
@@ -330,7 +334,13 @@ mod tests {
     fn json_is_known_whatever_its_encoding() {
         let is = |bytes: &[u8]| matches!(unpack(bytes), Ok((Opened::Json(_), _)));
         let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
-        for text in ["[{\"name\": \"Cap\"}]", "{\"a\":1}\n{\"a\":2}\n", "[\n \"http://a/1.png\"\n]", "[[\"a\"]]", "[]"] {
+        for text in [
+            "[{\"name\": \"Cap\"}]",
+            "{\"a\":1}\n{\"a\":2}\n",
+            "[\n \"http://a/1.png\"\n]",
+            "[[\"a\"]]",
+            "[]",
+        ] {
             assert!(is(text.as_bytes()) && is(&wide(text)) && is(&gzip(text.as_bytes())), "{text}");
             assert!(is(format!("\u{feff}{text}").as_bytes()), "{text}");
         }

@@ -123,11 +123,14 @@ impl Urls {
         let before = self.len();
         for quoted in quoted.iter().filter(|quoted| !quoted.is_other) {
             let text = quoted.text.trim();
-            let place = from + quoted.place.start..from + quoted.place.end;
-            let form = match cell.get(quoted.place.clone()) {
-                Some(written) if written.contains("\\/") => Form::Json,
-                Some(written) if written.contains("&amp;") => Form::Html,
-                _ => Form::Plain,
+            let written = cell.get(quoted.place.clone()).unwrap_or("");
+            let skipped = written.len() - written.trim_start().len();
+            let start = from + quoted.place.start + skipped;
+            let place = start..start + written.trim().len();
+            let form = match () {
+                () if written.contains("\\/") => Form::Json,
+                () if written.contains("&amp;") => Form::Html,
+                () => Form::Plain,
             };
             if text.is_empty() || is_placeholder(text) {
                 self.placeholders += 1;
@@ -136,10 +139,8 @@ impl Urls {
                 let mut parts = Vec::new();
                 cut(text, |address, at, form| parts.push((address, at, form)));
                 match (parts.as_slice(), &quoted.text) {
-                    ([_, _, ..], Cow::Borrowed(whole)) => {
-                        let skipped = whole.len() - whole.trim_start().len();
+                    ([_, _, ..], Cow::Borrowed(_)) => {
                         for (address, at, form) in parts {
-                            let start = place.start + skipped;
                             self.push(&address, start + at.start..start + at.end, form, reading);
                         }
                     }

@@ -194,7 +194,8 @@ async fn probe_all(
 ) -> Result<BTreeMap<String, Figures>, Fault> {
     let (give, take) = mpsc::channel(256);
     let (tell, mut told) = mpsc::channel(256);
-    let (most, local) = (if args.offline { u64::MAX } else { args.probe }, Source::File(String::new()).origin());
+    let (most, local) =
+        (if args.offline { u64::MAX } else { args.probe }, Source::File(String::new()).origin());
     let asked = survey.origins.keys().filter(|origin| !args.offline || **origin == local);
     let reading = tokio::task::spawn_blocking({
         let (catalogue, origins) = (catalogue.to_owned(), asked.cloned().collect::<Vec<_>>());

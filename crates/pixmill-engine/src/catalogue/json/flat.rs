@@ -148,7 +148,9 @@ fn walk(record: &[u8], mut found: impl FnMut(&str, Range<usize>, bool)) -> Resul
 /// Whether a member's name is as a number in a list, as PHP writes lists, or an id.
 fn is_number(name: &str) -> bool {
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
-    let id = name.len() >= LEAST_ID && digits > 3 && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let id = name.len() >= LEAST_ID
+        && digits > 3
+        && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     !name.is_empty() && (digits == name.len() || id)
 }
 

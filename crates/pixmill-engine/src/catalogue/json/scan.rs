@@ -170,7 +170,9 @@ impl<'a> Pieces<'a> {
                 _ if !self.after_value && !self.names => {
                     let from = self.at;
                     let rest = &self.bytes[from..];
-                    let ends = |byte: &u8| is_space(*byte) || matches!(byte, b',' | b']' | b'}' | b'"' | b':' | b'{' | b'[');
+                    let ends = |byte: &u8| {
+                        is_space(*byte) || matches!(byte, b',' | b']' | b'}' | b'"' | b':' | b'{' | b'[')
+                    };
                     let Some(length) = rest.iter().position(ends) else { return Ok(None) };
                     if length == 0 {
                         return Err(());

@@ -75,7 +75,8 @@ fn list(value: &[u8], whole: bool) -> Option<usize> {
     let records = lists.iter().filter(|list| list.of_objects && !list.of_pictures && (!whole || alone(list)));
     let records = records.min_by_key(|list| list.depth);
     let pictures = || {
-        let found = lists.iter().filter(|list| list.of_pictures || !list.of_objects).min_by_key(|list| list.depth)?;
+        let found =
+            lists.iter().filter(|list| list.of_pictures || !list.of_objects).min_by_key(|list| list.depth)?;
         (members(value) <= 2 && found.depth == 1).then_some(found)
     };
     records.or_else(pictures).map(|list| list.from)
@@ -109,7 +110,13 @@ fn lists(value: &[u8]) -> (Vec<List>, Vec<usize>) {
                 if list && !in_list && open.len() <= DEEPEST {
                     let parent = open.last().map_or(0, |(_, number)| *number);
                     let of_pictures = meaning(&key) == Meaning::Picture;
-                    fresh = Some(List { from: pieces.at(), depth: open.len(), of_objects: false, of_pictures, parent });
+                    fresh = Some(List {
+                        from: pieces.at(),
+                        depth: open.len(),
+                        of_objects: false,
+                        of_pictures,
+                        parent,
+                    });
                 }
                 objects += 1;
                 open.push((list, objects));
@@ -191,7 +198,11 @@ mod tests {
         begins(r#"{"images":["http://a/1.png"]}"#, "\"http", Row::Within);
         begins(r#"{"name":"Cap","sku":1,"images":[{"src":"x"}]}"#, r#"{"name""#, Row::After);
         begins(r#"{"product":{"images":[{"src":"x"}],"variants":[{"id":1}]}}"#, r#"{"product""#, Row::After);
-        begins(r#"{"c1":{"name":"Cap","image":"x"},"c2":{"name":"Cup","image":"y"}}"#, r#""c1""#, Row::Within);
+        begins(
+            r#"{"c1":{"name":"Cap","image":"x"},"c2":{"name":"Cup","image":"y"}}"#,
+            r#""c1""#,
+            Row::Within,
+        );
         begins("{}", "{}", Row::After);
         begins("[]", "", Row::Within);
     }

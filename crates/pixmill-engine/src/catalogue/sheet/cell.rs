@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn formulas_that_say_an_address_are_kept_and_others_are_what_they_showed() {
-        for formula in ["HYPERLINK(\"http://a/1.png\",\"Cap\")", "of:=HYPERLINK(\"http://a/1.png\";\"Cap\")"] {
+        for formula in ["HYPERLINK(\"http://a/1.png\",\"Cap\")", "of:=HYPERLINK(\"http://a/1.png\";\"Cap\")"]
+        {
             assert!(text("Cap", formula, None).starts_with("=HYPERLINK(\"http://a/1.png\""), "{formula}");
         }
         assert_eq!(text("#VALUE!", "_xlfn.IMAGE(\"http://a/1.png\")", None), "=IMAGE(\"http://a/1.png\")");

@@ -18,7 +18,12 @@ pub(super) fn is_spreadsheet(package: &Package) -> io::Result<bool> {
     loop {
         match xml.next()? {
             Token::Start(element) if element.local_name().as_ref() == b"spreadsheet" => return Ok(true),
-            Token::Start(element) if matches!(element.local_name().as_ref(), b"text" | b"presentation" | b"drawing") && element.name().as_ref().starts_with(b"office:") => return Ok(false),
+            Token::Start(element)
+                if matches!(element.local_name().as_ref(), b"text" | b"presentation" | b"drawing")
+                    && element.name().as_ref().starts_with(b"office:") =>
+            {
+                return Ok(false);
+            }
             Token::Finished => return Ok(false),
             _ => {}
         }
@@ -98,7 +103,8 @@ impl Ods {
 
     fn cells(&mut self, record: &mut Record) -> io::Result<()> {
         let (mut column, mut times) = (0u64, 1);
-        let (mut shown, mut formula, mut value, mut link) = (String::new(), String::new(), String::new(), None);
+        let (mut shown, mut formula, mut value, mut link) =
+            (String::new(), String::new(), String::new(), None);
         let (mut paragraphs, mut within, mut note) = (0, false, false);
         loop {
             match self.xml.next()? {
@@ -121,7 +127,8 @@ impl Ods {
                     }
                     b"a" if !note => link = attribute(&element, "href").or(link),
                     b"s" if within => {
-                        let spaces = attribute(&element, "c").and_then(|count| count.parse().ok()).unwrap_or(1);
+                        let spaces =
+                            attribute(&element, "c").and_then(|count| count.parse().ok()).unwrap_or(1);
                         shown.extend(std::iter::repeat_n(' ', usize::min(spaces, 1000)));
                     }
                     b"tab" if within => shown.push('\t'),

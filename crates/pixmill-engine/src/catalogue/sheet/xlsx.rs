@@ -56,9 +56,13 @@ pub(super) fn sheets(package: &Package) -> io::Result<Vec<Named>> {
                 let target = sheet
                     .attributes()
                     .flatten()
-                    .find(|attribute| attribute.key.as_ref() != b"id" && attribute.key.local_name().as_ref() == b"id")
+                    .find(|attribute| {
+                        attribute.key.as_ref() != b"id" && attribute.key.local_name().as_ref() == b"id"
+                    })
                     .and_then(|id| targets.get(String::from_utf8_lossy(&id.value).as_ref()).cloned());
-                let Some(Relation { target, .. }) = target.filter(|to| package.has(&to.target)) else { continue };
+                let Some(Relation { target, .. }) = target.filter(|to| package.has(&to.target)) else {
+                    continue;
+                };
                 let named = Named { name: attribute(&sheet, "name").unwrap_or_default(), part: target };
                 match attribute(&sheet, "state").as_deref() {
                     None | Some("visible") => shown.push(named),
@@ -110,7 +114,8 @@ impl Xlsx {
                     b"c" => {
                         shown.clear();
                         formula.clear();
-                        column = attribute(&element, "r").and_then(|at| place(&at)).map_or(next, |(_, at)| at);
+                        column =
+                            attribute(&element, "r").and_then(|at| place(&at)).map_or(next, |(_, at)| at);
                         next = column + 1;
                         kind = Kind::of(attribute(&element, "t").as_deref());
                     }
@@ -132,7 +137,13 @@ impl Xlsx {
                         let link = self.links.get(&(self.row, column)).map(String::as_str);
                         let shown = match kind {
                             Kind::Shared => self.shared.get(shown.parse().unwrap_or(usize::MAX)),
-                            Kind::Truth => if shown == "1" { "TRUE" } else { "FALSE" },
+                            Kind::Truth => {
+                                if shown == "1" {
+                                    "TRUE"
+                                } else {
+                                    "FALSE"
+                                }
+                            }
                             Kind::Value => shown.as_str(),
                         };
                         if column < MOST_COLUMNS {
@@ -176,9 +187,10 @@ enum Into {
 /// The row from 1 and the column from 0 of a cell such as `B12`.
 fn place(reference: &str) -> Option<(u32, u32)> {
     let letters = reference.bytes().take_while(u8::is_ascii_alphabetic).count();
-    let column = reference.bytes().take(letters.min(4)).fold(0u32, |column, letter| {
-        column * 26 + u32::from(letter.to_ascii_uppercase() - b'A' + 1)
-    });
+    let column = reference
+        .bytes()
+        .take(letters.min(4))
+        .fold(0u32, |column, letter| column * 26 + u32::from(letter.to_ascii_uppercase() - b'A' + 1));
     Some((reference[letters..].parse().ok()?, column.checked_sub(1)?))
 }
 
@@ -262,7 +274,8 @@ fn relations(package: &Package, part: &str) -> io::Result<HashMap<String, Relati
     loop {
         match xml.next()? {
             Token::Start(element) if element.local_name().as_ref() == b"Relationship" => {
-                let (Some(id), Some(target)) = (attribute(&element, "Id"), attribute(&element, "Target")) else {
+                let (Some(id), Some(target)) = (attribute(&element, "Id"), attribute(&element, "Target"))
+                else {
                     continue;
                 };
                 let is_link = attribute(&element, "Type").is_some_and(|kind| kind.ends_with("/hyperlink"));
@@ -298,7 +311,10 @@ fn within(folder: &str, target: &str) -> String {
 
 fn workbook(package: &Package) -> io::Result<String> {
     let relations = relations(package, "")?;
-    let of_sheets = relations.into_values().map(|relation| relation.target).find(|target| target.ends_with("workbook.xml"));
+    let of_sheets = relations
+        .into_values()
+        .map(|relation| relation.target)
+        .find(|target| target.ends_with("workbook.xml"));
     Ok(of_sheets.unwrap_or_else(|| WORKBOOK.to_owned()))
 }
 
@@ -316,7 +332,9 @@ fn links(
                 let relation = attribute(&element, "id").and_then(|id| relations.get(&id));
                 let at = attribute(&element, "ref").unwrap_or_default();
                 let (from, to) = at.split_once(':').unwrap_or((&at, &at));
-                let (Some(relation), Some(from), Some(to)) = (relation, place(from), place(to)) else { continue };
+                let (Some(relation), Some(from), Some(to)) = (relation, place(from), place(to)) else {
+                    continue;
+                };
                 for row in from.0..=to.0 {
                     for column in from.1..=to.1.min(MOST_COLUMNS) {
                         if links.len() >= MOST_LINKS {

@@ -69,9 +69,10 @@ impl Xml {
 /// The value of an element's attribute of this name, whatever its prefix.
 pub(super) fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut attributes = element.attributes();
-    let found = attributes.with_checks(false).flatten().find(|attribute| {
-        attribute.key.local_name().as_ref() == name.as_bytes()
-    })?;
+    let found = attributes
+        .with_checks(false)
+        .flatten()
+        .find(|attribute| attribute.key.local_name().as_ref() == name.as_bytes())?;
     let text = String::from_utf8_lossy(&found.value);
     Some(unescape(&text).map_or_else(|_| text.clone().into_owned(), Cow::into_owned))
 }
