@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -139,12 +139,51 @@ fn loopback_is_not_asked_unless_it_is_opened() {
 
 #[test]
 fn several_catalogues_end_with_their_total() {
-    let folder = catalogue("Name,Image Urls\na,pics/1.jpg\n");
-    std::fs::write(folder.path().join("d.csv"), "Image Urls\npics/1.jpg\npics/2.jpg\n").unwrap();
+    let folder = catalogue("Name,Image Urls\na,http://h.example/1.jpg\n");
+    let more = "Image Urls\nhttp://h.example/1.jpg\nhttp://h.example/2.jpg\n";
+    std::fs::write(folder.path().join("d.csv"), more).unwrap();
     let output = check(folder.path(), &["d.csv", "--offline"]);
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(summary(&output)["rows"], 3);
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
+}
+
+#[test]
+fn offline_looks_whether_local_files_are_there_and_opens_none() {
+    let folder = catalogue("Name,Image Urls\na,there.jpg\nb,missing.jpg\nc,https://h.example/1.jpg\n");
+    std::fs::write(folder.path().join("there.jpg"), "no picture at all").unwrap();
+    let output = check(folder.path(), &["--offline"]);
+    assert_eq!(output.status.code(), Some(3));
+    let told = summary(&output);
+    assert_eq!(
+        (&told["problems"][0]["code"], &told["problems"][0]["line"]),
+        (&"file.missing".into(), &3.into())
+    );
+    assert_eq!(told["problems_total"], 1);
+}
+
+#[test]
+fn standard_input_is_checked_whatever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pixmill"))
+        .args(["check", "-", "--json", "--offline"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let json =
+        br#"{"products":[{"title":"Cap","images":[{"src":"https://h.example/1.jpg"},{"src":"a.jpg"}]}]}"#;
+    child.stdin.take().unwrap().write_all(json).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = summary(&output);
+    assert_eq!(
+        (&told["catalogue"], &told["images"], &told["problems_total"]),
+        (&"-".into(), &2.into(), &1.into())
+    );
+    assert_eq!(told["understood"]["format"], "JSON");
+    assert_eq!(told["understood"]["columns"][0]["name"], "images.src");
+    assert!(names(folder.path()).is_empty());
 }
 
 #[test]

@@ -228,3 +228,24 @@ fn what_is_no_row_comes_again_as_it_was() {
     let want = text.replace("http://a/1.jpg", "https://n/o.jpg");
     assert_eq!(String::from_utf8(again(text.as_bytes(), "https://n/o.jpg")), Ok(want));
 }
+
+#[test]
+fn names_are_what_cells_show() {
+    let table = "name,image\n\"=HYPERLINK(\"\"https://s/p\"\",\"\"Cap\"\")\",http://a/1.png\n=HYPERLINK(A1),http://a/2.png\n";
+    let reading = try_read(table.as_bytes()).expect("a catalogue").1;
+    let names: Vec<&str> = reading.rows.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["Cap", "=HYPERLINK(A1)"]);
+}
+
+#[test]
+fn a_catalogue_in_gzip_is_read_and_written_again_like_any_other() {
+    use std::io::Write;
+    let text = "name;bild\r\nTasse;\"http://a/1.png, http://a/2.png\"\r\n";
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(text.as_bytes()).expect("memory does not fail");
+    let packed = packed.finish().expect("memory does not fail");
+    let rewriter = Rewriter::open(packed.as_slice(), &Hints::default()).expect("a catalogue");
+    assert!(rewriter.is_gzip() && !rewriter.is_converted());
+    let want = text.replace("http://a/1.png", "https://n/o.jpg").replace("http://a/2.png", "https://n/o.jpg");
+    assert_eq!(again(&packed, "https://n/o.jpg"), want.as_bytes());
+}

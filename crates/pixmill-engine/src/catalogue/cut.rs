@@ -188,11 +188,19 @@ fn end_of_data(text: &str, from: usize) -> usize {
     text[from..].find(ends).map_or(text.len(), |at| from + at)
 }
 
+/// What never ends an address, and opens and closes nothing.
+fn is_dull(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        | matches!(byte, b'/' | b'.' | b'_' | b'~' | b'?' | b'=' | b'%' | b'&' | b'+')
+}
+
 /// Where an address ends.
 fn end_of(text: &str, start: Start, opened: Option<char>, keyed: bool) -> usize {
     let (mut at, mut depth) = (start.rest, 0usize);
     let closes = opened.and_then(closing);
-    while let Some(c) = text[at..].chars().next() {
+    loop {
+        at += text.as_bytes()[at..].iter().take_while(|byte| is_dull(**byte)).count();
+        let Some(c) = text[at..].chars().next() else { break };
         let after = at + c.len_utf8();
         if Some(c) == closes && c != '"' {
             let inside = is_quote(c) && text[after..].chars().next().is_some_and(char::is_alphanumeric);
@@ -324,7 +332,8 @@ pub(super) fn meant(written: &str) -> (Cow<'_, str>, Form) {
     let bytes = written.as_bytes();
     let host_alone =
         written.starts_with("//") || bytes.first().is_some_and(|byte| matches!(byte, b'w' | b'W'));
-    let special = bytes.iter().any(|byte| matches!(byte, b'\\' | b'&' | 0xC2 | 0xE2 | 0xEF));
+    let special = bytes.iter().any(|byte| matches!(byte, b'\\' | 0xC2 | 0xE2 | 0xEF))
+        || memchr::memchr_iter(b'&', bytes).any(|at| matches!(bytes.get(at + 1), Some(b'a' | b'#')));
     let scheme = bytes.iter().take(6).any(|byte| *byte == b'%');
     if !host_alone && !special && !scheme {
         return (Cow::Borrowed(written), Form::Plain);

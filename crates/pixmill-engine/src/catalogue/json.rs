@@ -90,9 +90,9 @@ impl<R: Read> Json<R> {
         self.columns.is_some()
     }
 
-    /// Whether records follow each other line by line.
+    /// Whether each record is a line.
     pub(super) fn is_of_lines(&self) -> bool {
-        self.row != Row::Within
+        self.row == Row::Lines
     }
 
     /// What the text is in.

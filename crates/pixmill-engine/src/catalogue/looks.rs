@@ -1,9 +1,14 @@
 //! What one address, or what stands for none, looks like.
 
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
 use super::words::{HOST_ENDINGS, OTHER_ENDINGS, PAGE_PLACES, PICTURE_ENDINGS, PICTURE_PLACES, PLACEHOLDERS};
 
 /// No placeholder is longer, in bytes.
 const LONGEST_PLACEHOLDER: usize = 40;
+
+static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| PLACEHOLDERS.iter().copied().collect());
 
 /// What an address looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +76,7 @@ pub(super) fn has_picture_ending(name: &str) -> bool {
 
 /// Whether a cell, or a piece of one, says that there is no picture.
 pub(super) fn is_placeholder(text: &str) -> bool {
-    if text.len() > LONGEST_PLACEHOLDER {
+    if text.len() > LONGEST_PLACEHOLDER || has_picture_ending(text) {
         return false;
     }
     let spreadsheet_error =
@@ -79,18 +84,18 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     if spreadsheet_error || text.chars().all(|c| !c.is_alphanumeric() && c != '~') {
         return true;
     }
-    if PLACEHOLDERS.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-        return true;
-    }
-    let lower = text.to_lowercase();
-    PLACEHOLDERS.contains(&lower.as_str())
+    KNOWN.contains(text) || KNOWN.contains(text.to_lowercase().as_str())
 }
 
 /// Whether an address begins with a host, as in `www.shop.example/a.jpg`.
 pub(super) fn begins_with_host(text: &str) -> bool {
     let (host, path) = text.split_once('/').unwrap_or((text, ""));
     let (name, number) = host.split_once(':').unwrap_or((host, ""));
-    if path.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) || name.len() > 253 {
+    if path.is_empty()
+        || !name.contains('.')
+        || !number.bytes().all(|byte| byte.is_ascii_digit())
+        || name.len() > 253
+    {
         return false;
     }
     if name.parse::<std::net::Ipv4Addr>().is_ok() {

@@ -412,7 +412,7 @@ fn fill(
     let field_of = |column: usize| if column > last { column + placing.shift } else { column };
     row.name.clear();
     if let Some(name) = header.name {
-        row.name.push_str(fields.value(field_of(name)).trim());
+        row.name.push_str(shown_by(fields.value(field_of(name)).trim()));
     }
     row.cells.clear();
     row.urls.clear();
@@ -436,6 +436,16 @@ fn fill(
         push_field(&mut row.cells, column == 0, &value);
     }
     Ok(())
+}
+
+/// What a cell shows: of `=HYPERLINK("address","Cap")` the last text.
+fn shown_by(cell: &str) -> &str {
+    let is_link = cell.get(..11).is_some_and(|start| start.eq_ignore_ascii_case("=HYPERLINK("));
+    let texts: Vec<&str> = if is_link { cell.split('"').collect() } else { Vec::new() };
+    match texts.as_slice() {
+        [_, _, .., shown, _] if texts.len() >= 5 => shown,
+        _ => cell,
+    }
 }
 
 /// An unusable row's fields, padded or cut to the header.

@@ -75,8 +75,10 @@ impl Understood {
             None => String::new(),
         };
         let header = match self.header_line {
-            Some(line) => format!("header in line {line}"),
-            None => "without a header".to_owned(),
+            Some(line) => format!(", header in line {line}"),
+            // Records of JSON name their values themselves.
+            None if self.format.starts_with("JSON") => String::new(),
+            None => ", without a header".to_owned(),
         };
         let sheet = match (&self.sheet, self.sheets.len()) {
             (None, _) => String::new(),
@@ -84,7 +86,7 @@ impl Understood {
             (Some(name), count) => format!(", sheet '{}' of {count}", shown(name)),
         };
         let (format, encoding) = (&self.format, &self.encoding);
-        let mut lines = vec![format!("read as {format}{sheet}, {encoding}{delimiter}, {header}")];
+        let mut lines = vec![format!("read as {format}{sheet}, {encoding}{delimiter}{header}")];
         let others = self.sheets.iter().filter(|name| Some(*name) != self.sheet.as_ref());
         let others: Vec<String> = others.take(12).map(|name| format!("'{}'", shown(name))).collect();
         if !others.is_empty() {

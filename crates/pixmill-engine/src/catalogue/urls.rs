@@ -95,6 +95,9 @@ impl Urls {
         if is_plain_address(cell) {
             return self.push(cell, 0..cell.len(), Form::Plain, reading);
         }
+        if self.read_plain(cell, reading) {
+            return;
+        }
         let trimmed = cell.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
         if trimmed.is_empty() {
             return;
@@ -103,7 +106,7 @@ impl Urls {
             self.placeholders += 1;
             return;
         }
-        let from = cell.find(trimmed).unwrap_or(0);
+        let from = offset(cell, trimmed);
         let quoted =
             forms::json(trimmed).or_else(|| forms::html(trimmed)).or_else(|| forms::formula(trimmed));
         if quoted.is_some_and(|quoted| self.read_quoted(trimmed, &quoted, from, reading)) {
@@ -116,6 +119,25 @@ impl Urls {
         } else {
             self.read_paths(trimmed, from, reading);
         }
+    }
+
+    /// A quick look: a cell of nothing but plain addresses and what parts them, as most are. Appends nothing of any other.
+    fn read_plain(&mut self, cell: &str, reading: Reading<'_>) -> bool {
+        let (bytes, before) = (cell.as_bytes(), (self.text.len(), self.pieces.len()));
+        let mut at = 0;
+        while let Some(end) = plain_address(bytes, at) {
+            self.push(&cell[at..end], at..end, Form::Plain, reading);
+            let rest = &bytes[end..];
+            let run =
+                rest.iter().take_while(|byte| matches!(byte, b',' | b';' | b'|' | b' ' | b'\n')).count();
+            at = end + run;
+            if at == bytes.len() {
+                return true;
+            }
+        }
+        self.text.truncate(before.0);
+        self.pieces.truncate(before.1);
+        false
     }
 
     /// Whether the texts of a form hold addresses, which are appended.
@@ -167,7 +189,7 @@ impl Urls {
                 self.placeholders += 1;
                 continue;
             }
-            let start = from + piece.start + cell[piece.clone()].find(text).unwrap_or(0);
+            let start = from + offset(cell, text);
             let place = start..start + text.len();
             let is_word = !text.contains(['/', '\\']) && !has_picture_ending(text);
             if reading.strict && is_word {
@@ -239,7 +261,7 @@ impl<'a> Iterator for UrlsIter<'a> {
 
 impl ExactSizeIterator for UrlsIter<'_> {}
 
-/// A quick look: a cell that is one address and nothing else, as most are.
+/// A quicker look: one address alone.
 fn is_plain_address(cell: &str) -> bool {
     let Some(rest) = cell.strip_prefix("http").map(|rest| rest.strip_prefix('s').unwrap_or(rest)) else {
         return false;
@@ -249,10 +271,40 @@ fn is_plain_address(cell: &str) -> bool {
     plain && rest.bytes().next_back().is_some_and(|byte| byte.is_ascii_alphanumeric())
 }
 
+/// Where a plain address ends that begins here: one that ends at what parts addresses or with the cell, and in which nothing is
+/// to be undone.
+fn plain_address(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?.strip_prefix(b"http")?;
+    let rest = rest.strip_prefix(b"s").unwrap_or(rest).strip_prefix(b"://")?;
+    let begins = bytes.len() - rest.len();
+    let mut at = begins;
+    while let Some(byte) = bytes.get(at) {
+        let plain = match byte {
+            byte if is_plain(*byte) => true,
+            // Not `&amp;` and the like.
+            b'&' => !matches!(bytes.get(at + 1), Some(b'a' | b'#')),
+            // A port.
+            b':' => bytes.get(at + 1).is_some_and(u8::is_ascii_digit),
+            b',' | b';' | b'|' | b' ' | b'\n' => break,
+            _ => false,
+        };
+        if !plain {
+            return None;
+        }
+        at += 1;
+    }
+    (at > begins && bytes[at - 1].is_ascii_alphanumeric()).then_some(at)
+}
+
 /// What neither parts addresses nor may be part of what surrounds them.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         | matches!(byte, b'/' | b'.' | b'-' | b'_' | b'~' | b'?' | b'=' | b'%' | b'#' | b'@' | b'$')
+}
+
+/// Where in a text a part of it begins.
+fn offset(text: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize)
 }
 
 fn is_mark(c: char) -> bool {
