@@ -11,7 +11,7 @@ use super::body::{self, Body, Reader};
 use super::{NAMELESS, form};
 
 /// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it. What it is, its bytes say.
-const CATALOGUES: [&str; 9] = [
+const CATALOGUES: [&str; 12] = [
     "text/csv",
     "application/csv",
     "text/plain",
@@ -20,7 +20,10 @@ const CATALOGUES: [&str; 9] = [
     "application/gzip",
     "application/x-gzip",
     "application/octet-stream",
-    super::JSON,
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "application/vnd.oasis.opendocument.spreadsheet",
+    "application/x-ndjson",
+    "application/jsonl",
 ];
 
 /// Whether a body of this media type is the catalogue itself.
