@@ -25,7 +25,7 @@ const WAITING: usize = 2;
 
 /// The catalogue again, with outputs in the places of addresses
 ///
-/// Byte for byte as it was handed in, under its own name, but for the addresses of images that completed: in the place of
+/// Byte for byte as it was handed in, under its own name (of a spreadsheet, the sheet that was read as CSV), but for the addresses of images that completed: in the place of
 /// each stands that of its output, ready to be imported where it came from. While the request runs, addresses whose images
 /// have not ended yet are as they came, and so are those of images that failed.
 #[utoipa::path(
@@ -59,8 +59,18 @@ pub(super) async fn show(
     });
     let pieces = stream::StreamExt::chain(stream::iter(first.map(Ok)), rest);
     let account = Account::parse(&request.reading);
-    let media_type = media_type(&request.catalogue, &account);
-    Ok(answer::named(answer::stream(&media_type, pieces), &request.catalogue))
+    let name = name(&request.catalogue, &account);
+    let media_type = media_type(&name, &account);
+    Ok(answer::named(answer::stream(&media_type, pieces), &name))
+}
+
+/// What the catalogue is called; a spreadsheet comes again as CSV.
+fn name(catalogue: &str, account: &Account) -> String {
+    if account.understood.sheet.is_none() {
+        return catalogue.to_owned();
+    }
+    let stem = catalogue.rsplit_once('.').map_or(catalogue, |(stem, _)| stem);
+    format!("{stem}.csv")
 }
 
 fn why_not_kept(request: &Request) -> &'static str {
@@ -81,13 +91,8 @@ fn why_not_kept(request: &Request) -> &'static str {
 fn media_type(name: &str, account: &Account) -> String {
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
     let format = account.understood.format.as_str();
-    let known = [
-        ("gzip", "application/gzip"),
-        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-        ("ods", "application/vnd.oasis.opendocument.spreadsheet"),
-        ("JSON Lines", "application/x-ndjson"),
-        ("JSON", "application/json"),
-    ];
+    let known =
+        [("gzip", "application/gzip"), ("JSON Lines", "application/x-ndjson"), ("JSON", "application/json")];
     if let Some((_, kind)) = known.iter().find(|(word, _)| format.contains(word)) {
         return (*kind).to_owned();
     }
@@ -132,5 +137,19 @@ mod tests {
         assert_eq!(of("a.TSV", "TSV", "UTF-16LE"), "text/tab-separated-values; charset=utf-16le");
         assert_eq!(of("a.csv.gz", "CSV in gzip", "UTF-8"), "application/gzip");
         assert_eq!(of("a", "a list of addresses", ""), "text/csv");
+    }
+
+    #[test]
+    fn a_spreadsheet_comes_again_as_csv() {
+        let understood = Understood {
+            format: "XLSX".to_owned(),
+            encoding: "UTF-8".to_owned(),
+            sheet: Some("S".to_owned()),
+            ..Understood::default()
+        };
+        let account = Account { understood, ..Account::default() };
+        assert_eq!(name("my.shop.xlsx", &account), "my.shop.csv");
+        assert_eq!(media_type("my.shop.csv", &account), "text/csv; charset=utf-8");
+        assert_eq!(name("a.json", &Account::default()), "a.json");
     }
 }
