@@ -49,6 +49,8 @@ mod again;
 #[cfg(test)]
 mod converted;
 #[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod variants;

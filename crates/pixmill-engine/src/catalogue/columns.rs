@@ -1,9 +1,10 @@
 //! Which columns hold pictures: what their names say, together with what stands in the first rows.
 
 use super::header::PictureColumn;
-use super::looks::{Looks, has_picture_ending, is_placeholder, looks};
+use super::looks::{Looks, has_picture_ending, is_placeholder, is_sure, looks};
 use super::naming::{Meaning, meaning, plain};
 use super::urls::{Reading, Urls};
+use super::words::OTHER_ENDINGS;
 
 /// What was found of a header's columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +47,23 @@ pub(super) struct Contents {
     pages: u32,
     /// Those that hold addresses of something else.
     others: u32,
+    /// Those that hold the address of a file that is a picture by its name, or one that is shared.
+    sure: u32,
+    /// Those that hold nothing but the name or path of a file.
+    paths: u32,
+    /// Those of them whose file is named by an address in the same row.
+    twins: u32,
 }
 
 impl Contents {
     /// Cells that hold an address.
     pub(super) fn addresses(&self) -> u32 {
         self.pictures + self.perhaps + self.pages + self.others
+    }
+
+    /// Whether they name files whose addresses stand in other columns.
+    fn is_twin(&self) -> bool {
+        self.twins > 0 && self.twins == self.paths && self.paths == self.filled
     }
 
     fn look_like_pictures(&self) -> bool {
@@ -67,8 +79,28 @@ pub(super) fn contents(columns: usize, rows: &[Vec<String>]) -> Vec<Contents> {
         for (contents, cell) in all.iter_mut().zip(row) {
             look(cell.trim(), contents, &mut urls);
         }
+        for (contents, cell) in all.iter_mut().zip(row) {
+            look_for_twin(cell.trim(), contents, row);
+        }
     }
     all
+}
+
+/// Looks whether a cell names one file that an address in the same row names, too.
+fn look_for_twin(cell: &str, contents: &mut Contents, row: &[String]) {
+    if cell.contains("://") || !has_picture_ending(cell) || cell.contains([',', ';', '|', '\n']) {
+        return;
+    }
+    contents.paths += 1;
+    let name = cell.rsplit(['/', '\\']).next().unwrap_or(cell);
+    contents.twins += u32::from(row.iter().any(|other| other.contains("://") && other.contains(name)));
+}
+
+/// Whether what stands before an address names a file that is no picture, as in `manual.pdf (https://…)`.
+fn is_of_other(before: &str) -> bool {
+    let name = before.trim_end_matches(['(', ' ']);
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    OTHER_ENDINGS.iter().any(|other| ending.eq_ignore_ascii_case(other))
 }
 
 fn look(cell: &str, contents: &mut Contents, urls: &mut Urls) {
@@ -82,11 +114,16 @@ fn look(cell: &str, contents: &mut Contents, urls: &mut Urls) {
     urls.clear();
     urls.read_cell(cell, Reading { column: 0, strict: true, base: None });
     let mut covered = 0;
-    let (mut picture, mut perhaps, mut page, mut other) = (false, false, false, false);
+    let (mut picture, mut perhaps, mut page, mut other, mut sure) = (false, false, false, false, false);
     for position in 0..urls.len() {
         let (Some(address), Some(place)) = (urls.get(position), urls.place(position)) else { continue };
         covered += place.at.len();
+        if cell.get(..place.at.start).is_some_and(is_of_other) {
+            other = true;
+            continue;
+        }
         let has_scheme = address.contains("://") || address.starts_with("data:");
+        sure |= has_scheme && is_sure(address);
         match has_scheme.then(|| looks(address)) {
             Some(Looks::Picture) => picture = true,
             Some(Looks::Unknown) => perhaps = true,
@@ -103,6 +140,7 @@ fn look(cell: &str, contents: &mut Contents, urls: &mut Urls) {
         () if other => contents.others += 1,
         () => {}
     }
+    contents.sure += u32::from(sure);
     contents.pure += u32::from(picture && covered * 2 >= cell.len());
 }
 
@@ -147,7 +185,8 @@ fn choose(
     let holds = |index: usize| match meanings[index] {
         Meaning::Picture => {
             let found = of(index);
-            found.pictures + found.perhaps + found.pages > 0
+            !found.is_twin()
+                && found.pictures + found.perhaps + found.pages > 0
                 && found.others <= found.pictures + found.perhaps + found.pages
         }
         Meaning::Weak => of(index).look_like_pictures(),
@@ -181,8 +220,12 @@ fn choose(
     if !by_cells.is_empty() {
         return Some((by_cells, Surety::Cells));
     }
+    let links = those(&|index| meanings[index] == Meaning::Link && of(index).sure * 2 > of(index).filled);
+    if !links.is_empty() {
+        return Some((links, Surety::Cells));
+    }
     let perhaps = those(&|index| {
-        meanings[index] == Meaning::Address
+        matches!(meanings[index], Meaning::Address | Meaning::Weak)
             && of(index).perhaps > 0
             && of(index).pages + of(index).others == 0
     });
@@ -208,10 +251,11 @@ fn follows(index: usize, meanings: &[Meaning], pictures: &[usize]) -> bool {
 fn reason(meaning: Meaning, contents: Contents) -> Option<&'static str> {
     let looks = contents.look_like_pictures();
     match meaning {
+        Meaning::Picture if contents.is_twin() => Some("other columns hold the addresses of its files"),
         Meaning::Picture if contents.filled > 0 => Some("its cells hold no picture's address"),
         Meaning::About if looks => Some("its name says that it tells something about a picture"),
         Meaning::Address if looks => Some("other columns say picture"),
-        Meaning::Page if looks => Some("its name says that it holds a page"),
+        Meaning::Page | Meaning::Link if looks => Some("its name says that it holds a page"),
         Meaning::Weak | Meaning::Other | Meaning::Nameless if looks => Some("its name does not say picture"),
         _ => None,
     }

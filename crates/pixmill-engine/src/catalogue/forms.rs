@@ -36,7 +36,8 @@ pub(super) fn json(cell: &str) -> Option<Vec<Quoted<'_>>> {
         at = end + 1;
         let text = unescaped(&cell[place.clone()]);
         if cell[at..].trim_start().starts_with(':') {
-            is_other = matches!(meaning(&text), Meaning::About | Meaning::Page) || is_about(&text);
+            is_other =
+                matches!(meaning(&text), Meaning::About | Meaning::Page | Meaning::Link) || is_about(&text);
         } else {
             strings.push(Quoted { text, place, is_other });
         }

@@ -46,7 +46,7 @@ pub(super) fn looks(address: &str) -> Looks {
     if query.split(['&', '=', '/']).any(has_picture_ending) {
         return Looks::Picture;
     }
-    if path.trim_matches('/').is_empty() && query.is_empty() {
+    if (path.trim_matches('/').is_empty() && query.is_empty()) || path.split(['/', '-', '_']).any(is_film) {
         return Looks::Other;
     }
     if path.split('/').rev().skip(1).any(|part| PAGE_PLACES.contains(&part))
@@ -57,6 +57,21 @@ pub(super) fn looks(address: &str) -> Looks {
     }
     if says_picture(host) || says_picture(path) { Looks::Picture } else { Looks::Unknown }
 }
+
+/// Whether a part of a path says sound or film.
+fn is_film(part: &str) -> bool {
+    matches!(part, "mp3" | "mp4" | "audio" | "video" | "videos")
+}
+
+/// Whether an address's file is a picture by its name, or one that somebody shares.
+pub(super) fn is_sure(address: &str) -> bool {
+    let place = address.split(['?', '#']).next().unwrap_or(address);
+    has_picture_ending(place) || SHARING_HOSTS.iter().any(|host| place.contains(host))
+}
+
+/// Hosts of files that people share.
+const SHARING_HOSTS: [&str; 5] =
+    ["://drive.google.", "dropbox.com/", "://1drv.ms/", "onedrive.live.", ".sharepoint.com/"];
 
 fn says_picture(place: &str) -> bool {
     PICTURE_PLACES.iter().any(|word| place.contains(word))

@@ -1,7 +1,8 @@
 //! What a column's name says that it holds, in whatever language and spelling.
 
 use super::words::{
-    ABOUT_STEMS, ABOUT_WORDS, ADDRESS_WORDS, NAME_WORDS, PAGE_WORDS, PICTURE_STEMS, PICTURE_WORDS, WEAK_WORDS,
+    ABOUT_STEMS, ABOUT_WORDS, ADDRESS_WORDS, FILM_WORDS, LEADING_WORDS, NAME_WORDS, PAGE_WORDS,
+    PICTURE_STEMS, PICTURE_SUFFIXES, PICTURE_WORDS, SIZE_WORDS, SWITCH_WORDS, WEAK_WORDS,
 };
 
 /// No column's name is longer, in characters; what is, is prose.
@@ -20,6 +21,8 @@ pub(super) enum Meaning {
     Address,
     /// A page, a video, a document.
     Page,
+    /// An address of something that has another name.
+    Link,
     /// Nothing, for it is empty.
     Nameless,
     /// Anything else.
@@ -42,14 +45,20 @@ pub(super) fn meaning(name: &str) -> Meaning {
     let joined = words.concat();
     let lower = name.to_lowercase();
     let is_about = |word: &String| ABOUT_WORDS.contains(&word.as_str());
-    let picture = words.iter().position(|word| says_picture(word));
+    let picture = words.iter().rposition(|word| says_picture(word));
     let somewhere =
         picture.is_some() || says_picture(&joined) || PICTURE_STEMS.iter().any(|stem| lower.contains(stem));
     if somewhere {
         let after = &words[picture.map_or(words.len(), |at| at + 1)..];
         let about = after.iter().any(is_about)
+            || words.iter().any(|word| SWITCH_WORDS.contains(&word.as_str()))
+            || words.first().is_some_and(|word| LEADING_WORDS.contains(&word.as_str()))
             || ABOUT_STEMS.iter().any(|stem| joined.contains(stem) || lower.contains(stem));
-        return if about { Meaning::About } else { Meaning::Picture };
+        return match () {
+            () if about => Meaning::About,
+            () if after.iter().any(|word| FILM_WORDS.contains(&word.as_str())) => Meaning::Page,
+            () => Meaning::Picture,
+        };
     }
     let page = words.iter().any(|word| PAGE_WORDS.contains(&word.as_str()));
     if let Some(weak) = words.iter().position(|word| WEAK_WORDS.contains(&word.as_str())) {
@@ -62,11 +71,16 @@ pub(super) fn meaning(name: &str) -> Meaning {
     let address = words.iter().any(|word| ADDRESS_WORDS.contains(&word.as_str()));
     match (address, page) {
         (true, false)
-            if words.iter().all(|word| ADDRESS_WORDS.contains(&word.as_str()) || is_number(word)) =>
+            if words.iter().all(|word| {
+                ADDRESS_WORDS.contains(&word.as_str())
+                    || SIZE_WORDS.contains(&word.as_str())
+                    || is_number(word)
+            }) =>
         {
             Meaning::Address
         }
-        (true, _) | (_, true) => Meaning::Page,
+        (true, false) => Meaning::Link,
+        (_, true) => Meaning::Page,
         _ => Meaning::Other,
     }
 }
@@ -83,7 +97,9 @@ pub(super) fn plain(name: &str) -> String {
 }
 
 fn says_picture(word: &str) -> bool {
-    PICTURE_WORDS.contains(&word) || PICTURE_STEMS.iter().any(|stem| word.contains(stem))
+    PICTURE_WORDS.contains(&word)
+        || PICTURE_STEMS.iter().any(|stem| word.contains(stem))
+        || PICTURE_SUFFIXES.iter().any(|suffix| word.ends_with(suffix))
 }
 
 fn is_number(word: &str) -> bool {
@@ -214,6 +230,12 @@ mod tests {
                 "Photo 1 URL",
                 "ImageURL2",
                 "PictureURL",
+                "Lisäkuvat",
+                "Detailbild 2",
+                "IMGURL_ALTERNATIVE",
+                "Imagen alternativa",
+                "gallery/0/formats/thumbnail/url",
+                "Video preview image",
             ],
         );
     }
@@ -240,26 +262,31 @@ mod tests {
                 "Image 1 Alt",
                 "Texto alternativo de la imagen",
                 "media_id",
+                "Delete existing images (0 = No, 1 = Yes)",
+                "Vorhandene Bilder löschen",
+                "Bild-Alternativtexte",
+                "Textes alternatifs des images",
+                "Number of images",
+                "imageGallery#hotspots",
             ],
         );
     }
 
     #[test]
     fn addresses_pages_and_all_else_are_told_apart() {
-        all(Meaning::Address, &["url", "URLs", "link", "Input Urls", "href", "Links"]);
+        all(Meaning::Address, &["url", "URLs", "link", "Input Urls", "href", "Links", "url_o", "Large URL"]);
         all(
             Meaning::Page,
             &[
-                "product_url",
-                "Product Link",
                 "aw_deep_link",
                 "merchant_deep_link",
                 "Video URL",
                 "website",
                 "canonical url",
-                "URL externa",
+                "product_media_gallery_video_url_1",
             ],
         );
+        all(Meaning::Link, &["product_url", "Product Link", "URL externa", "Drive link"]);
         all(Meaning::Weak, &["media", "Attachments", "cover.media.url", "Files & media", "logo"]);
         all(Meaning::Other, &["Product Name", "SKU", "curl", "Price", "topic", "Bildung", "1", "#", "Tags"]);
         all(Meaning::Nameless, &["", "  "]);

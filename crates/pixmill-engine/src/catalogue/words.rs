@@ -220,6 +220,44 @@ pub(super) const PICTURE_STEMS: &[&str] = &[
     "larawan",
 ];
 
+/// Ends of words put together that say picture.
+pub(super) const PICTURE_SUFFIXES: &[&str] = &[
+    "bild", "bilder", "bilde", "billede", "billeder", "kuva", "kuvat", "foto", "fotos", "img", "imgs",
+    "képek", "图", "圖",
+];
+
+/// A name that holds one of these is that of a switch, whatever else it says.
+pub(super) const SWITCH_WORDS: &[&str] = &[
+    "is",
+    "has",
+    "delete",
+    "remove",
+    "löschen",
+    "entfernen",
+    "supprimer",
+    "borrar",
+    "eliminar",
+    "elimina",
+    "verwijder",
+    "verwijderen",
+    "usuń",
+    "удалить",
+];
+
+/// Before all else in a name, these say the same.
+pub(super) const LEADING_WORDS: &[&str] =
+    &["hide", "show", "number", "count", "num", "anzahl", "show", "use", "enable", "allow", "количество"];
+
+/// After a word that says picture, these say that the column holds something else.
+pub(super) const FILM_WORDS: &[&str] =
+    &["video", "videos", "youtube", "vimeo", "mp4", "pdf", "document", "documents", "видео"];
+
+/// Sizes, by which addresses of one picture are told apart.
+pub(super) const SIZE_WORDS: &[&str] = &[
+    "o", "l", "m", "s", "n", "z", "c", "k", "h", "t", "q", "sq", "xl", "xxl", "small", "medium", "large",
+    "big", "full", "original", "orig", "hd", "hires", "max", "main",
+];
+
 /// Words that may say picture: the cells decide.
 pub(super) const WEAK_WORDS: &[&str] = &[
     "media",
@@ -393,11 +431,17 @@ pub(super) const ABOUT_WORDS: &[&str] = &[
     "breite",
     "höhe",
     "sortierung",
-    "alternativo",
-    "alternatif",
     "alternativtext",
-    "alternatieve",
-    "alternatywny",
+    "alternativtexte",
+    "texte",
+    "textes",
+    "tekst",
+    "teksty",
+    "testo",
+    "command",
+    "hotspot",
+    "hotspots",
+    "crop",
     "podpis",
     "opis",
     "pozycja",
@@ -422,7 +466,14 @@ pub(super) const ABOUT_STEMS: &[&str] = &[
     "bildbeschreibung",
     "bildtitel",
     "texto",
-    "alternativ",
+    "alternativtext",
+    "textealt",
+    "textesalt",
+    "testoalt",
+    "testialt",
+    "tekstalt",
+    "tekstyalt",
+    "alternatievetekst",
     "légend",
     "étiquette",
     "etiqueta",
@@ -737,6 +788,11 @@ pub(super) const PICTURE_PLACES: &[&str] = &[
     "s3.",
     "storage",
     "blob",
+    "drive.google",
+    "dropbox",
+    "1drv",
+    "onedrive",
+    "sharepoint",
 ];
 
 /// Parts of paths under which products' pages lie.
