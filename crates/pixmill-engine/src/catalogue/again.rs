@@ -88,29 +88,67 @@ struct Table {
     encoding: &'static Encoding,
     mark: bool,
     title: bool,
-    held: [Held; 2],
-    /// Of each row, the kinds of addresses in each of two columns.
-    rows: Vec<[Vec<usize>; 2]>,
+    /// The names of its columns, and how those of pictures hold addresses.
+    columns: Vec<(&'static str, Option<Held>)>,
+    /// Of each row, the kinds of addresses in each column of pictures.
+    rows: Vec<[Vec<usize>; 3]>,
 }
+
+/// What columns of pictures are called.
+const PICTURES: [&str; 12] = [
+    "Image",
+    "Gallery Images",
+    "Bild",
+    "Imágenes",
+    "images/0",
+    "g:image_link",
+    "Zusatzbilder 2",
+    "productImageUrl",
+    "photo_1",
+    "Image URL (Import)",
+    "Afbeelding",
+    "thumbnail",
+];
+
+/// What others are called, and what they hold.
+const OTHERS: [(&str, &str); 7] = [
+    ("SKU", "C-7"),
+    ("Name", "Tasse à café; \"grande\", 5\""),
+    ("Price", "9.50 €"),
+    ("Image Alt Text", "cup.jpg, front"),
+    ("Product URL", "https://shop.example/products/cup"),
+    ("Description", "See <a href='https://shop.example/p/1'>ours</a>,\nall of them | each"),
+    ("Stock", ""),
+];
 
 fn tables() -> impl Strategy<Value = Table> {
     let encodings =
         vec![encoding_rs::UTF_8, encoding_rs::UTF_16LE, encoding_rs::UTF_16BE, encoding_rs::WINDOWS_1252];
     let ends = vec![csv::Terminator::Any(b'\n'), csv::Terminator::CRLF, csv::Terminator::Any(b'\r')];
-    let held = || prop::sample::select(HELD.to_vec());
+    let pictures = prop::sample::subsequence(PICTURES.to_vec(), 1..4);
+    let held = prop::collection::vec(prop::sample::select(HELD.to_vec()), 3);
+    // A row that holds nothing at all is none, so that one column is always filled.
+    let others = prop::sample::subsequence(OTHERS[1..].to_vec(), 1..6)
+        .prop_map(|others| std::iter::once(OTHERS[0]).chain(others).collect::<Vec<_>>());
+    let columns = (pictures, held, others).prop_flat_map(|(pictures, held, others)| {
+        let pictures = pictures.into_iter().zip(held).map(|(name, held)| (name, Some(held)));
+        let all: Vec<_> = pictures.chain(others.into_iter().map(|(name, _)| (name, None))).collect();
+        Just(all).prop_shuffle()
+    });
     let addresses = || prop::collection::vec(0usize..6, 0..4);
-    let rows = prop::collection::vec((addresses(), addresses()).prop_map(|(one, other)| [one, other]), 1..12);
+    let row = (addresses(), addresses(), addresses()).prop_map(|(one, other, third)| [one, other, third]);
+    let rows = prop::collection::vec(row, 1..12);
     let dialect = (prop::sample::select(b",;\t|".to_vec()), prop::sample::select(ends), any::<bool>());
     let text = (prop::sample::select(encodings), any::<bool>(), any::<bool>());
-    (dialect, text, held(), held(), rows).prop_map(
-        |((delimiter, end, all_quoted), (encoding, mark, title), one, other, rows)| Table {
+    (dialect, text, columns, rows).prop_map(
+        |((delimiter, end, all_quoted), (encoding, mark, title), columns, rows)| Table {
             delimiter,
             end,
             all_quoted,
             encoding,
             mark: mark && encoding != encoding_rs::WINDOWS_1252,
             title,
-            held: [one, other],
+            columns,
             rows,
         },
     )
@@ -118,7 +156,7 @@ fn tables() -> impl Strategy<Value = Table> {
 
 impl Table {
     /// The addresses of each row, in the order of columns and positions, as they are or replaced.
-    fn addresses(&self, replaced: bool) -> Vec<[Vec<String>; 2]> {
+    fn addresses(&self, replaced: bool) -> Vec<Vec<Vec<String>>> {
         let mut number = 0;
         let mut one = |kind: &usize| {
             number += 1;
@@ -128,32 +166,74 @@ impl Table {
                 false => address(*kind, number),
             }
         };
-        self.rows
-            .iter()
-            .map(|row| [row[0].iter().map(&mut one).collect(), row[1].iter().map(&mut one).collect()])
-            .collect()
+        let pictures = self.columns.iter().filter(|(_, held)| held.is_some()).count();
+        let mut row = |row: &[Vec<usize>; 3]| {
+            row[..pictures].iter().map(|kinds| kinds.iter().map(&mut one).collect()).collect()
+        };
+        self.rows.iter().map(&mut row).collect()
     }
 
-    fn written(&self, addresses: &[[Vec<String>; 2]]) -> Vec<u8> {
+    /// The cells of a row with these addresses.
+    fn cells(&self, addresses: &[Vec<String>]) -> Vec<String> {
+        let mut addresses = addresses.iter();
+        let other = |name: &str| OTHERS.iter().find(|(other, _)| *other == name).map_or("", |(_, cell)| cell);
+        let columns = self.columns.iter().map(|(name, held)| match held {
+            Some(held) => cell(*held, addresses.next().map_or(&[], Vec::as_slice)),
+            None => other(name).to_owned(),
+        });
+        columns.collect()
+    }
+
+    fn written(&self, addresses: &[Vec<Vec<String>>]) -> Vec<u8> {
         let style = if self.all_quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary };
         let mut writer = csv::WriterBuilder::new()
             .delimiter(self.delimiter)
             .terminator(self.end)
             .quote_style(style)
             .from_writer(Vec::new());
-        let mut write = |record: [&str; 5]| writer.write_record(record).expect("memory does not fail");
+        let mut write = |record: &[String]| writer.write_record(record).expect("memory does not fail");
         if self.title {
-            write(["Caps, cups & jugs", "", "", "", ""]);
+            let mut title = vec![String::new(); self.columns.len()];
+            title[0] = "Caps, cups & jugs".to_owned();
+            write(&title);
         }
-        write(["SKU", "Name", "Image", "Price", "Gallery Images"]);
-        for (number, row) in addresses.iter().enumerate() {
-            let (one, other) = (cell(self.held[0], &row[0]), cell(self.held[1], &row[1]));
-            write([&format!("C-{number}"), "Tasse à café; \"grande\", 5\"", &one, "9.50 €", &other]);
+        write(&self.columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+        for row in addresses {
+            write(&self.cells(row));
         }
         let text = String::from_utf8(writer.into_inner().expect("memory does not fail")).expect("UTF-8");
         let text = if self.mark { format!("\u{feff}{text}") } else { text };
         encoded(&text, self.encoding).expect("every sign is in every encoding")
     }
+
+    fn written_as_json(&self, addresses: &[Vec<Vec<String>>]) -> Vec<u8> {
+        let rows = addresses.iter().map(|row| {
+            let members = self.columns.iter().zip(self.cells(row));
+            let members =
+                members.map(|((name, _), cell)| ((*name).to_owned(), serde_json::Value::String(cell)));
+            serde_json::Value::Object(members.collect())
+        });
+        let rows = serde_json::Value::Array(rows.collect());
+        serde_json::to_vec_pretty(&rows).expect("memory does not fail")
+    }
+}
+
+/// What is read of bytes, row by row.
+fn found(bytes: &[u8]) -> Vec<Vec<String>> {
+    let (_, reading) = try_read(bytes).expect("a catalogue");
+    reading.rows.iter().map(|row| row.urls.iter().map(str::to_owned).collect()).collect()
+}
+
+/// The bytes again, with other addresses in the places of those that differ.
+fn replaced(bytes: &[u8], old: &[Vec<String>], new: &[Vec<String>]) -> String {
+    let outputs = |number: u64| {
+        let (old, new) = (old[number as usize].iter(), new[number as usize].iter());
+        Ok::<_, std::io::Error>(old.zip(new).map(|(old, new)| (*old != *new).then(|| new.clone())).collect())
+    };
+    let mut again = Vec::new();
+    let rewriter = Rewriter::open(bytes, &Hints::default()).expect("a catalogue");
+    rewriter.rewrite(&mut again, outputs).expect("memory does not fail");
+    String::from_utf8_lossy(&again).into_owned()
 }
 
 proptest! {
@@ -162,20 +242,27 @@ proptest! {
         let addresses = table.addresses(false);
         // A table without any picture has nothing by which its columns are known but their names, which is another test's.
         prop_assume!(addresses.iter().any(|row| !row[0].is_empty()));
+        let other = table.addresses(true);
+        let flat = |rows: &[Vec<Vec<String>>]| rows.iter().map(|row| row.concat()).collect::<Vec<_>>();
+        let (want, new) = (flat(&addresses), flat(&other));
         let bytes = table.written(&addresses);
-        let (_, reading) = try_read(bytes.as_slice()).expect("a catalogue");
-        let found: Vec<Vec<String>> = reading.rows.iter().map(|row| row.urls.iter().map(str::to_owned).collect()).collect();
-        let want: Vec<Vec<String>> = addresses.iter().map(|row| row.concat()).collect();
-        prop_assert_eq!(&found, &want);
-        let replaced = table.addresses(true);
-        let outputs = |number: u64| {
-            let (old, new) = (want[number as usize].iter(), replaced[number as usize].concat());
-            Ok::<_, std::io::Error>(old.zip(new).map(|(old, new)| (*old != new).then_some(new)).collect())
-        };
-        let mut again = Vec::new();
-        Rewriter::open(bytes.as_slice(), &Hints::default()).expect("a catalogue").rewrite(&mut again, outputs).expect("memory does not fail");
-        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        prop_assert_eq!(shown(&again), shown(&table.written(&replaced)));
+        prop_assert_eq!(&found(&bytes), &want);
+        prop_assert_eq!(replaced(&bytes, &want, &new), String::from_utf8_lossy(&table.written(&other)).into_owned());
+    }
+
+    #[test]
+    fn whatever_is_written_as_json_is_found_again_and_replaced_in_place(table in tables()) {
+        // In the order of members, which serde_json sorts.
+        let mut table = table;
+        table.columns.sort_by_key(|(name, _)| *name);
+        let addresses = table.addresses(false);
+        prop_assume!(addresses.iter().any(|row| !row[0].is_empty()));
+        let other = table.addresses(true);
+        let flat = |rows: &[Vec<Vec<String>>]| rows.iter().map(|row| row.concat()).collect::<Vec<_>>();
+        let (want, new) = (flat(&addresses), flat(&other));
+        let bytes = table.written_as_json(&addresses);
+        prop_assert_eq!(&found(&bytes), &want);
+        prop_assert_eq!(replaced(&bytes, &want, &new), String::from_utf8_lossy(&table.written_as_json(&other)).into_owned());
     }
 
     #[test]

@@ -61,6 +61,7 @@ impl Hints {
             ("base_url", self.base_url.as_ref().map(Url::to_string)),
             ("encoding", self.encoding.clone()),
             ("delimiter", self.delimiter.map(delimiter_name)),
+            ("sheet", self.sheet.clone()),
         ];
         columns.chain(others.into_iter().filter_map(|(name, value)| Some((name, value?)))).collect()
     }

@@ -54,6 +54,7 @@ fn in_encoding(text: &[u8], encoding: &'static Encoding) -> Vec<u8> {
 struct Place {
     column: usize,
     text: String,
+    form: Form,
     output: Option<String>,
 }
 
@@ -62,10 +63,7 @@ fn replace<R: Read>(catalogue: &mut Catalogue<R>, row: &Row, outputs: &[Option<S
     let place = |position: usize| {
         let place = row.urls.place(position)?;
         let text = fields.value(place.column).get(place.at.clone())?.to_owned();
-        let output = outputs.get(position).and_then(Option::as_ref);
-        // How JSON writes it is found out from the text.
-        let form = if place.form == Form::Json { Form::Plain } else { place.form };
-        Some(Place { column: place.column, text, output: output.map(|output| written(output, form)) })
+        Some(Place { column: place.column, text, form: place.form, output: outputs.get(position)?.clone() })
     };
     let places: Vec<Place> = (0..row.urls.len()).filter_map(place).collect();
     if let Some(raw) = catalogue.form_mut().raw_mut() {
@@ -91,7 +89,11 @@ fn edit(raw: &mut Raw, places: &[Place]) {
                 let start = at.start + look.1 + offset;
                 let end = start + way.len();
                 if let Some(output) = &place.output {
-                    edits.push((start..end, escaped(output, way.contains("\\/"))));
+                    // What stands as it is read is of a list that this reader made of several strings.
+                    let as_is = *way == place.text && place.form == Form::Json;
+                    let form = if as_is { Form::Plain } else { place.form };
+                    let slashes = way.contains("\\/") && !way.contains("\\\\/");
+                    edits.push((start..end, escaped(&written(output, form), slashes)));
                 }
                 (string, from) = (look.0, end - at.start);
                 break;

@@ -204,7 +204,8 @@ fn named(names: &[String], column: &str) -> Option<Vec<usize>> {
 
 /// Of headers below each other (what people read, what programs read) the lowest.
 fn lowest(records: &[Sampled], mut at: usize, mut judged: Judged, hints: &Hints) -> (usize, Judged) {
-    while at + 1 < records.len().min(HEADERS) && is_header_too(&records[at + 1], &judged) {
+    // What has no row below it is a row.
+    while at + 2 < records.len() && at + 1 < HEADERS && is_header_too(&records[at + 1], &judged) {
         let names = &records[at + 1].fields;
         let next = self::judged(names, &contents(names.len(), &rows_after(records, at + 1)), hints);
         let Some(next) = next.filter(|next| next.surety >= judged.surety) else { break };
@@ -224,7 +225,10 @@ fn is_header_too(record: &Sampled, judged: &Judged) -> bool {
             && !has_picture_ending(name)
     };
     let told = names().filter(|name| says(name)).count();
-    told * 2 > judged.pictures.len() && !record.fields.iter().any(|field| begins_address(field))
+    let filled = record.fields.iter().filter(|field| !field.trim().is_empty()).count();
+    told * 2 > judged.pictures.len()
+        && filled * 2 > record.fields.len()
+        && !record.fields.iter().any(|field| begins_address(field))
 }
 
 /// A table without a header: its columns are numbered.
