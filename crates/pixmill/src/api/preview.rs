@@ -149,6 +149,7 @@ struct HostBody {
         ("base_url" = Option<String>, Query, description = "What is put before paths in cells"),
         ("encoding" = Option<String>, Query, description = "The encoding's name, such as windows-1252"),
         ("delimiter" = Option<String>, Query, description = "What parts fields: one sign, or 'tab'"),
+        ("sheet" = Option<String>, Query, description = "The sheet of a spreadsheet, by its name or number; the first with pictures otherwise"),
     ),
     request_body(
         content(

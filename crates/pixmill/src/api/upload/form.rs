@@ -55,6 +55,8 @@ pub(in crate::api) struct Form {
     encoding: Option<String>,
     /// What parts fields: one sign, or 'tab'.
     delimiter: Option<String>,
+    /// The sheet of a spreadsheet, by its name or its number from 1.
+    sheet: Option<String>,
 }
 
 /// Hands over what a form holds.
