@@ -1,7 +1,11 @@
 //! `docs/states.md` equals the code. `UPDATE_DOCS=1 cargo test -p pixmill-engine --test states_page` writes it anew.
 
-use pixmill_engine::model::image::ImageStatus;
+use pixmill_engine::code::Code;
+use pixmill_engine::model::image::{Failure, ImageStatus, Outcome, Output};
+use pixmill_engine::model::lease::{Lease, Token, Void};
 use pixmill_engine::model::request::RequestStatus;
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::model::transition::{ImageState, Rescue};
 
 fn table<S: Copy>(all: &[S], name: fn(S) -> &'static str, may_become: fn(S, S) -> bool) -> String {
     let mut table = String::from("| from |");
@@ -15,11 +19,54 @@ fn table<S: Copy>(all: &[S], name: fn(S) -> &'static str, may_become: fn(S, S) -
     table
 }
 
+const NOW: Timestamp = Timestamp(5);
+const LEASE: Lease = Lease { token: Token(1), until: NOW };
+
+/// Whether any rule takes an image from here to there: each is asked of every image that stands so.
+fn leads_to(from: ImageStatus, to: ImageStatus) -> bool {
+    let outcomes = [
+        Outcome::Completed(Output { location: "a".into(), bytes_before: 2, bytes_after: 1, frames: 1 }),
+        Outcome::Failed(Failure { code: Code::FetchStatus, message: "404".into() }),
+        Outcome::Retry(NOW),
+        Outcome::GivenBack,
+    ];
+    let lease = (from == ImageStatus::Processing).then_some(LEASE);
+    let (kinds, requests) = ([(false, 0), (false, 9), (true, 0), (true, 9)], RequestStatus::ALL);
+    for ((follows, attempts), request) in kinds.into_iter().flat_map(|one| requests.map(|of| (one, of))) {
+        let state = ImageState { status: from, attempts, lease, ..ImageState::new(follows) };
+        let rescued = state.rescued(request, Void::Expired, 9, NOW).map(|rescue| match rescue {
+            Rescue::PutBack(state) | Rescue::Exhausted(state, _) => state,
+        });
+        let mut after = vec![
+            state.claimed(request, LEASE, NOW),
+            rescued,
+            state.cancelled(),
+            state.reopened(request, NOW),
+            state.remade(NOW),
+        ];
+        after.extend(outcomes.iter().map(|outcome| state.settled(request, LEASE.token, outcome, NOW)));
+        after.extend(ImageStatus::ALL.map(|lead| state.led(lead)));
+        if after.into_iter().flatten().any(|after| after.status == to) {
+            return true;
+        }
+    }
+    false
+}
+
+#[test]
+fn images_go_where_rules_take_them_and_nowhere_else() {
+    for from in ImageStatus::ALL {
+        for to in ImageStatus::ALL {
+            assert_eq!(from.may_become(to), leads_to(from, to), "{from:?} to {to:?}");
+        }
+    }
+}
+
 fn page() -> String {
-    let images = table(&ImageStatus::ALL, ImageStatus::as_str, ImageStatus::may_become);
+    let images = table(&ImageStatus::ALL, ImageStatus::as_str, leads_to);
     let requests = table(&RequestStatus::ALL, RequestStatus::as_str, RequestStatus::may_become);
     format!(
-        "# States\n\nGenerated from `crates/pixmill-engine/src/model`; a test keeps it equal to the code.\n\n\
+        "# States\n\nGenerated from the rules in `crates/pixmill-engine/src/model`; a test keeps it equal to them.\n\n\
          ## Images\n\n{images}\n\nEnds (`completed`, `failed`, `cancelled`) absorb: only an explicit retry re-opens \
          failed and cancelled images, and\n`pixmill run` completed ones whose output was deleted behind it.\nA transient fault, a clean stop or a lost lease puts an image from `processing` \
          back to `pending`.\nAn image that has an equal URL before it goes from `pending` to its end together with that \

@@ -39,7 +39,7 @@ fn search(seeds: std::ops::Range<u64>, wrong: Option<Wrong>) -> Option<Broken> {
 fn simulation_holds_what_is_promised_whatever_happens() {
     if let Some(seed) = told("PIXMILL_SIM_SEED") {
         match replay(seed, None) {
-            Ok(played) => println!("seed {seed} holds: {played:?}"),
+            Ok(played) => eprintln!("seed {seed} holds: {played:?}"),
             Err(broken) => panic!("{broken}"),
         }
         return;
@@ -49,7 +49,7 @@ fn simulation_holds_what_is_promised_whatever_happens() {
     if let Some(broken) = search(0..seeds, None) {
         panic!("{broken}");
     }
-    println!("{seeds} seeds hold, {:.1} s", began.elapsed().as_secs_f64());
+    eprintln!("{seeds} seeds hold, {:.1} s", began.elapsed().as_secs_f64());
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn simulation_finds_every_rule_that_is_wrong() {
     let mut missed = Vec::new();
     for wrong in Wrong::ALL {
         match search(0..400, Some(wrong)) {
-            Some(broken) => println!("{wrong:?}: seed {}: {}", broken.seed, broken.what),
+            Some(broken) => eprintln!("{wrong:?}: seed {}: {}", broken.seed, broken.what),
             None => missed.push(wrong),
         }
     }

@@ -214,8 +214,9 @@ impl Entry {
     /// Completes it, event and all, when its last image has ended; whether it did.
     pub(super) fn complete_if_over(&mut self, now: Timestamp, wrong: Option<Wrong>) -> bool {
         let progress = self.progress();
-        let early = wrong == Some(Wrong::CompletionEarly) && progress.pending + progress.processing == 1;
-        if !self.status().is_over(&progress) && !(early && self.status().is_open()) {
+        let one_left = progress.pending + progress.processing == 1 && self.status().is_open();
+        let early = one_left && wrong == Some(Wrong::CompletionEarly);
+        if !early && !self.status().is_over(&progress) {
             return false;
         }
         self.request.status = RequestStatus::Completed;

@@ -37,7 +37,16 @@ struct Known {
     round: u32,
     updated: Timestamp,
     images: Vec<Seen>,
-    events: Vec<(String, u32, Option<Timestamp>, u32, Option<Token>)>,
+    events: Vec<SeenEvent>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct SeenEvent {
+    id: String,
+    round: u32,
+    due: Option<Timestamp>,
+    tries: u32,
+    lease: Option<Token>,
 }
 
 #[derive(Debug, Clone)]
@@ -277,10 +286,13 @@ impl Checker {
         let after = Known::new(entry).events;
         hold!(after.len() >= known.events.len(), "an event of request {id} is gone");
         for (before, after) in known.events.iter().zip(&after) {
-            hold!(before.0 == after.0 && before.1 == after.1, "an event of request {id} is another");
-            let tried = self.tells.as_ref().filter(|(event, _)| *event == before.0);
+            hold!(
+                before.id == after.id && before.round == after.round,
+                "an event of request {id} is another"
+            );
+            let tried = self.tells.as_ref().filter(|(event, _)| *event == before.id);
             let by_stranger = tried.is_some_and(|(_, holds)| !holds) && before != after;
-            hold!(!by_stranger, "who no longer tells event {} says what comes next", before.0);
+            hold!(!by_stranger, "who no longer tells event {} says what comes next", before.id);
         }
         Ok(())
     }
@@ -290,9 +302,12 @@ impl Known {
     fn new(entry: &Entry) -> Self {
         let images =
             entry.images.iter().map(|image| Seen { state: image.state, held: Duration::ZERO, claims: 0 });
-        let events = entry.events.iter().map(|event| {
-            let completion = &event.completion;
-            (completion.id.clone(), completion.round, event.due, event.tries, event.lease)
+        let events = entry.events.iter().map(|event| SeenEvent {
+            id: event.completion.id.clone(),
+            round: event.completion.round,
+            due: event.due,
+            tries: event.tries,
+            lease: event.lease,
         });
         Known {
             status: entry.status(),
