@@ -56,6 +56,15 @@ impl Directory for Memory {
         .await
     }
 
+    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault> {
+        self.call("image", |store| {
+            let Some(entry) = store.visible(id) else { return Ok(None) };
+            let number = (0..entry.images.len()).find(|number| entry.id_of(*number) == *image);
+            Ok(number.map(|number| entry.view(number)))
+        })
+        .await
+    }
+
     async fn failed(
         &self,
         id: &RequestId,
