@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings};
 use pixmill_adapters::queue::strangers::LeftAlone;
+use pixmill_engine::checkup::Verdict;
 use pixmill_engine::model::image::Output;
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Queue};
 use pixmill_testkit::queue::{candidates, take};
 use pixmill_testkit::services::node::Node;
@@ -139,6 +141,34 @@ async fn jobs_that_other_workers_hold_are_theirs_even_when_their_locks_are_gone(
     let queue = open(&settings(&redis, "held")).await;
     tokio::time::sleep(LOCK * 5).await;
     queue.close().await;
+    assert!(dump(&redis).await == before, "something was changed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_lists_the_queues_and_whether_their_newest_jobs_can_be_read_and_changes_nothing() {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let fits =
+        json!([{"name": "process-image", "data": {"requestId": "r", "imageId": "i", "inputUrl": "u"}}]);
+    add(&redis, "fitting", &fits).await;
+    add(&redis, "mails", &json!([{"name": "send", "data": {"to": "x"}}])).await;
+    let before = dump(&redis).await;
+    let looked = async |name: &str| {
+        let queue = open(&Settings { hold: 0, ..settings(&redis, name) }).await;
+        let mut findings = queue.look(Timestamp(0)).await;
+        findings.retain(|finding| finding.about == "queues");
+        findings
+    };
+    let findings = looked("fitting").await;
+    assert_eq!(
+        findings.iter().map(|one| one.verdict).collect::<Vec<_>>(),
+        [Verdict::Well; 2],
+        "{findings:?}"
+    );
+    assert!(
+        findings[0].told.contains("'fitting': 1 jobs wait") && findings[0].told.contains("the newest fits")
+    );
+    assert!(findings[1].told.contains("jobs called 'send' with the keys to"), "{findings:?}");
+    assert_eq!(looked("mails").await[0].verdict, Verdict::Doubtful);
     assert!(dump(&redis).await == before, "something was changed");
 }
 

@@ -12,6 +12,7 @@ pub mod port;
 pub mod results;
 pub mod run;
 pub mod serve;
+pub mod stack;
 pub mod upkeep;
 
 /// Where tests may stop the process, by a name. Nothing at all in a build without `failpoints`.

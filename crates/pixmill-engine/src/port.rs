@@ -1,6 +1,7 @@
 //! What the engine needs of the world: one small trait each.
 
 pub mod clock;
+pub mod errands;
 pub mod origin;
 pub mod originals;
 pub mod queue;

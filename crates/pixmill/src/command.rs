@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::stack::table::Table;
 
 use crate::config::{self, Layers, Misuse, Told};
 use crate::display;
@@ -89,7 +90,7 @@ impl Cli {
     /// The queue, the records and the storage that `serve` was told to stand on, as they are shown.
     pub(crate) fn serve_backends(self) -> Option<[String; 3]> {
         match self.command {
-            Command::Serve(args) => args.resolve().ok().map(|options| {
+            Command::Serve(args) => args.resolve(Vec::new()).ok().map(|options| {
                 [options.queue.to_string(), options.records.to_string(), options.storage.to_string()]
             }),
             _ => None,
@@ -141,18 +142,18 @@ pub(crate) fn run() -> ExitCode {
         config::environment::webhook_wait().iter().for_each(|wait| crate::failpoints::wait(wait));
     }
     match Layers::of_process().and_then(config::parse) {
-        Ok(Told { cli, from_file }) => {
+        Ok(Told { cli, from_file, stacks }) => {
             from_file.iter().for_each(|told| display::say(told));
-            ExitCode::from(exit_code(dispatch(cli.command)))
+            ExitCode::from(exit_code(dispatch(cli.command, stacks)))
         }
         Err(misuse) => misused(&misuse),
     }
 }
 
-fn dispatch(command: Command) -> Result<End, Stop> {
+fn dispatch(command: Command, stacks: Vec<Table>) -> Result<End, Stop> {
     match command {
         Command::Run(args) => run::run(*args),
-        Command::Serve(args) => serve::run(*args),
+        Command::Serve(args) => serve::run(*args, stacks),
         Command::Webhook(args) => webhook::run(args),
         Command::Submit(args) => remote::submit(&args),
         Command::Status(args) => remote::status(&args),

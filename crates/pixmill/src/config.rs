@@ -22,6 +22,7 @@ pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod serve;
 mod setting;
+mod stack;
 pub(crate) mod state;
 pub(crate) mod storage;
 pub(crate) mod talk;

@@ -11,6 +11,7 @@ mod run;
 mod sandbox;
 mod serve;
 mod signing;
+mod stacks;
 mod traces;
 mod webhook;
 

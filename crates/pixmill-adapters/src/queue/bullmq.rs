@@ -4,9 +4,11 @@
 //! whatever comes: here a job that does not fit (`shape`) is not touched. Each is handed over to dispatch (`hands`), and
 //! what becomes of it is shown (`outcome`). Records decide all else.
 
+mod census;
 mod checkup;
 mod connect;
 mod driver;
+mod errands;
 mod hands;
 mod job;
 mod jobs;
@@ -29,14 +31,15 @@ use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
 use pixmill_engine::serve::GRACE;
 use redis::RedisError;
-use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use self::connect::Address;
 pub use self::connect::{Server, inspect};
 use self::driver::Driver;
+pub use self::errands::BullErrands;
 use self::hands::Hands;
 use self::jobs::Jobs;
+use self::outcome::Images;
 use self::shape::Names;
 use super::strangers::Strangers;
 
@@ -94,12 +97,77 @@ impl Settings {
 /// A BullMQ queue. Dropping it without closing leaves its jobs to whoever finds their locks expired.
 pub struct BullQueue {
     jobs: Arc<Jobs>,
-    driver: Option<Arc<Driver>>,
+    taking: Option<Taking>,
     hands: Arc<Hands>,
     address: Arc<Address>,
     settings: Settings,
     room: Mutex<Option<(Instant, usize)>>,
+}
+
+/// Connects to a queue. Warns of a server that may throw jobs away.
+async fn open(settings: &Settings) -> Result<(Arc<Jobs>, Arc<Address>), Fault> {
+    let server = inspect(settings).await?;
+    if !server.keeps_jobs() {
+        tracing::warn!(
+            policy = server.maxmemory_policy,
+            "Redis throws jobs away when its memory is full, and they are fed again: set maxmemory-policy to noeviction"
+        );
+    }
+    let address = Arc::new(Address::of(settings)?);
+    let connection = RedisConnection::new_managed_only(&connect::options(settings)?)
+        .await
+        .map_err(|error| address.fault_of(&error))?;
+    let keys = QueueKeys::new(&settings.name, Some(&settings.prefix));
+    Ok((Arc::new(Jobs::new(keys, connection, settings.lock)), address))
+}
+
+/// A driver at work.
+struct Taking {
+    driver: Arc<Driver>,
     tasks: Vec<JoinHandle<()>>,
+}
+
+impl Taking {
+    fn start(driver: Driver) -> Self {
+        let driver = Arc::new(driver);
+        let tasks = vec![
+            tokio::spawn(driver.clone().take()),
+            tokio::spawn(driver.clone().hold()),
+            tokio::spawn(driver.clone().recover()),
+        ];
+        Taking { driver, tasks }
+    }
+
+    /// Takes no more, and waits until those that were handed over have been finished, as far as a stop waits.
+    async fn close(&self, finished: &(dyn Fn() -> bool + Sync)) {
+        self.driver.close();
+        let finished = async {
+            while !finished() {
+                tokio::time::sleep(CLOSING_LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(UNDER_WAY, finished).await;
+    }
+
+    /// Waits until what became of all jobs has been shown. What could not be is found by other workers once its lock has
+    /// expired.
+    async fn until_idle(&self) {
+        let over = async {
+            let mut looks = 0;
+            while looks < CLOSING_LOOKS {
+                tokio::time::sleep(CLOSING_LOOK).await;
+                looks = if self.driver.is_idle() { looks + 1 } else { 0 };
+            }
+        };
+        let _ = tokio::time::timeout(CLOSING, over).await;
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
 }
 
 impl BullQueue {
@@ -109,43 +177,14 @@ impl BullQueue {
     /// `config.invalid` for a wrong URL, name or prefix, `backend.unavailable` for a wrong password (permanent) or a
     /// server that can't be reached (transient).
     pub async fn connect(settings: Settings) -> Result<Self, Fault> {
-        let server = inspect(&settings).await?;
-        if !server.keeps_jobs() {
-            tracing::warn!(
-                policy = server.maxmemory_policy,
-                "Redis throws jobs away when its memory is full, and they are fed again: set maxmemory-policy to noeviction"
-            );
-        }
-        let address = Arc::new(Address::of(&settings)?);
-        let connection = RedisConnection::new_managed_only(&connect::options(&settings)?)
-            .await
-            .map_err(|error| address.fault_of(&error))?;
-        let keys = QueueKeys::new(&settings.name, Some(&settings.prefix));
-        let jobs = Arc::new(Jobs::new(keys, connection, settings.lock));
+        let (jobs, address) = open(&settings).await?;
         let hands = Arc::new(Hands::default());
-        let driver = (settings.hold > 0).then(|| {
-            Arc::new(Driver {
-                jobs: jobs.clone(),
-                hands: hands.clone(),
-                strangers: settings.strangers.clone(),
-                address: address.clone(),
-                names: Names(settings.job_names.clone()),
-                hold: settings.hold,
-                lock: settings.lock,
-                free: Arc::new(Semaphore::new(settings.hold)),
-                held: Mutex::default(),
-                closed: watch::Sender::new(false),
-            })
+        let taking = (settings.hold > 0).then(|| {
+            let names = Names(settings.job_names.clone());
+            let work = Arc::new(Images { hands: hands.clone(), names });
+            Taking::start(Driver::new(jobs.clone(), work, address.clone(), &settings))
         });
-        let tasks = driver.as_ref().map(|driver| {
-            vec![
-                tokio::spawn(driver.clone().take()),
-                tokio::spawn(driver.clone().hold()),
-                tokio::spawn(driver.clone().recover()),
-            ]
-        });
-        let (room, tasks) = (Mutex::default(), tasks.unwrap_or_default());
-        Ok(BullQueue { jobs, driver, hands, address, settings, room, tasks })
+        Ok(BullQueue { jobs, taking, hands, address, settings, room: Mutex::default() })
     }
 
     /// Asks how many jobs wait or are under way, and how many are delayed.
@@ -257,34 +296,13 @@ impl Queue for BullQueue {
     }
 
     async fn close(&self) {
-        let Some(driver) = &self.driver else { return };
-        driver.closed.send_replace(true);
+        let Some(taking) = &self.taking else { return };
         self.hands.close();
-        let finished = async {
-            while !self.hands.is_empty() {
-                tokio::time::sleep(CLOSING_LOOK).await;
-            }
-        };
-        let _ = tokio::time::timeout(UNDER_WAY, finished).await;
-        let over = async {
-            let mut looks = 0;
-            while looks < CLOSING_LOOKS {
-                tokio::time::sleep(CLOSING_LOOK).await;
-                looks = if driver.is_idle() { looks + 1 } else { 0 };
-            }
-        };
-        // What could not be told is found by other workers once its lock has expired.
-        let _ = tokio::time::timeout(CLOSING, over).await;
-        self.tasks.iter().for_each(JoinHandle::abort);
+        taking.close(&|| self.hands.is_empty()).await;
+        taking.until_idle().await;
     }
 
     async fn look(&self, now: Timestamp) -> Vec<Finding> {
         checkup::look(&self.settings, &self.address, now).await
-    }
-}
-
-impl Drop for BullQueue {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

@@ -25,6 +25,12 @@ impl Source {
     /// # Errors
     /// `url.invalid` or `url.scheme`.
     pub fn parse(input: &str) -> Result<Source, Fault> {
+        let trimmed = input.trim();
+        if trimmed.is_empty() {
+            return Err(Fault::permanent(Code::UrlInvalid, "the address is empty"));
+        }
+        // A path may begin or end with white space.
+        let input = if scheme(trimmed).is_some() || trimmed.starts_with("//") { trimmed } else { input };
         if is_drive(input) {
             return Ok(Source::File(input.to_owned()));
         }
@@ -182,6 +188,15 @@ mod tests {
 
     fn code(input: &str) -> Code {
         Source::parse(input).expect_err(input).code
+    }
+
+    #[test]
+    fn white_space_around_an_address_is_none_of_it_and_an_empty_one_is_told() {
+        let spaced = Source::parse(" https://a.example/1.jpg\r\n").unwrap();
+        assert_eq!(spaced, Source::parse("https://a.example/1.jpg").unwrap());
+        for empty in ["", " \t\n"] {
+            assert_eq!(Source::parse(empty).unwrap_err().code, Code::UrlInvalid);
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ Exit codes: 0 all is well, 1 something is wrong, 2 bad usage or configuration.";
 /// Examines and tells.
 pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
     let json = args.json;
-    let options = args.server.resolve()?;
+    let options = args.server.resolve(Vec::new())?;
     let runtime = super::runtime()?;
     interrupt::end_at_once(&runtime);
     let parts = runtime.block_on(wiring::examine(&options));

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -10,6 +11,7 @@ use pixmill_codec::Recipe;
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::pipeline::Settings;
+use pixmill_engine::stack::table::Table;
 use url::Url;
 
 use super::{End, Stop, interrupt};
@@ -20,7 +22,7 @@ use crate::config::queue::{QueueChoice, QueueFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::records::{RecordsChoice, RecordsFlags};
 use crate::config::run::EngineFlags;
-use crate::config::secret::Secret;
+use crate::config::secret::{Address, Secret};
 use crate::config::serve::{Role, ServeFlags};
 use crate::config::state::StateFlags;
 use crate::config::storage::{StorageChoice, StorageFlags};
@@ -87,6 +89,16 @@ Exit codes: 0 stopped, 1 could not go on, 2 bad usage or configuration.";
 /// The longest Retry-After that a server waits for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
+/// The shapes of jobs that tables tell, and where their queues are.
+#[derive(Debug, Clone)]
+pub(crate) struct Stacks {
+    /// The Redis.
+    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
+    pub(crate) redis: Address,
+    /// One a queue.
+    pub(crate) tables: Vec<Arc<Table>>,
+}
+
 /// A server, with everything decided.
 #[derive(Debug, Clone)]
 pub(crate) struct ServeOptions {
@@ -100,6 +112,8 @@ pub(crate) struct ServeOptions {
     pub(crate) adopt_since: Option<Timestamp>,
     /// The recipe of requests that name none.
     pub(crate) recipe: Recipe,
+    /// Jobs of applications in shapes of their own: they are worked off then, and the queue is pixmill's own.
+    pub(crate) stacks: Option<Stacks>,
     /// What delivers images.
     pub(crate) queue: QueueChoice,
     /// BullMQ's name of the queue.
@@ -144,6 +158,18 @@ pub(crate) struct ServeOptions {
 }
 
 impl ServeArgs {
+    fn stacks(&self, tables: Vec<Table>) -> Result<Option<Stacks>, Stop> {
+        if tables.is_empty() {
+            return Ok(None);
+        }
+        let QueueChoice::Redis(redis) = self.queue.choice() else {
+            let told =
+                "[[stack]] tables are about queues of BullMQ, and none is named: set REDIS_URL or --queue";
+            return Err(Stop::Usage(told.to_owned()));
+        };
+        Ok(Some(Stacks { redis, tables: tables.into_iter().map(Arc::new).collect() }))
+    }
+
     /// A worker works for somebody: one that was not told for whom would make records of its own, in which no job of an
     /// application can be found, or wait for work at a queue that nobody else sees.
     fn is_told_whose_work(&self) -> Result<(), Stop> {
@@ -161,16 +187,24 @@ impl ServeArgs {
         Err(Stop::Usage(format!("a worker must be told whose work it does. It lacks the {lacking}")))
     }
 
-    pub(super) fn resolve(self) -> Result<ServeOptions, Stop> {
-        self.is_told_whose_work()?;
+    pub(super) fn resolve(self, stacks: Vec<Table>) -> Result<ServeOptions, Stop> {
+        let stacks = self.stacks(stacks)?;
+        if stacks.is_none() {
+            self.is_told_whose_work()?;
+        }
         let data = self.state.folder();
         Ok(ServeOptions {
             role: self.serve.role,
             retention: self.serve.retention,
-            records: self.records.choice(&data),
+            records: match (&stacks, self.records.choice(&data)) {
+                // Those of MongoDB are the application's, whose requests have a shape of their own.
+                (Some(_), RecordsChoice::Mongodb(_)) => RecordsChoice::Sqlite(data.join("pixmill.db")),
+                (_, choice) => choice,
+            },
             adopt_since: self.records.adopt_since,
             recipe: self.recipe.recipe(),
-            queue: self.queue.choice(),
+            queue: if stacks.is_some() { QueueChoice::Database } else { self.queue.choice() },
+            stacks,
             job_names: self.queue.queue_job_name,
             queue_name: self.queue.queue_name,
             queue_prefix: self.queue.queue_prefix,
@@ -213,10 +247,10 @@ fn lease() -> Duration {
 }
 
 /// Serves until a signal comes.
-pub(super) fn run(args: ServeArgs) -> Result<End, Stop> {
+pub(super) fn run(args: ServeArgs, stacks: Vec<Table>) -> Result<End, Stop> {
     let traces = wiring::Telling::start().map_err(Stop::Usage)?;
     logs::start(traces.hearing()).map_err(Stop::Usage)?;
-    let options = args.resolve()?;
+    let options = args.resolve(stacks)?;
     let runtime = super::runtime()?;
     let stop = interrupt::watch(&runtime);
     let served = runtime.block_on(wiring::serve(options, traces.port(), stop));

@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::names::nearest;
 use super::setting::{Place, Setting};
+use super::stack::STACK;
 
 /// What the file is called unless it is named.
 const NAME: &str = "pixmill.toml";
@@ -131,6 +132,8 @@ pub(super) fn settings(file: &File, known: &Known<'_>) -> Result<BTreeMap<String
                     reading.take(key.get_ref(), key.span(), value, known.recipe, "[recipe] ")?;
                 }
             }
+            // Tables of jobs are read by themselves.
+            _ if key.get_ref() == STACK => {}
             DeValue::Table(section) if key.get_ref() == HEADERS => {
                 let values = headers(section, "").map_err(|name| reading.is_no_header(&name, key.span()))?;
                 reading.set(HEADER, values, reading.place(key.span(), "[headers]"))?;
@@ -178,8 +181,11 @@ impl Reading<'_> {
     }
 
     fn place(&self, span: Range<usize>, key: &str) -> Place {
-        let line = 1 + self.file.text[..span.start].matches('\n').count();
-        Place::File { name: self.file.name.clone(), key: key.to_owned(), line }
+        Place::File {
+            name: self.file.name.clone(),
+            key: key.to_owned(),
+            line: line_of(self.file, span.start),
+        }
     }
 
     fn is_no_header(&self, name: &str, span: Range<usize>) -> String {
@@ -188,6 +194,11 @@ impl Reading<'_> {
             self.place(span, "[headers]")
         )
     }
+}
+
+/// The line, from 1, in which something stands.
+pub(super) fn line_of(file: &File, at: usize) -> usize {
+    1 + file.text[..at].matches('\n').count()
 }
 
 /// Headers as `--header` has them, or the name of one whose value is none.

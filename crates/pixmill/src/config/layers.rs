@@ -8,11 +8,13 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser};
 
+use pixmill_engine::stack::table::Table;
+
 use super::file::File;
 use super::recipe::RecipeFlags;
 use super::secret::{holds_secrets, shown};
 use super::setting::Place;
-use super::{environment, file, names};
+use super::{environment, file, names, stack};
 use crate::command::Cli;
 
 /// All that a command is told.
@@ -43,6 +45,8 @@ pub(crate) struct Told {
     pub(crate) cli: Cli,
     /// What of it came from which file, in a sentence; none where nothing did, or nothing is to be said.
     pub(crate) from_file: Option<String>,
+    /// Shapes of jobs that a file tells.
+    pub(crate) stacks: Vec<Table>,
 }
 
 /// What a command was told wrongly. All of it is exit code 2, but for the help that was asked for.
@@ -89,17 +93,21 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
     add_variables(chosen, &mut layers.variables).map_err(Misuse::Setting)?;
     let options: Vec<_> = subcommand.get_arguments().filter(|arg| arg.get_long().is_some()).collect();
     if options.is_empty() {
-        return Ok(Told { cli: Cli::from_arg_matches(&matches)?, from_file: None });
+        return Ok(Told { cli: Cli::from_arg_matches(&matches)?, from_file: None, stacks: Vec::new() });
     }
     let open = options
         .into_iter()
         .filter(|option| chosen.value_source(option.get_id().as_str()) != Some(ValueSource::CommandLine));
     let file = file(chosen.get_one::<String>(CONFIG), &layers).map_err(Misuse::Setting)?;
     let (added, from_file) = added(&command, open, file.as_ref(), &layers).map_err(Misuse::Setting)?;
+    let stacks = match &file {
+        Some(file) if names == ["serve"] => stack::stacks(file).map_err(Misuse::Setting)?,
+        _ => Vec::new(),
+    };
     let (before, after) = layers.arguments.split_at(after_names(&layers.arguments, &names));
     let cli = Cli::try_parse_from([before, &added, after].concat())?;
     let quiet = chosen.try_get_one::<bool>("quiet").ok().flatten() == Some(&true);
-    Ok(Told { cli, from_file: from_file.filter(|_| !quiet) })
+    Ok(Told { cli, from_file: from_file.filter(|_| !quiet), stacks })
 }
 
 /// Names a file of variables.

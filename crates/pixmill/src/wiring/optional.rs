@@ -6,9 +6,11 @@ use std::sync::Arc;
 use pixmill_adapters::net::trust::Trust;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::errands::Errands;
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
+use pixmill_engine::stack::table::Table;
 
 use super::Strangers;
 use super::backends::Use;
@@ -88,6 +90,43 @@ pub(super) async fn redis(
         ..Settings::new(address.reveal())
     };
     Ok(Arc::new(BullQueue::connect(settings).await?))
+}
+
+/// The jobs that a table tells of. As many are held as images are fetched at a time.
+///
+/// # Errors
+/// `backend.unavailable` (transient while it may come back), `config.invalid`.
+#[cfg(feature = "bullmq")]
+pub(super) async fn errands(
+    address: &Address,
+    options: &ServeOptions,
+    table: &Arc<Table>,
+    strangers: &Arc<Strangers>,
+) -> Result<Arc<dyn Errands>, Fault> {
+    use pixmill_adapters::queue::bullmq::{BullErrands, Settings};
+
+    let file = options.queue_ca_file.as_deref().or(options.reach.ca_file.as_deref());
+    let settings = Settings {
+        name: table.queue.clone(),
+        prefix: table.prefix.clone(),
+        job_names: table.jobs.clone(),
+        strangers: strangers.clone(),
+        hold: options.settings.connections,
+        lock: options.settings.lease / 2,
+        root_certificates: file.map(super::reach::certificates).transpose()?,
+        ..Settings::new(address.reveal())
+    };
+    Ok(Arc::new(BullErrands::connect(settings, table.clone()).await?))
+}
+
+#[cfg(not(feature = "bullmq"))]
+pub(super) async fn errands(
+    _: &Address,
+    _: &ServeOptions,
+    _: &Arc<Table>,
+    _: &Arc<Strangers>,
+) -> Result<Arc<dyn Errands>, Fault> {
+    Err(lacks("queues of BullMQ ([[stack]])", "bullmq"))
 }
 
 #[cfg(not(feature = "bullmq"))]

@@ -16,7 +16,7 @@ use pixmill_engine::upkeep::retain::Retain;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::OpenRecords;
-use super::{Strangers, api, backends, origin, sandbox, webhook};
+use super::{Strangers, api, backends, origin, sandbox, stacks, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
@@ -53,7 +53,11 @@ pub(crate) async fn serve(
     };
     let working = async {
         let worked = match has_part(&configured.options) {
-            true => work(configured.clone(), over.clone()).await,
+            true => {
+                let work = work(configured.clone(), over.clone());
+                let (worked, carried_out) = tokio::join!(work, stacks::carry_out(&configured, over.clone()));
+                worked.and(carried_out)
+            }
             false => Ok(()),
         };
         worked.inspect_err(|_| over.cancel())

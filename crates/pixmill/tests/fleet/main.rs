@@ -20,6 +20,7 @@ mod server;
 mod shapes;
 mod shop;
 mod stack;
+mod tables;
 #[path = "../upload/mod.rs"]
 mod upload;
 mod uploads;

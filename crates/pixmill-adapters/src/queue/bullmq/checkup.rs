@@ -7,9 +7,9 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use uuid::Uuid;
 
-use super::Settings;
 use super::connect::{self, Address, Server};
 use super::jobs::Jobs;
+use super::{Settings, census};
 
 /// Versions below the first BullMQ refuses, below the second it warns of.
 const OLDEST: (u32, u32) = (5, 0);
@@ -21,11 +21,19 @@ pub(super) async fn look(settings: &Settings, address: &Address, now: Timestamp)
         Ok(server) => server,
         Err(fault) => return vec![Finding::fault("reachable", &fault)],
     };
+    let queues = match jobs(settings, &settings.name, address).await {
+        Ok(jobs) => census::look(settings, &jobs).await.map_err(|error| address.fault(&error)),
+        Err(fault) => Err(fault),
+    };
+    let queues = queues.unwrap_or_else(|fault| vec![Finding::fault("queues", &fault)]);
     let there_and_back = match round_trip(settings, address).await {
         Ok(()) => Finding::well(ROUND_TRIP, "a job was added to a queue of its own and removed again"),
         Err(fault) => Finding::fault(ROUND_TRIP, &fault),
     };
-    vec![version(&server), checkup::clock(now, server.time), memory(&server), there_and_back]
+    let mut findings =
+        vec![version(&server), checkup::clock(now, server.time), memory(&server), there_and_back];
+    findings.extend(queues);
+    findings
 }
 
 fn version(server: &Server) -> Finding {
@@ -54,13 +62,17 @@ fn memory(server: &Server) -> Finding {
     }
 }
 
-/// Adds a job where no worker looks, and removes it with its queue.
-async fn round_trip(settings: &Settings, address: &Address) -> Result<(), Fault> {
+/// The jobs of a queue under the prefix.
+async fn jobs(settings: &Settings, name: &str, address: &Address) -> Result<Jobs, Fault> {
     let connection = RedisConnection::new_managed_only(&connect::options(settings)?).await;
     let connection = connection.map_err(|error| address.fault_of(&error))?;
+    Ok(Jobs::new(QueueKeys::new(name, Some(&settings.prefix)), connection, settings.lock))
+}
+
+/// Adds a job where no worker looks, and removes it with its queue.
+async fn round_trip(settings: &Settings, address: &Address) -> Result<(), Fault> {
     let (name, id) = (format!("{}-doctor-{}", settings.name, Uuid::new_v4()), "doctor".to_owned());
-    let keys = QueueKeys::new(&name, Some(&settings.prefix));
-    let jobs = Jobs::new(keys, connection, settings.lock);
+    let jobs = jobs(settings, &name, address).await?;
     let there_and_back = async {
         jobs.add(&[(id.clone(), "{}".to_owned())]).await?;
         jobs.remove(&[id]).await?;

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use redis::RedisError;
 use tokio::sync::{Semaphore, watch};
 
+use super::Settings;
 use super::connect::Address;
-use super::hands::Hands;
 use super::jobs::{Jobs, Taken, now};
-use super::outcome;
-use super::shape::{Names, Waiting, data};
+use super::shape::{Waiting, data};
 use crate::queue::strangers::Strangers;
 
 /// How soon is looked again: after something came, where nothing came for long, and where Redis can't be reached.
@@ -26,22 +26,31 @@ const MOST_DUE: usize = 500;
 /// So many jobs that don't fit are looked behind.
 const MOST_BEHIND: usize = 2_000;
 
+/// What is done with jobs.
+#[async_trait]
+pub(super) trait Work: Send + Sync {
+    /// What a job lacks; none for one that fits.
+    fn lacks(&self, waiting: &Waiting<'_>) -> Option<String>;
+
+    /// Works a job that was taken off, and shows what became of it.
+    async fn process(&self, jobs: &Jobs, taken: Taken);
+}
+
 /// Takes jobs for as long as it is not told to stop.
 pub(super) struct Driver {
-    pub(super) jobs: Arc<Jobs>,
-    pub(super) hands: Arc<Hands>,
-    pub(super) strangers: Arc<Strangers>,
-    pub(super) address: Arc<Address>,
-    pub(super) names: Names,
+    jobs: Arc<Jobs>,
+    work: Arc<dyn Work>,
+    strangers: Arc<Strangers>,
+    address: Arc<Address>,
     /// Most jobs that are held.
-    pub(super) hold: usize,
-    pub(super) lock: Duration,
+    hold: usize,
+    lock: Duration,
     /// One for each job that may be held besides.
-    pub(super) free: Arc<Semaphore>,
+    free: Arc<Semaphore>,
     /// Jobs that are held, each with its token.
-    pub(super) held: Mutex<HashSet<(String, String)>>,
+    held: Mutex<HashSet<(String, String)>>,
     /// Whether no more are taken.
-    pub(super) closed: watch::Sender<bool>,
+    closed: watch::Sender<bool>,
 }
 
 /// What waits and fits.
@@ -52,6 +61,31 @@ struct Look {
 }
 
 impl Driver {
+    /// One that takes nothing yet.
+    pub(super) fn new(
+        jobs: Arc<Jobs>,
+        work: Arc<dyn Work>,
+        address: Arc<Address>,
+        settings: &Settings,
+    ) -> Self {
+        Driver {
+            jobs,
+            work,
+            strangers: settings.strangers.clone(),
+            address,
+            hold: settings.hold,
+            lock: settings.lock,
+            free: Arc::new(Semaphore::new(settings.hold)),
+            held: Mutex::default(),
+            closed: watch::Sender::new(false),
+        }
+    }
+
+    /// Takes no more.
+    pub(super) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
     fn held(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,7 +163,7 @@ impl Driver {
     async fn process(&self, taken: Taken) {
         let held = (taken.job.id().to_owned(), taken.token.clone());
         self.held().insert(held.clone());
-        outcome::process(self, taken).await;
+        self.work.process(&self.jobs, taken).await;
         self.held().remove(&held);
     }
 
@@ -186,9 +220,9 @@ impl Driver {
                 let name = String::from_utf8_lossy(&name.unwrap_or_default()).into_owned();
                 let read = data(&text);
                 let waiting = Waiting { name: &name, data: read.as_ref(), scheduled: scheduler.is_some() };
-                match waiting.shape(&self.names) {
-                    Ok(_) => fitting.push(id.clone()),
-                    Err(lacks) => {
+                match self.work.lacks(&waiting) {
+                    None => fitting.push(id.clone()),
+                    Some(lacks) => {
                         self.strangers.note(self.jobs.keys.name(), id, waiting.stranger(lacks));
                     }
                 }

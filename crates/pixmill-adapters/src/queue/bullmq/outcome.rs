@@ -1,32 +1,54 @@
 //! What became of a job, shown as people expect it: state, reason, return value, progress and log.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use async_trait::async_trait;
 use pixmill_engine::model::image::{Failure, Output};
 use pixmill_engine::port::queue::Delivered;
 use serde_json::json;
 
-use super::driver::Driver;
+use super::driver::Work;
+use super::hands::Hands;
 use super::job;
-use super::jobs::{End, Taken};
+use super::jobs::{End, Jobs, Taken};
+use super::shape::{Names, Waiting};
+
+/// Jobs that name images: dispatch is asked what becomes of them.
+pub(super) struct Images {
+    pub(super) hands: Arc<Hands>,
+    pub(super) names: Names,
+}
+
+#[async_trait]
+impl Work for Images {
+    fn lacks(&self, waiting: &Waiting<'_>) -> Option<String> {
+        let lacks = waiting.shape(&self.names).err()?;
+        let named = waiting.known(&self.names).is_err() && waiting.data.is_some() && !waiting.scheduled;
+        Some(if named { format!("{lacks} (--queue-job-name)") } else { lacks })
+    }
+
+    async fn process(&self, jobs: &Jobs, taken: Taken) {
+        process(self, jobs, taken).await;
+    }
+}
 
 /// Processes a job that was taken: hands it over, waits, and shows what became of it.
-pub(super) async fn process(driver: &Driver, taken: Taken) {
-    let jobs = &driver.jobs;
+async fn process(images: &Images, jobs: &Jobs, taken: Taken) {
     if let Some(reason) = taken.job.deferred_failure() {
         // Its parent failed, or another worker gave it up.
         note(jobs.finish(&taken, End::Failed(reason)).await, &taken);
         return;
     }
-    let Ok(read) = job::read(&taken.job, &driver.names) else {
+    let Ok(read) = job::read(&taken.job, &images.names) else {
         // Somebody edited it since it was looked at.
         note(jobs.give_back(&taken).await, &taken);
         return;
     };
     let ours = job::is_ours(&read);
-    match driver.hands.deliver(read).await {
-        Some(Delivered::Completed(output)) => completed(driver, &taken, &output).await,
+    match images.hands.deliver(read).await {
+        Some(Delivered::Completed(output)) => completed(jobs, &taken, &output).await,
         Some(Delivered::Failed(failure)) => {
             let reason = reason(&failure);
             note(jobs.log(&taken, &reason).await, &taken);
@@ -52,11 +74,11 @@ pub(super) async fn process(driver: &Driver, taken: Taken) {
     }
 }
 
-async fn completed(driver: &Driver, taken: &Taken, output: &Output) {
+async fn completed(jobs: &Jobs, taken: &Taken, output: &Output) {
     let line = format!("{} bytes were fetched, {} stored", output.bytes_before, output.bytes_after);
-    note(driver.jobs.worked_off(taken, &line).await, taken);
+    note(jobs.worked_off(taken, &line).await, taken);
     let value = json!({ "secure_url": output.location, "bytes": output.bytes_after }).to_string();
-    note(driver.jobs.finish(taken, End::Completed(&value)).await, taken);
+    note(jobs.finish(taken, End::Completed(&value)).await, taken);
 }
 
 fn reason(failure: &Failure) -> String {
@@ -64,7 +86,7 @@ fn reason(failure: &Failure) -> String {
 }
 
 /// Takes note of what could not be shown, and says whether it could. Nothing is lost: records know.
-fn note<T, E: Display>(shown: Result<T, E>, taken: &Taken) -> bool {
+pub(super) fn note<T, E: Display>(shown: Result<T, E>, taken: &Taken) -> bool {
     if let Err(error) = &shown {
         tracing::debug!(job = taken.job.id(), %error, "what became of a job could not be shown");
     }

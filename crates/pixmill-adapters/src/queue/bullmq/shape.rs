@@ -47,18 +47,26 @@ pub(super) struct Waiting<'a> {
 }
 
 impl<'a> Waiting<'a> {
+    /// Its data, where it is called so and made by no scheduler.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(super) fn known(&self, names: &Names) -> Result<&'a Value, String> {
+        if !names.take(self.name) {
+            return Err(format!("taken are jobs called {}", names.0.join(", ")));
+        }
+        if self.scheduled {
+            return Err("a scheduler made it, which its own program carries on".to_owned());
+        }
+        self.data.ok_or_else(|| "its data can't be read".to_owned())
+    }
+
     /// What it says, where it fits.
     ///
     /// # Errors
     /// What it lacks.
     pub(super) fn shape(&self, names: &Names) -> Result<Shape<'a>, String> {
-        if !names.take(self.name) {
-            return Err(format!("taken are jobs called {} (--queue-job-name)", names.0.join(", ")));
-        }
-        if self.scheduled {
-            return Err("a scheduler made it, which its own program carries on".to_owned());
-        }
-        let data = self.data.ok_or("its data can't be read")?;
+        let data = self.known(names)?;
         let field = |name: &str| match data.get(name) {
             Some(Value::String(text)) if text.len() > LONGEST_ID && name != "inputUrl" => {
                 Err(format!("{name} in its data is longer than {LONGEST_ID} bytes"))

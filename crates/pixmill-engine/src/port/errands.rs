@@ -1,0 +1,35 @@
+//! Jobs that applications give in shapes of their own, which a table tells.
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// A job of an application's.
+#[derive(Debug)]
+pub struct Errand {
+    /// Names the job, its data and its round, the same whenever it is delivered again after a crash.
+    pub key: String,
+    /// What it says.
+    pub data: Value,
+    /// Is told what became of it. One that is dropped gives the job back.
+    pub done: oneshot::Sender<Done>,
+}
+
+/// What became of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Done {
+    /// It returns this.
+    Completed(Value),
+    /// It failed for this reason.
+    Failed(String),
+}
+
+/// Where such jobs come from.
+#[async_trait]
+pub trait Errands: Send + Sync {
+    /// The next one, once there is one; none once closed.
+    async fn next(&self) -> Option<Errand>;
+
+    /// Takes no more, and returns once all that was taken has been shown, or the queue can't be reached.
+    async fn close(&self);
+}
