@@ -16,7 +16,7 @@ const WORDS: [(&str, Word); 6] = [
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Word {
+pub(super) enum Word {
     Url,
     Output,
     Error,

@@ -15,8 +15,8 @@ const pause = () => new Promise((done) => setTimeout(done, 50));
 
 async function end(id) {
   for (;;) {
+    const state = await queue.getJobState(id);
     const job = await queue.getJob(id);
-    const state = await job.getState();
     if (state === 'completed' || state === 'failed') {
       return { id, state, value: job.returnvalue, reason: job.failedReason, attempts: job.attemptsMade };
     }
