@@ -208,7 +208,7 @@ mod tests {
     }
 
     fn stored(location: &str) -> End {
-        let output = Output { location: location.into(), bytes_before: 9, bytes_after: 5 };
+        let output = Output { location: location.into(), bytes_before: 9, bytes_after: 5, frames: 1 };
         End { output: Some(output), failure: None }
     }
 
