@@ -3,4 +3,5 @@
 #[cfg(feature = "bullmq")]
 pub mod bullmq;
 pub mod database;
+#[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
 pub mod strangers;
