@@ -180,8 +180,8 @@ mod tests {
         for (text, told) in [
             (format!("{LIST}{LIST}"), "in line 6 of pixmill.toml is the second for queue 'q'"),
             (
-                LIST.replace("url =", "ulr ="),
-                "[[stack]] ulr in line 4 of pixmill.toml is not a key of a table: did you mean url?",
+                LIST.replace("returns =", "retruns ="),
+                "[[stack]] retruns in line 5 of pixmill.toml is not a key of a table: did you mean returns?",
             ),
             (
                 LIST.replace("$.url", "url"),
