@@ -76,7 +76,7 @@ impl Preview {
         let seen = Rc::new(Cell::new(0));
         let catalogue = Catalogue::open_as(Counted { inner: reader, seen: seen.clone() }, hints)?;
         let looking = Looking::new(catalogue.header());
-        looking.to_the_end(catalogue, || beginning || seen.get() == FIRST_BYTES)
+        looking.go_through(catalogue, || beginning || seen.get() == FIRST_BYTES)
     }
 }
 
@@ -126,7 +126,7 @@ impl Looking {
         Looking { preview, titles, hosts, fingerprint, distinct, row, last: Last::Nothing }
     }
 
-    fn to_the_end<R: Read>(
+    fn go_through<R: Read>(
         mut self,
         mut catalogue: Catalogue<R>,
         may_go_on: impl Fn() -> bool,
