@@ -3,6 +3,7 @@
 mod clients;
 mod exports;
 mod preview;
+mod sheets;
 #[cfg(feature = "otlp")]
 mod traces;
 

@@ -11,7 +11,7 @@ use super::body::{self, Body, Reader};
 use super::{NAMELESS, form};
 
 /// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it. What it is, its bytes say.
-const CATALOGUES: [&str; 12] = [
+const CATALOGUES: [&str; 13] = [
     "text/csv",
     "application/csv",
     "text/plain",
@@ -24,6 +24,7 @@ const CATALOGUES: [&str; 12] = [
     "application/vnd.oasis.opendocument.spreadsheet",
     "application/x-ndjson",
     "application/jsonl",
+    super::JSON,
 ];
 
 /// Whether a body of this media type is the catalogue itself.
