@@ -9,7 +9,7 @@ use url::Position;
 
 use super::header::Header;
 use super::hints::Hints;
-use super::read::{BadRow, Catalogue, Next, OpenError, Row};
+use super::read::{BadRow, Catalogue, Next, OpenError, Refusal, Row};
 use super::understood::Understood;
 use crate::model::source::{Fingerprint, Source};
 
@@ -74,11 +74,24 @@ impl Preview {
     /// Those of [`Catalogue::open`]; the reader's.
     pub fn read(reader: impl Read, hints: &Hints, beginning: bool) -> Result<Preview, OpenError> {
         let seen = Rc::new(Cell::new(0));
-        let catalogue = Catalogue::open_as(Counted { inner: reader, seen: seen.clone() }, hints)?;
+        let may_go_on = || beginning || seen.get() == FIRST_BYTES;
+        let mut start = Vec::new();
+        let mut reader = Counted { inner: reader, seen: seen.clone() };
+        reader.by_ref().take(2).read_to_end(&mut start)?;
+        let is_package = start == b"PK";
+        let catalogue = Catalogue::open_as(io::Cursor::new(start).chain(reader), hints);
+        let catalogue = catalogue.map_err(|error| match error {
+            OpenError::Refused(refusal) if is_package && may_go_on() => {
+                OpenError::Refused(Refusal { reason: IN_PART.to_owned(), ..refusal })
+            }
+            error => error,
+        })?;
         let looking = Looking::new(catalogue.header());
-        looking.go_through(catalogue, || beginning || seen.get() == FIRST_BYTES)
+        looking.go_through(catalogue, may_go_on)
     }
 }
+
+const IN_PART: &str = "This is the beginning of a spreadsheet, which can only be read whole: send all of it.";
 
 /// Counts what is read.
 struct Counted<R> {
@@ -298,6 +311,15 @@ mod tests {
         assert_eq!(seen.hosts, [("a.example".to_owned(), seen.understood.rows)]);
         text.pop();
         assert!(!read(&text, false).cut);
+    }
+
+    #[test]
+    fn the_beginning_of_a_spreadsheet_is_asked_for_whole() {
+        let refused = |beginning| {
+            Preview::read(&b"PK\x03\x04\x14\0"[..], &Hints::default(), beginning).unwrap_err().to_string()
+        };
+        assert!(refused(true).contains("send all of it"), "{}", refused(true));
+        assert!(!refused(false).contains("send all of it"), "{}", refused(false));
     }
 
     #[test]
