@@ -106,6 +106,12 @@ fn a_sheet_is_asked_for_by_name_or_number() {
     for sheet in ["caps & cups", "2"] {
         assert_eq!(of(sheet).expect("it is there").images(), 4, "{sheet}");
     }
+    let by_row = Hints { header_row: Some(3), ..Hints::default() };
+    assert_eq!(
+        told(&bytes, &by_row).expect("it is there").header_line,
+        Some(3),
+        "rows are those of the sheet"
+    );
     for (sheet, why) in
         [("1", "No column of pictures"), ("Caps", "no sheet 'Caps' among 'Read me'"), ("9", "no sheet '9'")]
     {

@@ -7,7 +7,7 @@ use super::hints::Hints;
 use super::looks::{has_picture_ending, is_placeholder};
 use super::naming::{Meaning, meaning, name_rank, plain};
 use super::read::Refusal;
-use super::sample::{Dialect, Sampled, records};
+use super::sample::{Dialect, Sample, Sampled};
 use super::urls::{Reading, Urls};
 use crate::code::Code;
 
@@ -41,21 +41,21 @@ pub(super) struct Layout {
     pub(super) alike: Vec<(String, String)>,
 }
 
-/// Finds the layout in the first bytes of a catalogue, which are all there are if `ended`.
+/// Finds the layout in the first bytes of a catalogue.
 ///
 /// # Errors
 /// A refusal, when there is no column of pictures.
-pub(super) fn find(sample: &[u8], ended: bool, hints: &Hints) -> Result<Layout, Refusal> {
+pub(super) fn find(sample: Sample<'_>, hints: &Hints) -> Result<Layout, Refusal> {
     let asks_for_list = hints.columns.is_empty() && hints.header_row.is_none_or(|row| row == 0);
-    if asks_for_list && let Some(list) = list(sample, ended) {
+    if asks_for_list && let Some(list) = list(sample) {
         return Ok(list);
     }
-    let announced = announced(sample);
+    let announced = announced(sample.bytes);
     let delimiters: &[u8] = match (&hints.delimiter, &announced) {
         (Some(delimiter), _) | (None, Some(delimiter)) => std::slice::from_ref(delimiter),
         (None, None) => &DELIMITERS,
     };
-    let seen = |delimiters: &[u8]| best(sample, ended, delimiters, hints);
+    let seen = |delimiters: &[u8]| best(sample, delimiters, hints);
     let mut found = seen(delimiters);
     if delimiters.len() > 1 && found.as_ref().is_none_or(|found| found.layout.header.columns.len() == 1) {
         let rare = seen(&RARE_DELIMITERS).filter(|rare| rare.layout.header.columns.len() > 1);
@@ -63,7 +63,7 @@ pub(super) fn find(sample: &[u8], ended: bool, hints: &Hints) -> Result<Layout, 
     }
     match found {
         Some(found) => Ok(found.layout),
-        None => Err(refusal(sample, ended, delimiters, hints)),
+        None => Err(refusal(sample, delimiters, hints)),
     }
 }
 
@@ -92,13 +92,13 @@ struct Found {
     worth: (bool, Surety, bool, usize, usize),
 }
 
-fn best(sample: &[u8], ended: bool, delimiters: &[u8], hints: &Hints) -> Option<Found> {
-    let escapes = backslashes(sample);
+fn best(sample: Sample<'_>, delimiters: &[u8], hints: &Hints) -> Option<Found> {
+    let escapes = backslashes(sample.bytes);
     let mut best: Option<Found> = None;
     for delimiter in delimiters {
         for backslash in escapes {
             let dialect = Dialect { delimiter: *delimiter, backslash: *backslash };
-            let Some(found) = under(sample, ended, dialect, hints) else { continue };
+            let Some(found) = under(sample, dialect, hints) else { continue };
             if best.as_ref().is_none_or(|best| found.worth > best.worth) {
                 best = Some(found);
             }
@@ -120,8 +120,8 @@ fn backslashes(sample: &[u8]) -> &'static [bool] {
 }
 
 /// The best header under one dialect.
-fn under(sample: &[u8], ended: bool, dialect: Dialect, hints: &Hints) -> Option<Found> {
-    let (records, open) = records(sample, ended, dialect);
+fn under(sample: Sample<'_>, dialect: Dialect, hints: &Hints) -> Option<Found> {
+    let (records, open) = sample.records(dialect);
     if open && dialect.backslash {
         return None;
     }
@@ -281,9 +281,9 @@ fn weighed(
 }
 
 /// A list of nothing but addresses, a line each or several, without a header.
-fn list(sample: &[u8], ended: bool) -> Option<Layout> {
+fn list(sample: Sample<'_>) -> Option<Layout> {
     let dialect = Dialect { delimiter: NO_DELIMITER, backslash: false };
-    let (records, _) = records(sample, ended, dialect);
+    let (records, _) = sample.records(dialect);
     let mut urls = Urls::default();
     let all = records.iter().all(|record| {
         record.fields.first().is_some_and(|line| {
@@ -319,10 +319,10 @@ fn is_address_alone(line: &str, urls: &mut Urls) -> bool {
 }
 
 /// Says which columns there are, but never an address: it may be signed.
-fn refusal(sample: &[u8], ended: bool, delimiters: &[u8], hints: &Hints) -> Refusal {
+fn refusal(sample: Sample<'_>, delimiters: &[u8], hints: &Hints) -> Refusal {
     let tables = delimiters
         .iter()
-        .map(|delimiter| records(sample, ended, Dialect { delimiter: *delimiter, backslash: false }));
+        .map(|delimiter| sample.records(Dialect { delimiter: *delimiter, backslash: false }));
     let mut tables: Vec<_> = tables.collect();
     tables.sort_by_key(|(records, _)| {
         std::cmp::Reverse(records.first().map_or(0, |record| record.fields.len()))
@@ -335,7 +335,7 @@ fn refusal(sample: &[u8], ended: bool, delimiters: &[u8], hints: &Hints) -> Refu
             1,
             match open {
                 true => "A quote opened in the first row is never closed.".to_owned(),
-                false if !ended => "The first row is too long for a header.".to_owned(),
+                false if !sample.ended => "The first row is too long for a header.".to_owned(),
                 false => "The catalogue is empty.".to_owned(),
             },
         );

@@ -11,6 +11,7 @@ use super::layout::{self, Layout};
 use super::notes::{Note, Notes, Raw};
 use super::read::{Catalogue, OpenError, Refusal};
 use super::records::Records;
+use super::sample::Sample;
 use super::sheet::Book;
 use super::unpack::{Opened, Unpacked, unpack};
 use crate::code::Code;
@@ -94,7 +95,7 @@ pub(super) fn open<R: Read>(reader: R, hints: &Hints, traced: bool) -> Result<Ca
                 true => Source::open_traced(unpacked, told)?,
                 false => Source::open(unpacked, told)?,
             };
-            let (records, layout) = laid_out(source, hints)?;
+            let (records, layout) = laid_out(source, None, hints)?;
             let form = Form { name: "CSV", gzip, ..Form::default() };
             begun(records, layout, form, hints)
         }
@@ -109,10 +110,14 @@ pub(super) fn encoding<R>(source: &Source<R>) -> String {
     if source.marked { format!("{name} with a byte order mark") } else { name.to_owned() }
 }
 
-fn laid_out<R: Read>(source: Source<R>, hints: &Hints) -> Result<(Records<R>, Layout), OpenError> {
+fn laid_out<R: Read>(
+    source: Source<R>,
+    notes: Option<&Notes>,
+    hints: &Hints,
+) -> Result<(Records<R>, Layout), OpenError> {
     let mut records = Records::new(source);
-    let (sample, ended) = records.sample()?;
-    let layout = layout::find(sample, ended, hints)?;
+    let (bytes, ended) = records.sample()?;
+    let layout = layout::find(Sample { bytes, ended, notes }, hints)?;
     Ok((records, layout))
 }
 
@@ -160,11 +165,9 @@ fn json<R: Read>(
     let header_row = if of_objects { Some(1) } else { hints.header_row };
     let hints = Hints { header_row, ..made(hints) };
     let source = Source::open(Unpacked::Json(Box::new(json)), Some(encoding_rs::UTF_8))?;
-    let (records, mut layout) = laid_out(source, &hints)?;
-    layout.header_line = match of_objects {
-        true => None,
-        false => layout.header_line.and_then(|_| notes.line_of(layout.skip.checked_sub(1)?)),
-    };
+    // The first record of objects is made of their names, and in no line.
+    let (records, mut layout) = laid_out(source, (!of_objects).then_some(&notes), &hints)?;
+    layout.header_line = layout.header_line.filter(|_| !of_objects);
     begun(records, layout, form, &hints)
 }
 
@@ -238,12 +241,11 @@ fn one_sheet<R: Read>(
     let utf_8 = Some(encoding_rs::UTF_8);
     let source = if traced { Source::open_traced(unpacked, utf_8) } else { Source::open(unpacked, utf_8) };
     let hints = made(hints);
-    let (records, mut layout) =
-        match source.map_err(OpenError::Io).and_then(|source| laid_out(source, &hints)) {
+    let (records, layout) =
+        match source.map_err(OpenError::Io).and_then(|source| laid_out(source, Some(&notes), &hints)) {
             Err(OpenError::Io(error)) => return Err(unreadable(error).into()),
             other => other?,
         };
-    layout.header_line = layout.header_line.and_then(|_| notes.line_of(layout.skip.checked_sub(1)?));
     begun(records, layout, form, &hints)
 }
 

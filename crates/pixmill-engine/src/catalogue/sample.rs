@@ -1,5 +1,6 @@
 //! The first rows of a catalogue, read as a dialect would have them, before it is known which one is right.
 
+use super::notes::Notes;
 use super::scan::{Outcome, Scan, count_breaks};
 
 /// How many rows are looked at.
@@ -32,8 +33,29 @@ impl Sampled {
     }
 }
 
+/// The first bytes of a catalogue.
+#[derive(Clone, Copy)]
+pub(super) struct Sample<'a> {
+    pub(super) bytes: &'a [u8],
+    /// They are all there are.
+    pub(super) ended: bool,
+    /// Which lines its records are in, where these are not those of its text.
+    pub(super) notes: Option<&'a Notes>,
+}
+
+impl Sample<'_> {
+    /// Its records that are not blank, as many as are looked at, and whether a quote is left open.
+    pub(super) fn records(&self, dialect: Dialect) -> (Vec<Sampled>, bool) {
+        let (mut records, open) = records(self.bytes, self.ended, dialect);
+        for record in &mut records {
+            record.line = self.notes.and_then(|notes| notes.line_of(record.index)).unwrap_or(record.line);
+        }
+        (records, open)
+    }
+}
+
 /// The sample's records that are not blank, as many as are looked at, and whether a quote is left open.
-pub(super) fn records(sample: &[u8], ended: bool, dialect: Dialect) -> (Vec<Sampled>, bool) {
+fn records(sample: &[u8], ended: bool, dialect: Dialect) -> (Vec<Sampled>, bool) {
     let mut scan = Scan { backslash: dialect.backslash, ..Scan::default() };
     let (mut records, mut at, mut line, mut index) = (Vec::new(), 0, 1, 0);
     while at < sample.len() && records.len() < ROWS {
