@@ -233,11 +233,8 @@ impl Game {
         }
         for number in 0..self.processes.len() {
             self.processes[number].stands = self.processes[number].stands.map(|until| until.min(self.now));
-            if self.processes[number].is_over() {
-                let off = self.processes[number].off();
-                self.processes[number] = self.started(number, off);
-            }
         }
+        self.start_ended();
     }
 
     /// Long after the last fault there is work that takes longer than a lease.
@@ -245,6 +242,7 @@ impl Game {
         let until = self.now + 3 * LEASE;
         while self.now < until && self.is_whole() {
             self.turn(Duration::from_millis(500));
+            self.start_ended();
         }
         let mut text = String::from("S. No.,Product Name,Input Image Urls\n");
         for row in 1..=4 {
@@ -256,15 +254,20 @@ impl Game {
         self.turn(Duration::from_secs(2));
     }
 
-    /// Whether there is nothing left to do.
-    fn is_over(&mut self) -> bool {
-        // One that was asked to end while there were faults is started again.
+    /// One that was asked to end while there were faults is started again.
+    fn start_ended(&mut self) {
         for number in 0..self.processes.len() {
             if self.processes[number].is_over() {
+                self.world.state().checker.disturbed = self.now;
                 let off = self.processes[number].off();
                 self.processes[number] = self.started(number, off);
             }
         }
+    }
+
+    /// Whether there is nothing left to do.
+    fn is_over(&mut self) -> bool {
+        self.start_ended();
         let store = lock(&self.world.store);
         store.entries.iter().all(|entry| {
             !entry.status().is_open()
