@@ -13,6 +13,7 @@ mod queue_outage;
 mod storage;
 #[cfg(feature = "bullmq")]
 mod strangers;
+mod tenants;
 mod unchanged;
 mod upkeep;
 mod webhook;

@@ -106,17 +106,17 @@ impl Watcher for Ends {
     }
 }
 
-/// Records with one request of many images at many origins.
-struct World {
+/// Records with a request of many images at many origins.
+pub(crate) struct World {
     folder: tempfile::TempDir,
-    clock: Arc<TestClock>,
+    pub(crate) clock: Arc<TestClock>,
     request: RequestId,
     ends: Arc<Ends>,
     connections: usize,
 }
 
 /// A worker, with upkeep beside it.
-struct Process {
+pub(crate) struct Process {
     camera: Arc<Camera>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -124,7 +124,7 @@ struct Process {
 
 impl Process {
     /// As `kill -9` does: nothing is handed back, nothing is written any more.
-    async fn killed(self) {
+    pub(crate) async fn killed(self) {
         for task in self.tasks {
             task.abort();
             let _ = task.await;
@@ -145,15 +145,21 @@ impl World {
         Self::of((0..images).map(input).collect()).await
     }
 
-    async fn of(inputs: Vec<String>) -> Self {
-        let images = inputs.len();
+    pub(crate) async fn of(inputs: Vec<String>) -> Self {
         let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(TestClock::default()));
         let ends = Arc::new(Ends { clock: clock.clone(), at: Mutex::default() });
         let world = World { folder, clock, request: RequestId::new(), ends, connections: 200 };
-        let (records, fingerprint, now) = (world.records(), Fingerprint::new(), world.clock.wall());
+        world.take_in(&world.request, "default", inputs).await;
+        world
+    }
+
+    /// Takes a request of a tenant in.
+    pub(crate) async fn take_in(&self, request: &RequestId, tenant: &str, inputs: Vec<String>) {
+        let images = inputs.len();
+        let (records, fingerprint, now) = (self.records(), Fingerprint::new(), self.clock.wall());
         let new = NewRequest {
-            id: world.request.clone(),
-            tenant: "default".into(),
+            id: request.clone(),
+            tenant: tenant.into(),
             header: "Input Image Urls".into(),
             catalogue: "catalogue.csv".into(),
             traceparent: None,
@@ -164,7 +170,7 @@ impl World {
             let images = vec![NewImage { input: input.clone(), fingerprint }];
             NewRow { cells: input, name: String::new(), images, error: None }
         };
-        records.append(&world.request, inputs.into_iter().map(row).collect(), now).await.unwrap();
+        records.append(request, inputs.into_iter().map(row).collect(), now).await.unwrap();
         let end = IntakeEnd {
             options: Default::default(),
             digest: String::new(),
@@ -173,8 +179,7 @@ impl World {
             row_errors: Vec::new(),
             row_errors_total: 0,
         };
-        records.open(&world.request, end, now).await.unwrap();
-        world
+        records.open(request, end, now).await.unwrap();
     }
 
     fn file(&self) -> PathBuf {
@@ -187,7 +192,7 @@ impl World {
     }
 
     /// A process whose origins answer after so long.
-    fn work(&self, after: Duration) -> Process {
+    pub(crate) fn work(&self, after: Duration) -> Process {
         let (records, clock) = (self.records(), self.clock.clone());
         let camera = Arc::new(Camera { clock: clock.clone(), after, asked: AtomicUsize::new(0) });
         let ports = Ports {
@@ -222,7 +227,7 @@ impl World {
         Process { camera, stop, tasks: vec![work, beside] }
     }
 
-    fn ended(&self) -> usize {
+    pub(crate) fn ended(&self) -> usize {
         self.ends.at.lock().unwrap().len()
     }
 

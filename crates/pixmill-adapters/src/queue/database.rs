@@ -1,7 +1,7 @@
 //! Queue `database`: a window in memory over what records hold.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
@@ -29,18 +29,21 @@ pub struct DatabaseQueue {
 #[derive(Debug, Default)]
 struct State {
     /// What waits, by tenant: tenants take turns, so that one with a window full of requests holds no other up.
-    lines: HashMap<String, Line>,
+    lines: HashMap<Arc<str>, Line>,
     /// Tenants of whom something waits, in the order of their turns.
-    turns: VecDeque<String>,
+    turns: VecDeque<Arc<str>>,
     waiting: usize,
     waiting_bytes: usize,
-    /// In the window, or delivered and not finished.
-    known: HashSet<ImageId>,
+    /// In the window, or delivered and not finished; whose.
+    known: HashMap<ImageId, Arc<str>>,
+    /// How many are delivered and not finished, by tenant.
+    in_hand: HashMap<Arc<str>, usize>,
 }
 
 /// What waits of a tenant.
 #[derive(Debug, Default)]
 struct Line {
+    waiting: usize,
     /// By request: requests take turns too, so that one with many images holds no other up.
     requests: HashMap<RequestId, VecDeque<Candidate>>,
     turns: VecDeque<RequestId>,
@@ -48,6 +51,7 @@ struct Line {
 
 impl Line {
     fn add(&mut self, job: Candidate) {
+        self.waiting += 1;
         let of_it = self.requests.entry(job.request.clone()).or_default();
         if of_it.is_empty() {
             self.turns.push_back(job.request.clone());
@@ -60,6 +64,7 @@ impl Line {
         let request = self.turns.pop_front()?;
         let of_it = self.requests.get_mut(&request)?;
         let next = of_it.pop_front()?;
+        self.waiting -= 1;
         if of_it.is_empty() {
             self.requests.remove(&request);
         } else {
@@ -70,29 +75,57 @@ impl Line {
 }
 
 impl State {
+    /// Adds a job unless it is known.
     fn add(&mut self, job: Candidate) {
+        if self.known.contains_key(&job.image) {
+            return;
+        }
+        let tenant: Arc<str> = match self.lines.get_key_value(job.tenant.as_str()) {
+            Some((tenant, _)) => tenant.clone(),
+            None => job.tenant.as_str().into(),
+        };
+        self.known.insert(job.image.clone(), tenant.clone());
         self.waiting += 1;
         self.waiting_bytes += job.bytes();
-        let line = self.lines.entry(job.tenant.clone()).or_default();
-        if line.turns.is_empty() {
-            self.turns.push_back(job.tenant.clone());
+        let line = self.lines.entry(tenant.clone()).or_default();
+        if line.waiting == 0 {
+            self.turns.push_back(tenant);
         }
         line.add(job);
     }
 
-    /// The next one of the tenant whose turn it is.
-    fn next(&mut self) -> Option<Candidate> {
-        let tenant = self.turns.pop_front()?;
-        let line = self.lines.get_mut(&tenant)?;
-        let next = line.next()?;
-        self.waiting -= 1;
-        self.waiting_bytes -= next.bytes();
-        if line.turns.is_empty() {
-            self.lines.remove(&tenant);
-        } else {
-            self.turns.push_back(tenant);
+    /// The next one of the tenant whose turn it is, of those who may have one.
+    fn next(&mut self, may: impl Fn(usize) -> bool) -> Option<Candidate> {
+        for _ in 0..self.turns.len() {
+            let tenant = self.turns.pop_front()?;
+            let in_hand = self.in_hand.get(&tenant).copied().unwrap_or_default();
+            if !may(in_hand) {
+                self.turns.push_back(tenant);
+                continue;
+            }
+            let line = self.lines.get_mut(&tenant)?;
+            let next = line.next()?;
+            self.waiting -= 1;
+            self.waiting_bytes -= next.bytes();
+            if line.waiting == 0 {
+                self.lines.remove(&tenant);
+            } else {
+                self.turns.push_back(tenant.clone());
+            }
+            self.in_hand.insert(tenant, in_hand + 1);
+            return Some(next);
         }
-        Some(next)
+        None
+    }
+
+    fn finish(&mut self, image: &ImageId) {
+        let Some(tenant) = self.known.remove(image) else { return };
+        if let Some(in_hand) = self.in_hand.get_mut(&tenant) {
+            *in_hand -= 1;
+            if *in_hand == 0 {
+                self.in_hand.remove(&tenant);
+            }
+        }
     }
 }
 
@@ -126,17 +159,22 @@ impl Queue for DatabaseQueue {
     async fn add(&self, jobs: Vec<Candidate>) -> Result<usize, Fault> {
         let mut state = self.state();
         let before = state.waiting;
-        for job in jobs {
-            if state.known.insert(job.image.clone()) {
-                state.add(job);
-            }
-        }
+        jobs.into_iter().for_each(|job| state.add(job));
         Ok(state.waiting - before)
     }
 
     fn take(&self, most: usize) -> Vec<Job> {
         let mut state = self.state();
-        std::iter::from_fn(|| state.next()).take(most).map(job).collect()
+        std::iter::from_fn(|| state.next(|_| true)).take(most).map(job).collect()
+    }
+
+    fn waiting_of(&self, tenant: &str) -> Option<usize> {
+        Some(self.state().lines.get(tenant).map_or(0, |line| line.waiting))
+    }
+
+    fn take_of_others(&self, most: usize) -> Vec<Job> {
+        let mut state = self.state();
+        std::iter::from_fn(|| state.next(|in_hand| in_hand < most)).map(job).collect()
     }
 
     async fn arrival(&self) {
@@ -144,7 +182,7 @@ impl Queue for DatabaseQueue {
     }
 
     fn finish(&self, job: &JobId, _delivered: Delivered) {
-        self.state().known.remove(&ImageId::from(job.as_str()));
+        self.state().finish(&ImageId::from(job.as_str()));
     }
 
     async fn close(&self) {
@@ -199,6 +237,24 @@ mod tests {
         let taken: Vec<_> = queue.take(5).into_iter().map(|job| job.image.as_str().to_owned()).collect();
         assert_eq!(taken, ["of-many-0-0", "small-0", "of-many-1-0", "small-1", "of-many-2-0"]);
         assert_eq!(queue.take(1_000).len(), 87);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_that_has_all_in_hand_leaves_some_to_others() {
+        let queue = DatabaseQueue::new(100);
+        queue.add((0..90).map(|number| candidate("large", number)).collect()).await.unwrap();
+        let taken = queue.take(50);
+        assert_eq!(queue.take_of_others(8), [], "it has more than that");
+        let other = |number| Candidate { tenant: "other".into(), ..candidate("small", number) };
+        queue.add((0..20).map(other).collect()).await.unwrap();
+        assert_eq!((queue.waiting_of("other"), queue.waiting_of("none")), (Some(20), Some(0)));
+        let of_other = queue.take_of_others(8);
+        assert_eq!(of_other.len(), 8);
+        assert!(of_other.iter().all(|job| job.image.as_str().starts_with("small")));
+        queue.finish(&of_other[0].id, Delivered::Returned);
+        assert_eq!(queue.take_of_others(8).len(), 1);
+        taken.iter().for_each(|job| queue.finish(&job.id, Delivered::Returned));
+        assert!(queue.take_of_others(8).len() == 8, "it has none in hand any more");
     }
 
     #[tokio::test]

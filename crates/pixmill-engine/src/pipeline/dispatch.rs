@@ -36,6 +36,12 @@ use put_off::PutOff;
 use verdict::{Verdict, verdict};
 pub(super) use worker::Worker;
 
+/// Jobs of a tenant that are taken though others have all that this process may hold.
+const SPARE: usize = 64;
+
+/// How often is looked for images that can make room, where there were none.
+const ROOM_EVERY: Duration = Duration::from_millis(100);
+
 /// Of an origin that is stuck, how many stay parked when others need the room.
 const STUCK_KEPT: usize = 32;
 
@@ -117,6 +123,8 @@ struct Dispatch {
     feed: Feed,
     lanes: Lanes,
     put_off: PutOff,
+    /// When images that can make room are looked for again.
+    room_at: Instant,
     /// Jobs whose images records must be asked about.
     unsure: Vec<Job>,
     /// Until then asking waits for more of them.
@@ -151,6 +159,7 @@ impl Dispatch {
             feed: Feed::new(Supply::from(&worker.ports), scope, settings.lease),
             lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
             put_off: PutOff::default(),
+            room_at: Instant::default(),
             unsure: Vec::new(),
             ask_at: None,
             asked_at: Instant::default(),
@@ -300,7 +309,9 @@ impl Dispatch {
 
     /// Moves jobs from the queue into their origins' lanes.
     fn take(&mut self) {
-        for mut job in self.worker.ports.queue.take(self.room_to_park()) {
+        let (queue, room) = (&self.worker.ports.queue, self.room_to_park());
+        let jobs = if room > 0 { queue.take(room) } else { queue.take_of_others(SPARE) };
+        for mut job in jobs {
             match job.candidate.take() {
                 Some(candidate) => self.lanes.park(job, &candidate),
                 None => self.unsure.push(job),
@@ -341,11 +352,12 @@ impl Dispatch {
 
     /// Puts images of stuck origins off when they leave no room for others.
     async fn make_room(&mut self, now: Instant) -> Result<(), Fault> {
-        if self.room_to_park() > 0 || !self.records_outage.may_try(now) {
+        if self.room_to_park() > 0 || now < self.room_at || !self.records_outage.may_try(now) {
             return Ok(());
         }
         let stuck = self.lanes.take_stuck(now, STUCK_KEPT);
         if stuck.is_empty() {
+            self.room_at = now + ROOM_EVERY;
             return Ok(());
         }
         let images: Vec<_> = stuck.iter().map(|job| job.image.clone()).collect();

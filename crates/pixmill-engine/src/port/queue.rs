@@ -88,6 +88,17 @@ pub trait Queue: Send + Sync {
     /// moment, any may come first.
     fn take(&self, most: usize) -> Vec<Job>;
 
+    /// Jobs of a tenant that wait in the window; `None` where it does not tell tenants apart.
+    fn waiting_of(&self, _tenant: &str) -> Option<usize> {
+        None
+    }
+
+    /// Delivers jobs of tenants of whom fewer than so many are delivered to this process and not finished, up to that: for
+    /// when one has taken all that the process may hold. None where the window does not tell tenants apart.
+    fn take_of_others(&self, _most: usize) -> Vec<Job> {
+        Vec::new()
+    }
+
     /// Returns once [`take`](Self::take) may have something to deliver that this process did not add.
     async fn arrival(&self);
 

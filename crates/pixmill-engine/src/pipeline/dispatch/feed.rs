@@ -43,6 +43,10 @@ const MORE_REQUESTS: usize = 8;
 /// Requests that are read from before whoever feeds does something else: the tenants that follow come next.
 const READS: usize = 256;
 
+/// While the window is full, tenants of whom nothing waits in it get so many places between them, so often.
+const OTHERS: usize = 256;
+const OTHERS_EVERY: Duration = Duration::from_millis(500);
+
 /// Looking for new requests may take such a part of the time.
 const REQUESTS_SHARE: u32 = 20;
 
@@ -88,6 +92,7 @@ pub(super) struct Feed {
     /// The last tenant that was read from.
     turn: String,
     requests_at: Instant,
+    others_at: Instant,
     due_at: Instant,
     /// The window, as far as it is known: the most room there ever was.
     window: usize,
@@ -110,6 +115,7 @@ impl Feed {
             lines: BTreeMap::new(),
             turn: String::new(),
             requests_at: Instant::default(),
+            others_at: Instant::default(),
             due_at: Instant::default(),
             window: 0,
             fed_at: now,
@@ -150,13 +156,30 @@ impl Feed {
         let room = self.supply.queue.room().await?;
         self.window = self.window.max(room);
         if room == 0 || room < READ.min(self.window / 2) {
-            return Ok(());
+            return self.feed_others(now).await;
         }
         if self.due_at <= now {
             self.add_due(now).await?;
         }
         self.feed_again(room, now);
         self.add_fresh(room, now).await
+    }
+
+    /// One tenant may have the window full for long: others do not wait for that.
+    async fn feed_others(&mut self, now: Instant) -> Result<(), Fault> {
+        let queue = self.supply.queue.clone();
+        let tells_apart = queue.waiting_of("").is_some();
+        if self.scope != Scope::All || now < self.others_at || !tells_apart {
+            return Ok(());
+        }
+        self.others_at = now + OTHERS_EVERY;
+        let has_none = |tenant: &str| queue.waiting_of(tenant) == Some(0);
+        if self.due_at <= now {
+            let (due, _) = self.supply.records.due(None, self.supply.clock.wall(), READ).await?;
+            queue.add(due.into_iter().filter(|due| has_none(&due.tenant)).take(OTHERS).collect()).await?;
+        }
+        self.find_requests(now).await?;
+        self.add_some(OTHERS, now, has_none).await.map(|_| ())
     }
 
     /// Lets another process feed.
@@ -242,7 +265,7 @@ impl Feed {
         let mut left = room;
         let mut begun = self.find_requests(now).await?;
         for _ in 0..MORE_REQUESTS {
-            left -= self.add_some(left, now).await?;
+            left -= self.add_some(left, now, |_| true).await?;
             if left == 0 || !self.find_requests(now).await? {
                 break;
             }
@@ -257,8 +280,13 @@ impl Feed {
 
     /// Tenants take turns, and so do the requests of each, image by image, so that one with a million images does not
     /// starve one with ten, nor a tenant with a million requests one with one. How many images were read.
-    async fn add_some(&mut self, room: usize, now: Instant) -> Result<usize, Fault> {
-        let waiting = self.lines.iter().filter(|(_, line)| !line.cursors.is_empty());
+    async fn add_some(
+        &mut self,
+        room: usize,
+        now: Instant,
+        may: impl Fn(&str) -> bool,
+    ) -> Result<usize, Fault> {
+        let waiting = self.lines.iter().filter(|(tenant, line)| !line.cursors.is_empty() && may(tenant));
         let waiting: Vec<_> = waiting.map(|(tenant, _)| tenant.clone()).collect();
         if waiting.is_empty() {
             return Ok(0);
