@@ -25,6 +25,9 @@ const MOST_REMEMBERED: usize = 4_096;
 /// What can't start for so long because of its origin's pace leaves its room to others.
 const SOON: Duration = Duration::from_secs(15);
 
+/// Of a lane that is stuck, so many times as many images stay of all requests as of one.
+const KEPT_OF_ALL: usize = 8;
+
 /// Names a lane: scheme, host and port.
 pub(super) type LaneName = Arc<str>;
 
@@ -253,23 +256,38 @@ impl Lanes {
         waiting.filter_map(|name| self.lanes[name].wakes(now, self.patient)).min()
     }
 
-    /// Takes images out of lanes that are stuck (left alone, or asked to wait), all but `keep` of each, and fewer where
-    /// there are many.
+    /// Takes images out of lanes that are stuck (left alone, or asked to wait), all but `keep` of each request, fewer where
+    /// there are many, and not many more of all requests of a lane.
     pub(super) fn take_stuck(&mut self, now: Instant, keep: usize) -> Vec<Job> {
         let lines: usize = self.parties.values().map(|party| party.ring.len()).sum();
+        let most = keep * KEPT_OF_ALL;
         let keep = keep.min(self.parked / (2 * lines.max(1))).max(1);
         let mut taken = Vec::new();
-        for (request, party) in &self.parties {
-            for name in &party.ring {
-                let lane = self.lanes.get_mut(name).expect("a lane in a ring exists");
-                let slow = lane.pace.is_short_of(lane.waits(), SOON);
-                let stuck = lane.breaker.is_open() || lane.not_before > now || slow;
-                if let Some(waiting) = lane.waiting.get_mut(request).filter(|line| stuck && line.len() > keep)
-                {
-                    taken.extend(waiting.drain(keep..));
+        let mut emptied = Vec::new();
+        for (name, lane) in &mut self.lanes {
+            if !lane.is_stuck(now) {
+                continue;
+            }
+            let mut left = most;
+            lane.waiting.retain(|request, line| {
+                let stays = line.len().min(keep).min(left);
+                left -= stays;
+                taken.extend(line.drain(stays..));
+                if stays == 0 {
+                    emptied.push((request.clone(), name.clone()));
                 }
+                stays > 0
+            });
+        }
+        for (request, name) in emptied {
+            let Some(party) = self.parties.get_mut(&request) else { continue };
+            party.ring.retain(|other| *other != name);
+            if party.ring.is_empty() && party.under_way == 0 {
+                self.parties.remove(&request);
             }
         }
+        let parties = &self.parties;
+        self.turns.retain(|request| parties.get(request).is_some_and(|party| !party.ring.is_empty()));
         self.parked -= taken.len();
         taken
     }
@@ -323,6 +341,11 @@ impl Lane {
             pace: Pace::default(),
             idle: None,
         }
+    }
+
+    /// Whether what waits in it can't start soon.
+    fn is_stuck(&self, now: Instant) -> bool {
+        self.breaker.is_open() || self.not_before > now || self.pace.is_short_of(self.waits(), SOON)
     }
 
     /// How many images wait in it, of all requests.

@@ -146,6 +146,23 @@ fn stuck_images_can_be_taken_out() {
 }
 
 #[test]
+fn stuck_images_of_many_requests_leave_their_room_too() {
+    let mut lanes = lanes(&[("dead", 10)]);
+    lanes.start(NOW, most(20));
+    (0..10).for_each(|_| drop(lanes.asked(&turn("dead"), &timeout(), NOW)));
+    for number in 0..500 {
+        park_of(&mut lanes, &format!("request-{number}"), number, "dead");
+    }
+    let before = lanes.parked();
+    let taken = lanes.take_stuck(NOW, 10);
+    assert_eq!((taken.len(), lanes.parked()), (before - 80, 80), "80 of all requests stay");
+    park_of(&mut lanes, "request-499", 1_000, "b");
+    let started = lanes.start(NOW, most(20));
+    assert!(started.iter().any(|one| &*one.lane == "http://b"), "{started:?}");
+    assert_eq!(lanes.take_all().len() + started.len(), 81);
+}
+
+#[test]
 fn all_that_waits_can_be_taken_out() {
     let mut lanes = lanes(&[("a", 9), ("b", 2)]);
     assert_eq!(lanes.take_all().len(), 11);
