@@ -29,6 +29,7 @@ fn planted(ended: usize, open: usize) -> (tempfile::TempDir, Sqlite) {
 }
 
 /// How long it takes at the median, printed.
+#[expect(clippy::print_stdout, reason = "a figure is shown")]
 async fn took(what: &str, ask: impl AsyncFn()) -> Duration {
     let mut times = Vec::new();
     for _ in 0..ROUNDS {

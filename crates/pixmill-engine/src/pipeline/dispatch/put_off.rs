@@ -46,7 +46,7 @@ mod tests {
         for _ in 0..40 {
             let wait = put_off.wait(2_000, now);
             *back.entry((now + wait).since(Instant::default()).as_secs()).or_default() += 2_000;
-            now = now + Duration::from_millis(100);
+            now += Duration::from_millis(100);
         }
         assert_eq!(back.first_key_value().map(|(at, _)| *at), Some(15));
         let spread = |at: u64| back.range(at..at + 10).map(|(_, images)| images).sum::<usize>();
