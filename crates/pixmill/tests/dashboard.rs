@@ -292,7 +292,7 @@ fn pages(id: &str) -> Vec<String> {
     ["", "/failures", "/failures?q=code:fetch", "/images", "/images?q=cap", "/worst"]
         .map(of)
         .into_iter()
-        .chain(["/requests", "/requests/new", "/webhooks", "/sign-in"].map(str::to_owned))
+        .chain(["/requests", "/requests/new", "/savings", "/webhooks", "/sign-in"].map(str::to_owned))
         .collect()
 }
 

@@ -1,7 +1,7 @@
 // What every page does beyond links and forms. Nothing depends on it: without it the same pages load anew.
 import { keys } from "./keys.js";
 import { live } from "./live.js";
-import { slider } from "./slider.js";
+import { preview } from "./preview.js";
 import { upload } from "./upload.js";
 
 const themes = { light: "dark", dark: "light" };
@@ -75,5 +75,5 @@ if (button) {
 times(document);
 keys({ theme });
 live({ times });
-slider();
 upload();
+preview();

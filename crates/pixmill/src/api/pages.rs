@@ -11,6 +11,7 @@ mod live;
 mod new;
 mod request;
 mod requests;
+mod savings;
 mod session;
 mod text;
 mod webhooks;
@@ -53,6 +54,7 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/requests/{id}/cancel", post(act::cancel))
         .route("/requests/{id}/retry", post(act::retry))
         .route("/requests/{id}/delete", post(act::delete))
+        .route("/savings", get(savings::show))
         .route("/webhooks", get(webhooks::show))
         .route("/webhooks/{id}/again", post(webhooks::again))
         .route("/webhooks/recover", post(webhooks::recover))
@@ -77,6 +79,7 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
     Requests,
+    Savings,
     Webhooks,
     None,
 }
@@ -124,7 +127,10 @@ impl Page {
     }
 
     fn is_on(&self, section: &str) -> bool {
-        matches!((self.section, section), (Section::Requests, "requests") | (Section::Webhooks, "webhooks"))
+        matches!(
+            (self.section, section),
+            (Section::Requests, "requests") | (Section::Savings, "savings") | (Section::Webhooks, "webhooks")
+        )
     }
 
     /// Whether whoever looks may change something.

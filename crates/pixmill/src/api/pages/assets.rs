@@ -27,7 +27,7 @@ assets! {
     "pixmill.js" "text/javascript; charset=utf-8" "modules/pixmill.js",
     "keys.js" "text/javascript; charset=utf-8" "modules/keys.js",
     "live.js" "text/javascript; charset=utf-8" "modules/live.js",
-    "slider.js" "text/javascript; charset=utf-8" "modules/slider.js",
+    "preview.js" "text/javascript; charset=utf-8" "modules/preview.js",
     "upload.js" "text/javascript; charset=utf-8" "modules/upload.js",
     "htmx.min.js" "text/javascript; charset=utf-8" "vendor/htmx.min.js",
     "hx-sse.min.js" "text/javascript; charset=utf-8" "vendor/hx-sse.min.js",

@@ -1,0 +1,15 @@
+// A shop's pictures, on this machine; what it does not have is 404.
+import { createReadStream, existsSync } from "node:fs";
+import { createServer } from "node:http";
+import { basename, join } from "node:path";
+
+const folder = process.argv[2];
+const server = createServer((call, answer) => {
+  const file = join(folder, basename(new URL(call.url, "http://shop").pathname));
+  if (!existsSync(file)) {
+    answer.writeHead(404).end();
+    return;
+  }
+  createReadStream(file).pipe(answer);
+});
+server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
