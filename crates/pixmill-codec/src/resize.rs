@@ -30,18 +30,38 @@ pub(crate) fn resized(
     if (raster.width, raster.height) == (width, height) {
         return Ok(raster);
     }
-    let samples = match raster.layout {
-        Layout::Grey => Samples::One,
-        Layout::GreyAlpha => Samples::Two,
-        Layout::Rgb | Layout::Ycbcr => Samples::Three,
-        Layout::Rgba | Layout::Cmyk => Samples::Four,
+    let from = (raster.width, raster.height);
+    let mut resize = |data: &[u8], samples| {
+        let source = Source { data, size: from, extent, samples, alpha: raster.layout.has_alpha() };
+        resizer
+            .resized(source, (width, height))
+            .map_err(|what| Error::new(ErrorKind::Corrupt, format!("could not be resized: {what}")))
     };
-    let size = (raster.width, raster.height);
-    let source = Source { data: &raster.data, size, extent, samples, alpha: raster.layout.has_alpha() };
-    let data = resizer
-        .resized(source, (width, height))
-        .map_err(|what| Error::new(ErrorKind::Corrupt, format!("could not be resized: {what}")))?;
+    let data = match raster.layout {
+        Layout::Grey => resize(&raster.data, Samples::One)?,
+        Layout::GreyAlpha => {
+            let (grey, alpha) = premultiplied(&raster.data);
+            joined(&resize(&grey, Samples::One)?, &resize(&alpha, Samples::One)?)
+        }
+        Layout::Rgb | Layout::Ycbcr => resize(&raster.data, Samples::Three)?,
+        Layout::Rgba | Layout::Cmyk => resize(&raster.data, Samples::Four)?,
+    };
     Ok(Raster::new(width, height, raster.layout, data))
+}
+
+/// Grey, weighed by alpha, and alpha: two planes, so that kernels for pairs need not be compiled for what is rare.
+fn premultiplied(pairs: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let weighed = |pair: &[u8]| ((u16::from(pair[0]) * u16::from(pair[1]) + 127) / 255) as u8;
+    (pairs.chunks_exact(2).map(weighed).collect(), pairs.chunks_exact(2).map(|pair| pair[1]).collect())
+}
+
+/// Pairs of grey and alpha again.
+fn joined(grey: &[u8], alpha: &[u8]) -> Vec<u8> {
+    let full = |grey: u8, alpha: u8| {
+        let alpha = u16::from(alpha);
+        (u16::from(grey) * 255 + alpha / 2).checked_div(alpha).map_or(0, |grey| grey.min(255) as u8)
+    };
+    grey.iter().zip(alpha).flat_map(|(&grey, &alpha)| [full(grey, alpha), alpha]).collect()
 }
 
 #[cfg(test)]
@@ -58,6 +78,17 @@ mod tests {
         assert_eq!(fitted(768, 512, &recipe(Some(300), Some(250))), (300, 200));
         assert_eq!(fitted(512, 768, &recipe(Some(300), Some(250))), (167, 250));
         assert_eq!(fitted(2000, 3, &recipe(Some(100), None)), (100, 1));
+    }
+
+    #[test]
+    fn hidden_greys_do_not_bleed_into_visible_ones() {
+        let data = (0..64).flat_map(|i| if i % 8 < 4 { [200, 255] } else { [10, 0] }).collect();
+        let picture = Raster::new(8, 8, Layout::GreyAlpha, data);
+        let small = resized(picture, (8.0, 8.0), (2, 2), &mut Resizer::default()).unwrap();
+        for pixel in small.data.chunks(2).filter(|pixel| pixel[1] > 0) {
+            assert_eq!(pixel[0], 200);
+        }
+        assert!(small.data[1] > 128 && small.data[3] < 128, "{:?}", small.data);
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 //! calls them, and the codec is compiled often.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
+use fast_image_resize::pixels::{U8, U8x3, U8x4};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions};
 
 /// What a pixel is made of.
@@ -12,8 +12,6 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions};
 pub enum Samples {
     /// One sample.
     One,
-    /// Two samples.
-    Two,
     /// Three samples.
     Three,
     /// Four samples.
@@ -31,7 +29,7 @@ pub struct Source<'a> {
     pub extent: (f64, f64),
     /// What a pixel is made of.
     pub samples: Samples,
-    /// The last sample of two or four is alpha; colours are weighed by it, so that hidden ones don't bleed.
+    /// The last sample of four is alpha; colours are weighed by it, so that hidden ones don't bleed.
     pub alpha: bool,
 }
 
@@ -47,7 +45,6 @@ impl Resizer {
     pub fn resized(&mut self, source: Source, size: (u32, u32)) -> Result<Vec<u8>, String> {
         match source.samples {
             Samples::One => self.typed::<U8>(source, size),
-            Samples::Two => self.typed::<U8x2>(source, size),
             Samples::Three => self.typed::<U8x3>(source, size),
             Samples::Four => self.typed::<U8x4>(source, size),
         }
