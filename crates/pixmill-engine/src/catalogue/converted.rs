@@ -187,8 +187,11 @@ fn a_spreadsheet_comes_again_as_csv() {
     assert_eq!(String::from_utf8(again).expect("UTF-8"), want);
 }
 
+/// A row's line, name and addresses.
+type NamedRow = (u64, String, String);
+
 /// What is read of JSON: the columns of pictures, and each row's line, name and addresses.
-fn of_json(text: &str) -> (Vec<String>, Vec<(u64, String, String)>, Vec<u64>) {
+fn of_json(text: &str) -> (Vec<String>, Vec<NamedRow>, Vec<u64>) {
     let (header, reading) = try_read(text.as_bytes()).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
     let pictures = header.pictures.iter().map(|picture| header.columns[picture.index].clone()).collect();
     let of = |row: &Row| (row.line, row.name.clone(), row.urls.iter().collect::<Vec<_>>().join(" "));
