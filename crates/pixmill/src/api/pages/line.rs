@@ -145,7 +145,7 @@ impl Line {
 }
 
 /// The last one of the same name that ended before, among requests that are listed latest first.
-pub(super) fn previous<'v>(views: &'v [RequestView], at: usize) -> Option<&'v RequestView> {
+pub(super) fn previous(views: &[RequestView], at: usize) -> Option<&RequestView> {
     let name = &views[at].request.catalogue;
     let mut older = views[at + 1..].iter();
     older.find(|view| view.request.catalogue == *name && view.request.status == RequestStatus::Completed)
