@@ -9,7 +9,9 @@ use moxcms::{
     TransformOptions,
 };
 
-pub(crate) use light::{Light, ToSrgb, luminances};
+#[cfg(feature = "avif")]
+pub(crate) use light::luminances;
+pub(crate) use light::{Light, ToSrgb};
 
 use crate::Background;
 use crate::container::Colour;

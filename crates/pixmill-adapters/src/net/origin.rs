@@ -10,6 +10,8 @@ pub(super) mod failure;
 mod link;
 mod mend;
 pub mod proxy;
+#[cfg(any(test, feature = "rehearsal"))]
+pub mod rehearsal;
 mod resolve;
 mod unpack;
 

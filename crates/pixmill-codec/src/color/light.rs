@@ -99,6 +99,7 @@ fn chromaticities(primaries: u16) -> [Xy; 4] {
 }
 
 /// How much red and blue of primaries weigh in light (ITU-T H.273, 8.3, equations 32 to 37).
+#[cfg_attr(not(feature = "avif"), allow(dead_code, reason = "AVIF alone is told its primaries so"))]
 pub(crate) fn luminances(primaries: u16) -> (f32, f32) {
     let [_, [red, _, blue], _] = to_xyz(&chromaticities(primaries));
     (red as f32, blue as f32)

@@ -175,6 +175,24 @@ fn is_end(error: &DecodingError) -> bool {
     matches!(error, DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof)
 }
 
+/// What the decoder's words mean for people: they are for programmers, and have no other form that can be matched.
+const WORDS: [(&str, &str); 12] = [
+    ("crc error", "a PNG whose checksums don't fit its data, which were damaged on their way"),
+    ("deflate stream", "a PNG whose compressed data are damaged"),
+    ("filter method", "a PNG whose rows are stored in a way that doesn't exist"),
+    ("critical chunk", "a PNG with a necessary part that nobody knows"),
+    ("chunk length", "a PNG with a part of a wrong length"),
+    ("palette", "a PNG whose palette is missing or too short"),
+    ("plte", "a PNG whose palette stands at the wrong place"),
+    ("chunk", "a PNG whose parts are damaged or in the wrong order"),
+    ("combination", "a PNG whose header contradicts itself"),
+    ("invalid", "a PNG whose header says what doesn't exist"),
+    ("unknown", "a PNG whose header says what doesn't exist"),
+    ("end of file", "a PNG that ends before its picture does"),
+];
+
 fn broken(error: DecodingError) -> Error {
-    corrupt(format!("the PNG can't be decoded: {error}"))
+    let said = error.to_string().to_ascii_lowercase();
+    let known = WORDS.iter().find(|(words, _)| said.contains(words));
+    corrupt(known.map_or("a PNG that is damaged", |(_, meaning)| *meaning))
 }

@@ -11,7 +11,10 @@ use crate::raster::{Layout, Place, Raster, on_canvas};
 
 /// Decodes to RGB, or RGBA where there may be alpha.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Raster, Error> {
-    let broken = |error: image_webp::DecodingError| corrupt(format!("the WebP can't be decoded: {error}"));
+    let broken = |error| match error {
+        image_webp::DecodingError::IoError(_) => corrupt("a WebP that ends before its picture does"),
+        _ => corrupt("a WebP whose compressed data are damaged"),
+    };
     let frame = webp::first_frame(bytes)?;
     // Alone, so that flags and chunks elsewhere in the file can't be in the way.
     let still = frame.still(&Kept::default());

@@ -154,6 +154,25 @@ fn a_png_for_apple_is_named() {
     assert!(error.message.contains("CgBI"), "{error}");
 }
 
+#[test]
+fn what_is_wrong_with_a_png_is_told_in_words_for_people() {
+    let (file, _) = made(ColorType::Indexed, BitDepth::Eight, (20, 20));
+    let told = |at: usize, to: u8| {
+        let mut damaged = file.clone();
+        damaged[at] = to;
+        shown(&damaged).err().map(|error| error.message)
+    };
+    for told in (8..file.len()).filter_map(|at| told(at, 0xA5)) {
+        let is_of_a_program =
+            told.contains(['{', '"', '#', ':']) || told.contains("0x") || told.contains("Chunk");
+        assert!(!is_of_a_program, "{told}");
+    }
+    let data = file.windows(4).position(|word| word == b"IDAT").unwrap();
+    assert!(
+        told(data + 20, 0xA5).is_some_and(|told| told.contains("checksums") || told.contains("compressed"))
+    );
+}
+
 /// A chunk as a file has it.
 fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let checked = [kind, data].concat();

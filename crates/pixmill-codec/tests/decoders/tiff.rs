@@ -314,13 +314,29 @@ fn rows_of_facsimile_codes_show_what_an_encoder_put_in() {
 
 #[test]
 fn what_cannot_be_shown_rightly_is_unsupported() {
-    let cases: [(u16, Vec<u32>, &str); 6] = [
+    let cases: [(u16, Vec<u32>, &str); 22] = [
         (339, vec![3], "floating"),
         (339, vec![2], "below zero"),
-        (259, vec![50_000], "Zstandard"),
+        (339, vec![6], "complex"),
+        (317, vec![3], "floating-point differences"),
+        (258, vec![24], "24 bits"),
+        (258, vec![32], "32 bits"),
+        (258, vec![64], "64 bits"),
         (259, vec![6], "1992"),
+        (259, vec![34_676], "LogLuv"),
+        (259, vec![34_677], "LogLuv"),
+        (259, vec![34_712], "JPEG 2000"),
+        (259, vec![34_887], "LERC"),
+        (259, vec![34_925], "LZMA"),
+        (259, vec![50_000], "Zstandard"),
+        (259, vec![50_001], "WebP"),
+        (259, vec![50_002], "50002"),
+        (262, vec![4], "mask"),
+        (262, vec![9], "ICC's Lab"),
+        (262, vec![10], "ITU's Lab"),
         (262, vec![32_803], "camera"),
-        (262, vec![32_844], "32844"),
+        (262, vec![32_844], "LogLuv"),
+        (262, vec![32_845], "LogLuv"),
     ];
     for (tag, values, word) in cases {
         let mut tags: Vec<(u16, Vec<u32>)> = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (277, 1)]

@@ -172,6 +172,8 @@ async fn a_trusted_server_is_spoken_to_in_http_2_or_1() {
         assert_eq!(answer.content_length, Some(8));
         assert_eq!(answer.body.chunk().await.unwrap().unwrap(), version);
         assert_eq!(answer.body.chunk().await.unwrap(), None);
+        let rooted = get(&origin, &format!("https://a.example.:{port}/a.jpg")).await.unwrap();
+        assert_eq!(rooted.status, 200, "a dot behind the name is no part of it");
         let other = fault(&origin, &format!("https://b.example:{port}/a.jpg")).await;
         assert_eq!((other.code, other.transient), (Code::FetchTls, false), "{other}");
     }

@@ -50,6 +50,9 @@ impl Meaning {
             photometric::YCBCR => (Colours::Ycbcr(Luma::read(directory)), 3),
             photometric::CIE_LAB => (Colours::Lab, 3),
             4 => return Err(unsupported("a TIFF that is a mask, which is not read")),
+            9 => return Err(unsupported("a TIFF of ICC's Lab colours, which are not read")),
+            10 => return Err(unsupported("a TIFF of the ITU's Lab colours, which are not read")),
+            32_844 | 32_845 => return Err(unsupported("a TIFF of LogLuv's colours, which are not read")),
             other => {
                 return Err(unsupported(format!("a TIFF of colours of kind {other}, which are not read")));
             }
