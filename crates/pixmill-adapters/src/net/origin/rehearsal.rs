@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use http_body_util::Empty;
 use hyper::{Request, Uri};
 use pixmill_engine::fault::Fault;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_service::Service;
 
 use super::link::{Link, Seat};
@@ -44,7 +44,8 @@ pub async fn rehearse(sent: &[u8], most: usize) -> Result<(u16, Vec<u8>), Fault>
         Ok((answer.status, body))
     };
     let answering = async {
-        // Whoever has read enough hangs up.
+        // What comes before it is asked for is no answer; and whoever has read enough hangs up.
+        let _ = theirs.read(&mut [0; 4096]).await;
         let _ = theirs.write_all(sent).await;
         let _ = theirs.shutdown().await;
         std::future::pending().await
