@@ -258,7 +258,7 @@ async fn damaged_answers_give_an_answer() {
                 match round % 3 {
                     0 => bytes[at] = noise() as u8,
                     1 => drop(bytes.remove(at)),
-                    _ => bytes.insert(at, b"\r\n \0:0;,\x1F"[noise() % 10]),
+                    _ => bytes.insert(at, b"\r\n \0:0;,\x1F"[noise() % 9]),
                 }
             }
             bytes.truncate(bytes.len() - if round % 5 == 0 { noise() % bytes.len() } else { 0 });
