@@ -97,7 +97,7 @@ fn may_be_a_head(bytes: &[u8]) -> bool {
     let begin = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
     let word = &bytes[begin..bytes.len().min(begin + 5)];
     let begins = |whole: &[u8]| word.len() <= whole.len() && word.eq_ignore_ascii_case(&whole[..word.len()]);
-    begins(b"HTTP/") || word.len() <= 4 && begins(b"ICY ") || word.starts_with(b"ICY ")
+    begins(b"HTTP/") || word[..word.len().min(4)].eq_ignore_ascii_case(&b"ICY "[..word.len().min(4)])
 }
 
 /// A head put right, and whether the answer's body follows it. `after`: what came behind it.
