@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ports, Scope};
 use crate::fault::Fault;
-use crate::model::image::Settlement;
-use crate::port::clock::Clock;
+use crate::model::image::{Outcome, Settlement};
+use crate::model::time::Timestamp;
+use crate::port::clock::{Clock, Instant};
 use crate::port::queue::Backoff;
 use crate::port::records::Records;
 
@@ -23,13 +24,39 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 struct Given {
     settlement: Settlement,
+    at: Moment,
     written: oneshot::Sender<bool>,
+}
+
+/// One moment by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    wall: Timestamp,
+    instant: Instant,
+}
+
+impl Moment {
+    fn now(clock: &dyn Clock) -> Moment {
+        Moment { wall: clock.wall(), instant: clock.instant() }
+    }
+}
+
+/// The end as it is written `now`: an image that waits for another attempt waits for what is left of its time, however
+/// far the wall clock was set since the end was `given`.
+fn due_again(settlement: &Settlement, given: Moment, now: Moment) -> Settlement {
+    let mut settlement = settlement.clone();
+    if let Outcome::Retry(due) = &mut settlement.outcome {
+        let left = due.since(given.wall).saturating_sub(now.instant.since(given.instant));
+        *due = now.wall + left;
+    }
+    settlement
 }
 
 /// Hands ends to the settle stage.
 #[derive(Clone)]
 pub(super) struct Settler {
     given: mpsc::Sender<Given>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Settler {
@@ -37,7 +64,8 @@ impl Settler {
     /// stopped the pipeline and says why.
     pub(super) async fn settle(&self, settlement: Settlement) -> Option<bool> {
         let (written, answer) = oneshot::channel();
-        self.given.send(Given { settlement, written }).await.ok()?;
+        let at = Moment::now(&*self.clock);
+        self.given.send(Given { settlement, at, written }).await.ok()?;
         answer.await.ok()
     }
 }
@@ -62,7 +90,7 @@ pub(super) fn start(
         }
         settled
     });
-    (Settler { given }, stage)
+    (Settler { given, clock: ports.clock.clone() }, stage)
 }
 
 struct Writing {
@@ -78,22 +106,22 @@ impl Writing {
     async fn write_batches(&self, mut queue: mpsc::Receiver<Given>) -> Result<(), Fault> {
         let mut batch = Vec::with_capacity(BATCH);
         while queue.recv_many(&mut batch, BATCH).await > 0 {
-            let (settlements, waiting): (Vec<_>, Vec<_>) =
-                batch.drain(..).map(|given| (given.settlement, given.written)).unzip();
-            let settled = self.write(settlements).await?;
-            for (written, won) in waiting.into_iter().zip(settled) {
+            let settled = self.write(&batch).await?;
+            for (given, won) in batch.drain(..).zip(settled) {
                 // Whoever waited may have been stopped; the end is written all the same.
-                let _ = written.send(won);
+                let _ = given.written.send(won);
             }
         }
         Ok(())
     }
 
     /// Tells of an outage once, however long it lasts.
-    async fn write(&self, batch: Vec<Settlement>) -> Result<Vec<bool>, Fault> {
+    async fn write(&self, batch: &[Given]) -> Result<Vec<bool>, Fault> {
         let mut tries = 0;
         loop {
-            match self.records.settle(batch.clone(), self.clock.wall()).await {
+            let now = Moment::now(&*self.clock);
+            let ends = batch.iter().map(|given| due_again(&given.settlement, given.at, now)).collect();
+            match self.records.settle(ends, now.wall).await {
                 Ok(settled) => {
                     if !settled.completed.is_empty() {
                         self.completed.notify_one();
@@ -164,6 +192,8 @@ fn jittered(attempt: u32) -> Duration {
 mod tests {
     use super::*;
     use crate::code::Code;
+    use crate::model::id::ImageId;
+    use crate::model::lease::Token;
 
     const CAP: Duration = Duration::from_secs(60);
 
@@ -177,6 +207,20 @@ mod tests {
 
     fn wait(fault: Fault, attempt: u32, patience: Patience) -> Duration {
         wait_after(&fault, attempt, patience).expect("it is tried again")
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_while_an_end_waits_changes_no_wait() {
+        let given = Moment { wall: Timestamp(9_000_000), instant: Instant(Duration::from_secs(50)) };
+        let waits = Settlement {
+            image: ImageId::from("a"),
+            token: Token(7),
+            outcome: Outcome::Retry(Timestamp(9_005_000)),
+        };
+        for wall in [1_000, 9_002_000, 99_000_000] {
+            let now = Moment { wall: Timestamp(wall), instant: Instant(Duration::from_secs(52)) };
+            assert_eq!(due_again(&waits, given, now).outcome, Outcome::Retry(Timestamp(wall + 3_000)));
+        }
     }
 
     #[test]
