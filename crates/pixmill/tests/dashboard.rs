@@ -52,6 +52,9 @@ fn a_failure_is_found_corrected_and_retried_with_forms_alone() {
     assert!(list.contains("shop.csv") && list.contains("done, with failures"), "{list}");
     let overview = caller.get(&page, &[]).text;
     assert!(overview.contains("fetch.status") && overview.contains("quality 30"), "{overview}");
+    let again = format!("/v1/requests/{id}/catalogue");
+    assert!(overview.contains(&format!("href=\"{again}\"")), "{overview}");
+    assert_eq!(caller.get(&again, &[]).status, 200);
     let failures = format!("{page}/failures?q=code:fetch.status");
     let shown = caller.get(&failures, &[]).text;
     assert!(shown.contains("name=\"url:1:2\"") && shown.contains("Cap"), "{shown}");

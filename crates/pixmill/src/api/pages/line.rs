@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use pixmill_engine::catalogue::Account;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::RequestView;
@@ -25,6 +26,8 @@ pub(super) struct Line {
     pub(super) bytes_before: u64,
     pub(super) bytes_after: u64,
     pub(super) row_errors: u64,
+    /// Whether the catalogue can be had again.
+    pub(super) kept: bool,
     pub(super) recipe: String,
     pub(super) created: Moment,
     /// From its intake to its end, or to now.
@@ -67,6 +70,7 @@ impl Line {
             bytes_before: progress.bytes_before,
             bytes_after: progress.bytes_after,
             row_errors: request.row_errors,
+            kept: Account::parse(&request.reading).kept,
             recipe: text::recipe(&request.recipe),
             created: text::moment(request.created, now),
             took: text::duration(end.since(request.created)),
