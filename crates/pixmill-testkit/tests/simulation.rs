@@ -1,6 +1,6 @@
 //! Seeds of the simulation: those that all must pass, and rules turned wrong, each of which must be found.
 //!
-//! `PIXMILL_SIM_SEED=7` plays one seed and tells what happens; `PIXMILL_SIM_SEEDS=100000` plays so many.
+//! `PIXMILL_TEST_SIM_SEED=7` plays one seed and tells what happens; `PIXMILL_TEST_SIM_SEEDS=100000` plays so many.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -37,14 +37,14 @@ fn search(seeds: std::ops::Range<u64>, wrong: Option<Wrong>) -> Option<Broken> {
 
 #[test]
 fn simulation_holds_what_is_promised_whatever_happens() {
-    if let Some(seed) = told("PIXMILL_SIM_SEED") {
+    if let Some(seed) = told("PIXMILL_TEST_SIM_SEED") {
         match replay(seed, None) {
             Ok(played) => eprintln!("seed {seed} holds: {played:?}"),
             Err(broken) => panic!("{broken}"),
         }
         return;
     }
-    let seeds = told("PIXMILL_SIM_SEEDS").unwrap_or(1_000);
+    let seeds = told("PIXMILL_TEST_SIM_SEEDS").unwrap_or(1_000);
     let began = Instant::now();
     if let Some(broken) = search(0..seeds, None) {
         panic!("{broken}");

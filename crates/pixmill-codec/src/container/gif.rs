@@ -66,6 +66,11 @@ pub(crate) fn first_frame(bytes: &[u8]) -> Result<Frame<'_>, Error> {
     }
 }
 
+/// The colour that the screen has where there is no frame.
+pub(crate) fn background(bytes: &[u8]) -> Option<[u8; 3]> {
+    table(bytes, 13, *bytes.get(10)?).get(usize::from(*bytes.get(11)?)).copied()
+}
+
 fn table(bytes: &[u8], at: usize, flags: u8) -> &[[u8; 3]] {
     let entries = if flags & 0x80 == 0 { 0 } else { 2 << (flags & 7) };
     let table = bytes.get(at..).unwrap_or_default().as_chunks::<3>().0;

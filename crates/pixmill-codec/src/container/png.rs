@@ -56,7 +56,7 @@ pub(super) fn header<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Header<'a>,
             b"IEND" => header.truncated = false,
             b"acTL" => header.frames = chunk.data.first_chunk().map_or(1, |count| u32::from_be_bytes(*count)),
             kind if !has_data && numbers.take(kind, chunk.data) => {}
-            b"iCCP" if header.icc.is_none() => header.icc = profile(chunk.data).map(Cow::Owned),
+            b"iCCP" if header.icc.is_none() => header.icc = profile(chunk.data)?.map(Cow::Owned),
             b"eXIf" if header.exif.is_none() => header.exif = Some(Cow::Borrowed(chunk.data)),
             b"iTXt" if header.xmp.is_none() => header.xmp = xmp(chunk.data).map(Cow::Borrowed),
             _ => {}
@@ -110,12 +110,17 @@ impl Numbers {
     }
 }
 
-/// The profile of an iCCP chunk: a name, a zero, the method, then a zlib stream. One that doesn't inflate is ignored,
-/// and one whose method doesn't exist.
-fn profile(data: &[u8]) -> Option<Vec<u8>> {
-    let name = data.iter().take(80).position(|byte| *byte == 0)?;
-    let stream = data.get(name + 1..)?.strip_prefix(&[0])?;
-    miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(stream, MOST_PROFILE_BYTES).ok()
+/// The profile of an iCCP chunk: a name, a zero, the method, then a zlib stream. One that doesn't inflate
+/// is ignored, but a method that doesn't exist is the mark of a broken file.
+fn profile(data: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    let Some(name) = data.iter().take(80).position(|byte| *byte == 0) else { return Ok(None) };
+    match data.get(name + 1..) {
+        Some([0, stream @ ..]) => {
+            Ok(miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(stream, MOST_PROFILE_BYTES).ok())
+        }
+        Some([_, ..]) => Err(corrupt("a PNG whose profile is compressed in an unknown way")),
+        _ => Ok(None),
+    }
 }
 
 /// XMP of an iTXt chunk, if it is that and not compressed.

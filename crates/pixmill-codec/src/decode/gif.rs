@@ -5,13 +5,10 @@ use weezl::decode::Configuration;
 
 use super::enough_rows;
 use crate::container::Header;
-use crate::container::gif::{Frame, blocks, first_frame};
+use crate::container::gif::{Frame, background, blocks, first_frame};
 use crate::error::corrupt;
 use crate::raster::{Layout, Place, Raster, on_canvas};
 use crate::{Error, Limits};
-
-/// What lies around a frame: nothing, whatever the file calls its background, as browsers have it.
-const AROUND: [u8; 4] = [255, 255, 255, 0];
 
 /// Decodes to RGB, or RGBA where the frame has a transparent colour or doesn't cover its canvas.
 pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<Raster, Error> {
@@ -33,7 +30,15 @@ pub(super) fn decode(bytes: &[u8], header: &Header, limits: &Limits) -> Result<R
         raster.blank_rows(there..height);
     }
     let place = Place { width: header.width, height: header.height, left: frame.left, top: frame.top };
-    Ok(on_canvas(raster, place, AROUND))
+    Ok(on_canvas(raster, place, around(bytes, &frame, header)))
+}
+
+/// What lies around a frame: nothing, as browsers have it, but for an animation that has no colour for it: its later
+/// frames lie on the screen's background.
+fn around(bytes: &[u8], frame: &Frame, header: &Header) -> [u8; 4] {
+    let is_on_background = header.frames > 1 && frame.transparent.is_none();
+    let colour = background(bytes).filter(|_| is_on_background);
+    colour.map_or([255, 255, 255, 0], |[r, g, b]| [r, g, b, 255])
 }
 
 /// Undoes the compression; how many indices there are. What no code stands for ends them.

@@ -99,17 +99,22 @@ fn bytes_between_blocks_do_no_harm() {
 }
 
 #[test]
-fn what_no_frame_covers_is_see_through_whatever_the_background_is_called() {
-    let mut file = Vec::new();
-    let mut encoder = Encoder::new(&mut file, 4, 2, &[0, 0, 255, 255, 0, 0]).unwrap();
-    let frame = Frame { width: 2, height: 2, buffer: vec![0; 4].into(), ..Frame::default() };
-    encoder.write_frame(&frame).unwrap();
-    encoder.write_frame(&Frame { left: 2, ..frame }).unwrap();
-    drop(encoder);
-    // The background is red.
-    file[11] = 1;
-    let (blue, none) = ([0, 0, 255, 255], [255, 255, 255, 0]);
-    assert_eq!(shown(&file).unwrap().pixels, [blue, blue, none, none, blue, blue, none, none]);
+fn what_no_frame_covers_is_see_through_and_the_background_of_an_animation() {
+    let made = |frames: u16| {
+        let mut file = Vec::new();
+        let mut encoder = Encoder::new(&mut file, 4, 2, &[0, 0, 255, 255, 0, 0]).unwrap();
+        for left in (0..frames).map(|frame| 2 * frame) {
+            let frame = Frame { width: 2, height: 2, left, buffer: vec![0; 4].into(), ..Frame::default() };
+            encoder.write_frame(&frame).unwrap();
+        }
+        drop(encoder);
+        // The background is red.
+        file[11] = 1;
+        shown(&file).unwrap().pixels
+    };
+    let (blue, red, none) = ([0, 0, 255, 255], [255, 0, 0, 255], [255, 255, 255, 0]);
+    assert_eq!(made(1), [blue, blue, none, none, blue, blue, none, none]);
+    assert_eq!(made(2), [blue, blue, red, red, blue, blue, red, red]);
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl fmt::Display for Broken {
         writeln!(f, "seed {}: {}", self.seed, self.what)?;
         write!(
             f,
-            "play it again: PIXMILL_SIM_SEED={} cargo test -p pixmill-testkit --all-features --test standins simulation",
+            "play it again: PIXMILL_TEST_SIM_SEED={} cargo test -p pixmill-testkit --all-features --test standins simulation",
             self.seed
         )
     }
