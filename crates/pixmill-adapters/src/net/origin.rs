@@ -10,7 +10,7 @@ pub(super) mod failure;
 mod link;
 mod mend;
 pub mod proxy;
-#[cfg(feature = "rehearsal")]
+#[cfg(any(test, feature = "rehearsal"))]
 pub mod rehearsal;
 mod resolve;
 mod unpack;

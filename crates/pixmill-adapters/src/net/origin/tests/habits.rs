@@ -238,3 +238,37 @@ async fn encodings_are_undone_as_they_are_rather_than_as_they_are_called() {
     let fault = Told(Code::FetchTruncated, "gzip encoding has no end");
     check("gzip cut off", &[head.as_bytes(), cut].concat(), false, fault).await;
 }
+
+#[tokio::test]
+async fn damaged_answers_give_an_answer() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds/answers");
+    let mut state = 1_u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as usize
+    };
+    let (mut read, mut refused) = (0, 0);
+    for file in std::fs::read_dir(seeds).unwrap() {
+        let whole = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(rehearsal::rehearse(&whole, 1 << 20).await.is_ok(), "{:?}", String::from_utf8_lossy(&whole));
+        for round in 0..200 {
+            let mut bytes = whole.clone();
+            for _ in 0..=round % 4 {
+                let at = noise() % bytes.len();
+                match round % 3 {
+                    0 => bytes[at] = noise() as u8,
+                    1 => drop(bytes.remove(at)),
+                    _ => bytes.insert(at, b"\r\n \0:0;,\x1F"[noise() % 9]),
+                }
+            }
+            bytes.truncate(bytes.len() - if round % 5 == 0 { noise() % bytes.len() } else { 0 });
+            match rehearsal::rehearse(&bytes, 1 << 20).await {
+                Ok((_, body)) => read += usize::from(body.len() <= (1 << 20) + (64 << 10)),
+                Err(fault) => {
+                    refused += usize::from(matches!(fault.code, Code::FetchConnect | Code::FetchTruncated))
+                }
+            }
+        }
+    }
+    assert!(read + refused >= 2_000 && read > 200 && refused > 200, "{read} read, {refused} refused");
+}
