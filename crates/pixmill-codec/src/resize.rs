@@ -86,7 +86,8 @@ mod tests {
         let picture = Raster::new(8, 8, Layout::GreyAlpha, data);
         let small = resized(picture, (8.0, 8.0), (2, 2), &mut Resizer::default()).unwrap();
         for pixel in small.data.chunks(2).filter(|pixel| pixel[1] > 0) {
-            assert_eq!(pixel[0], 200);
+            // Where little is seen of it, eight bits of what is seen tell less of the colour.
+            assert!(pixel[0].abs_diff(200) <= 5, "{pixel:?}");
         }
         assert!(small.data[1] > 128 && small.data[3] < 128, "{:?}", small.data);
     }

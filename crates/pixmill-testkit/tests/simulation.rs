@@ -75,7 +75,7 @@ fn simulation_plays_a_seed_the_same_each_time() {
 fn simulation_finds_every_rule_that_is_wrong() {
     let mut missed = Vec::new();
     for wrong in Wrong::ALL {
-        match search(0..400, Some(wrong)) {
+        match search(0..1_000, Some(wrong)) {
             Some(broken) => eprintln!("{wrong:?}: seed {}: {}", broken.seed, broken.what),
             None => missed.push(wrong),
         }
