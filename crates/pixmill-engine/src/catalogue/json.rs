@@ -7,7 +7,7 @@ mod shape;
 
 use std::io::{self, Read};
 
-use super::cells::push_field;
+use super::cells::{push_field, record};
 use super::encoding::{LEAST_ROOM, Source};
 use super::notes::{Note, Notes, Raw};
 use flat::{Columns, Flat, string, text};
@@ -71,10 +71,7 @@ impl<R: Read> Json<R> {
         json.pass(shape.from);
         let records = json.learn();
         if let Some(columns) = &json.columns {
-            for (index, name) in columns.names.iter().enumerate() {
-                push_field(&mut json.text, index == 0, name);
-            }
-            json.text.push('\n');
+            json.text = record(columns.names.iter().map(String::as_str)) + "\n";
             json.notes.push(Note::default());
         }
         Ok((records > 0 || !json.ended).then_some(json))
@@ -207,18 +204,8 @@ impl<R: Read> Json<R> {
                         return Ok(false);
                     }
                     // The name of a member that is a record, or a string that is one.
-                    let mut scan = Scan::default();
-                    let named = self.buffer[at] == b'"'
-                        && match scan.end(&self.buffer[at..]) {
-                            Some(end) => {
-                                self.buffer[at + end..].iter().find(|byte| !is_space(**byte)) == Some(&b':')
-                            }
-                            None => false,
-                        };
-                    if named {
-                        let end = at + scan.at();
-                        let colon = self.buffer[end..].iter().position(|byte| *byte == b':').unwrap_or(0);
-                        self.pass(end + colon + 1 - self.start);
+                    if let Some(colon) = colon_after(&self.buffer, at) {
+                        self.pass(colon + 1 - self.start);
                         continue;
                     }
                     self.pass(at - self.start);
@@ -326,6 +313,16 @@ const TOO_LONG: &str = "The record is longer than 4 MiB: shorten it.";
 const BROKEN: &str = "The record is not valid JSON.";
 const NO_OBJECT: &str = "The record is no object as others are.";
 
+/// Where the colon is after a member's name that begins here; none where it is no name.
+fn colon_after(buffer: &[u8], at: usize) -> Option<usize> {
+    if buffer[at] != b'"' {
+        return None;
+    }
+    let end = at + Scan::default().end(&buffer[at..])?;
+    let colon = end + buffer[end..].iter().position(|byte| !is_space(*byte))?;
+    (buffer[colon] == b':').then_some(colon)
+}
+
 /// Where the next value begins, or what ends the list that it would be in.
 fn next_value(buffer: &[u8], from: usize) -> Option<usize> {
     let passed = buffer.get(from..)?.iter().position(|byte| !is_space(*byte) && *byte != b',')?;
@@ -364,10 +361,9 @@ impl<R: Read> Read for Json<R> {
         if self.handed == self.text.len() {
             self.advance()?;
         }
-        let rest = &self.text.as_bytes()[self.handed..];
-        let count = room.len().min(rest.len());
-        room[..count].copy_from_slice(&rest[..count]);
-        self.handed += count;
-        Ok(count)
+        let mut rest = &self.text.as_bytes()[self.handed..];
+        let read = rest.read(room)?;
+        self.handed += read;
+        Ok(read)
     }
 }

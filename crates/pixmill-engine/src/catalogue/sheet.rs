@@ -5,7 +5,9 @@ mod ods;
 mod xlsx;
 mod xml;
 
+use std::cell::OnceCell;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use super::cells::push_field;
 use super::notes::{Note, Notes};
@@ -37,6 +39,8 @@ pub(super) struct Book {
     kind: Kind,
     sheets: Vec<Named>,
     bytes: u64,
+    /// Texts that cells share, once a sheet was opened.
+    shared: OnceCell<Arc<xlsx::Shared>>,
 }
 
 impl Book {
@@ -59,7 +63,7 @@ impl Book {
         if sheets.is_empty() {
             return Err("a spreadsheet without a sheet of cells: save the sheet as CSV".to_owned());
         }
-        Ok(Book { package, kind, sheets, bytes: size })
+        Ok(Book { package, kind, sheets, bytes: size, shared: OnceCell::new() })
     }
 
     /// What it is called.
@@ -92,7 +96,7 @@ impl Book {
     pub(super) fn sheet(&self, index: usize) -> io::Result<Sheet> {
         let part = self.sheets.get(index).map_or("", |sheet| sheet.part.as_str());
         let rows = match self.kind {
-            Kind::Xlsx => Rows::Xlsx(Box::new(xlsx::Xlsx::open(&self.package, part)?)),
+            Kind::Xlsx => Rows::Xlsx(Box::new(xlsx::Xlsx::open(&self.package, part, &self.shared)?)),
             Kind::Ods => Rows::Ods(Box::new(ods::Ods::open(&self.package, part)?)),
         };
         Ok(Sheet {
@@ -184,33 +188,25 @@ impl Sheet {
 
     /// Writes the next row that holds something.
     fn advance(&mut self) -> io::Result<()> {
-        (self.handed, self.text) = (0, std::mem::take(&mut self.text));
+        self.handed = 0;
         self.text.clear();
-        loop {
-            let line = match &mut self.rows {
-                Rows::Xlsx(rows) => {
-                    self.record.clear();
-                    rows.next(&mut self.record)?
-                }
-                Rows::Ods(rows) => rows.next(&mut self.record)?,
-            };
-            let Some(line) = line else { return Ok(()) };
-            if self.record.is_blank() {
-                continue;
-            }
-            self.width = self.width.max(self.record.used);
-            let fields = &self.record.fields[..self.record.used];
-            let padded = fields.iter().map(String::as_str).chain(std::iter::repeat(""));
-            for (index, field) in padded.take(self.width).enumerate() {
-                push_field(&mut self.text, index == 0, field);
-            }
-            self.text.push('\n');
-            self.notes.push(Note { line, ..Note::default() });
-            self.left = self.left.checked_sub(self.text.len() as u64).ok_or_else(|| {
-                io::Error::new(io::ErrorKind::InvalidData, "its rows hold more than any spreadsheet's do")
-            })?;
-            return Ok(());
+        let line = match &mut self.rows {
+            Rows::Xlsx(rows) => rows.next(&mut self.record)?,
+            Rows::Ods(rows) => rows.next(&mut self.record)?,
+        };
+        let Some(line) = line else { return Ok(()) };
+        self.width = self.width.max(self.record.used);
+        let fields = &self.record.fields[..self.record.used];
+        let padded = fields.iter().map(String::as_str).chain(std::iter::repeat(""));
+        for (index, field) in padded.take(self.width).enumerate() {
+            push_field(&mut self.text, index == 0, field);
         }
+        self.text.push('\n');
+        self.notes.push(Note { line, ..Note::default() });
+        self.left = self.left.checked_sub(self.text.len() as u64).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, "its rows hold more than any spreadsheet's do")
+        })?;
+        Ok(())
     }
 }
 
@@ -219,10 +215,9 @@ impl Read for Sheet {
         if self.handed == self.text.len() {
             self.advance()?;
         }
-        let rest = &self.text.as_bytes()[self.handed..];
-        let count = room.len().min(rest.len());
-        room[..count].copy_from_slice(&rest[..count]);
-        self.handed += count;
-        Ok(count)
+        let mut rest = &self.text.as_bytes()[self.handed..];
+        let read = rest.read(room)?;
+        self.handed += read;
+        Ok(read)
     }
 }

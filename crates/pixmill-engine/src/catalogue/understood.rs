@@ -55,6 +55,8 @@ pub struct Column {
     pub strict: bool,
 }
 
+const OUT_OF_STEP: &str = "out of step with the header: its fields are more or fewer";
+
 impl Understood {
     /// Pictures in all columns.
     pub fn images(&self) -> u64 {
@@ -112,7 +114,7 @@ impl Understood {
         let told = [
             (self.placeholders, "cell", "taken as empty (N/A, null, - and the like)"),
             (self.repeated_headers, "row", "that repeats the header passed over"),
-            (self.out_of_step, "row", "out of step with the header: its fields are more or fewer"),
+            (self.out_of_step, "row", OUT_OF_STEP),
             (self.nul_bytes, "NUL byte", "dropped"),
         ];
         let told = told.iter().filter(|(count, ..)| *count > 0);
@@ -129,8 +131,7 @@ impl Understood {
                 .push(format!("no picture was found in {rows}: name a column of pictures (option 'column')"));
         }
         if self.out_of_step > 0 {
-            let rows = counted(self.out_of_step, "row");
-            warnings.push(format!("{rows} out of step with the header: its fields are more or fewer"));
+            warnings.push(format!("{} {OUT_OF_STEP}", counted(self.out_of_step, "row")));
         }
         warnings
     }

@@ -42,14 +42,6 @@ pub(super) enum Template {
     Each(Box<Template>),
 }
 
-/// A picture, with what became of it and its place.
-#[derive(Clone, Copy)]
-struct One<'a> {
-    item: Option<&'a Item<'a>>,
-    end: Option<&'a End>,
-    position: usize,
-}
-
 impl Template {
     /// Reads what a table says.
     pub(super) fn read(told: &Value) -> Result<Template, String> {
@@ -84,38 +76,41 @@ impl Template {
 
     /// What it stands for, where the pictures of a job ended so.
     pub(super) fn value(&self, job: &Value, items: &[Item<'_>], ends: &[End]) -> Value {
-        let one = |position: usize| One { item: items.get(position), end: ends.get(position), position };
-        self.of(job, one(0), &|template: &Template| {
-            (0..items.len()).map(|position| template.of(job, one(position), &|_| Vec::new())).collect()
-        })
+        self.of(job, items, ends, 0)
     }
 
-    fn of(&self, job: &Value, one: One<'_>, each: &dyn Fn(&Template) -> Vec<Value>) -> Value {
+    /// The same, for the picture at a position.
+    fn of(&self, job: &Value, items: &[Item<'_>], ends: &[End], position: usize) -> Value {
+        let (item, end) = (items.get(position), ends.get(position));
         match self {
             Template::Said(value) => value.clone(),
-            Template::Word(word) => word.of(one),
+            Template::Word(word) => word.of(item, end, position),
             Template::InJob(path) => found(path, Some(job)),
-            Template::InItem(path) => found(path, one.item.map(|item| item.said)),
+            Template::InItem(path) => found(path, item.map(|item| item.said)),
             Template::Fields(fields) => {
-                let fields = fields.iter().map(|(name, field)| (name.clone(), field.of(job, one, each)));
-                Value::Object(fields.collect::<Map<_, _>>())
+                let of =
+                    |(name, field): &(String, Template)| (name.clone(), field.of(job, items, ends, position));
+                Value::Object(fields.iter().map(of).collect::<Map<_, _>>())
             }
-            Template::Each(template) => Value::Array(each(template)),
+            Template::Each(template) => {
+                let each = (0..items.len()).map(|position| template.of(job, items, ends, position));
+                Value::Array(each.collect())
+            }
         }
     }
 }
 
 impl Word {
-    fn of(self, one: One<'_>) -> Value {
-        let output = one.end.and_then(|end| end.output.as_ref());
+    fn of(self, item: Option<&Item<'_>>, end: Option<&End>, position: usize) -> Value {
+        let output = end.and_then(|end| end.output.as_ref());
         match self {
-            Word::Url => one.item.map(|item| item.url.trim()).into(),
+            Word::Url => item.map(|item| item.url.trim()).into(),
             Word::Output => output.map(|output| output.location.as_str()).into(),
             Word::Error => {
-                let failure = one.end.and_then(|end| end.failure.as_ref());
+                let failure = end.and_then(|end| end.failure.as_ref());
                 failure.map(|failure| format!("{}: {}", failure.code, failure.message)).into()
             }
-            Word::Position => one.position.into(),
+            Word::Position => position.into(),
             Word::Bytes => output.map(|output| output.bytes_after).into(),
             Word::BytesBefore => output.map(|output| output.bytes_before).into(),
         }

@@ -93,7 +93,7 @@ impl Ods {
                     self.again = times - 1;
                     return Ok(Some(self.row));
                 }
-                Token::End(name) if name == b"table" => self.ended = true,
+                Token::End(table) if table.local_name().as_ref() == b"table" => self.ended = true,
                 Token::Finished => self.ended = true,
                 _ => {}
             }
@@ -136,7 +136,7 @@ impl Ods {
                     _ => {}
                 },
                 Token::Text(text) if within && !note => shown.push_str(&text),
-                Token::End(name) => match name.as_slice() {
+                Token::End(element) => match element.local_name().as_ref() {
                     b"p" => within = false,
                     b"annotation" => note = false,
                     b"table-cell" | b"covered-table-cell" => {

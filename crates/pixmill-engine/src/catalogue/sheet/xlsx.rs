@@ -1,7 +1,9 @@
 //! Rows of an Excel workbook (.xlsx), read as they stand in its sheet.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 
 use super::super::package::Package;
 use super::cell;
@@ -24,14 +26,14 @@ pub(super) fn is_workbook(package: &Package) -> bool {
 /// A sheet that is being read.
 pub(super) struct Xlsx {
     xml: Xml,
-    shared: Shared,
+    shared: Arc<Shared>,
     links: HashMap<(u32, u32), String>,
     row: u32,
 }
 
 /// Texts that cells share, one after the other.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     text: String,
     ends: Vec<u32>,
 }
@@ -78,26 +80,35 @@ pub(super) fn sheets(package: &Package) -> io::Result<Vec<Named>> {
 }
 
 impl Xlsx {
-    pub(super) fn open(package: &Package, part: &str) -> io::Result<Self> {
+    /// `known`: the texts that cells share, once a sheet of the workbook was opened.
+    pub(super) fn open(package: &Package, part: &str, known: &OnceCell<Arc<Shared>>) -> io::Result<Self> {
         let relations = relations(package, part)?;
         let links = match relations.values().any(|relation| relation.is_link) {
             true => links(package, part, &relations)?,
             false => HashMap::new(),
         };
-        Ok(Xlsx { xml: Xml::new(package.part(part)?), shared: shared(package)?, links, row: 0 })
+        let xml = Xml::new(package.part(part)?);
+        if known.get().is_none() {
+            let _ = known.set(Arc::new(shared(package)?));
+        }
+        let shared = known.get().cloned().unwrap_or_default();
+        Ok(Xlsx { xml, shared, links, row: 0 })
     }
 
-    /// Fills in the next row; its number from 1, or none at the end.
+    /// Fills in the next row that holds something; its number from 1, or none at the end.
     pub(super) fn next(&mut self, record: &mut Record) -> io::Result<Option<u64>> {
         loop {
             match self.xml.next()? {
                 Token::Start(row) if row.local_name().as_ref() == b"row" => {
                     let told = attribute(&row, "r").and_then(|number| number.parse().ok());
                     self.row = told.unwrap_or(self.row.saturating_add(1));
+                    record.clear();
                     self.cells(record)?;
-                    return Ok(Some(u64::from(self.row)));
+                    if !record.is_blank() {
+                        return Ok(Some(u64::from(self.row)));
+                    }
                 }
-                Token::End(name) if name == b"sheetData" => return Ok(None),
+                Token::End(data) if data.local_name().as_ref() == b"sheetData" => return Ok(None),
                 Token::Finished => return Ok(None),
                 _ => {}
             }
@@ -130,7 +141,7 @@ impl Xlsx {
                     Into::Formula => formula.push_str(&text),
                     Into::Nothing => {}
                 },
-                Token::End(name) => match name.as_slice() {
+                Token::End(element) => match element.local_name().as_ref() {
                     b"v" | b"t" | b"f" => into = Into::Nothing,
                     b"rPh" => phonetic = false,
                     b"c" => {
@@ -237,7 +248,7 @@ fn shared(package: &Package) -> io::Result<Shared> {
                 _ => {}
             },
             Token::Text(text) if keep => shared.text.push_str(&text),
-            Token::End(name) => match name.as_slice() {
+            Token::End(element) => match element.local_name().as_ref() {
                 b"t" => keep = false,
                 b"rPh" => phonetic = false,
                 b"si" => {

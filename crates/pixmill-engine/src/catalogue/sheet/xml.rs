@@ -5,7 +5,7 @@ use std::io::{self, BufReader};
 
 use quick_xml::Reader;
 use quick_xml::escape::{resolve_predefined_entity, unescape};
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesEnd, BytesStart, Event};
 
 use super::super::package::Part;
 
@@ -19,8 +19,8 @@ pub(super) struct Xml {
 pub(super) enum Token<'a> {
     /// An element begins.
     Start(BytesStart<'a>),
-    /// The element of this name ends, without its prefix.
-    End(Vec<u8>),
+    /// An element ends.
+    End(BytesEnd<'a>),
     /// A text, or a part of one.
     Text(Cow<'a, str>),
     /// Whatever else.
@@ -48,7 +48,7 @@ impl Xml {
         let event = self.reader.read_event_into(&mut self.buffer).map_err(broken)?;
         Ok(match event {
             Event::Start(start) | Event::Empty(start) => Token::Start(start),
-            Event::End(end) => Token::End(end.local_name().as_ref().to_vec()),
+            Event::End(end) => Token::End(end),
             Event::Text(text) => Token::Text(lossy(text.into_inner())),
             Event::CData(text) => Token::Text(lossy(text.into_inner())),
             Event::GeneralRef(reference) => {
