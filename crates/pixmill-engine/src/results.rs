@@ -102,11 +102,10 @@ fn write_row(
     match &row.error {
         Some(reason) => writer.bad_row(&row.cells, Code::CatalogueRow, reason),
         None => {
-            let outputs: Vec<String> = row.slots.iter().map(|slot| shown(slot, links)).collect();
-            let notes: Vec<Option<String>> = row.slots.iter().map(note).collect();
-            let told = outputs.iter().zip(&notes);
+            let told: Vec<(String, Option<String>)> =
+                row.slots.iter().map(|slot| (shown(slot, links), note(slot))).collect();
             let slots =
-                row.slots.iter().zip(told).map(|(slot, (output, note))| result_slot(slot, output, note));
+                row.slots.iter().zip(&told).map(|(slot, (output, note))| result_slot(slot, output, note));
             writer.row(&row.cells, slots)
         }
     }

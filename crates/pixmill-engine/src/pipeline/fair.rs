@@ -74,9 +74,7 @@ impl Fair {
         if !state.may_take(request) {
             return None;
         }
-        state.free -= 1;
-        *state.held.entry(request.clone()).or_default() += 1;
-        Some(Permit { of: self.0.clone(), request: request.clone(), end: End::GivenBack })
+        Some(state.give(&self.0, request.clone()))
     }
 
     /// How many nobody has.
@@ -112,6 +110,13 @@ impl Drop for Permit {
 }
 
 impl State {
+    /// One more of them is a request's.
+    fn give(&mut self, of: &Arc<Mutex<State>>, request: RequestId) -> Permit {
+        self.free -= 1;
+        *self.held.entry(request.clone()).or_default() += 1;
+        Permit { of: of.clone(), request, end: End::GivenBack }
+    }
+
     fn may_take(&self, request: &RequestId) -> bool {
         self.free > 0 && (!self.newcomers || self.held_by(request) < PART * self.free)
     }
@@ -148,10 +153,7 @@ impl State {
 /// Hands out what is free to those who wait and are still there.
 fn hand_out(of: &Arc<Mutex<State>>, state: &mut State) {
     while let Some((request, turn)) = state.next() {
-        state.free -= 1;
-        *state.held.entry(request.clone()).or_default() += 1;
-        let permit = Permit { of: of.clone(), request, end: End::GivenBack };
-        if let Err(mut permit) = turn.send(permit) {
+        if let Err(mut permit) = turn.send(state.give(of, request)) {
             state.free += 1;
             state.has_one_less(&permit.request);
             permit.end = End::Void;

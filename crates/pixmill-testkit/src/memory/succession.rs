@@ -12,7 +12,7 @@ use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::carries_over;
 use pixmill_engine::port::records::Succession;
 
-use super::{Entry, Memory, Store, unknown};
+use super::{Entry, Memory, Store};
 
 #[async_trait]
 impl Succession for Memory {
@@ -72,7 +72,7 @@ impl Store {
     fn succeed(&mut self, old: &RequestId, new: &RequestId, now: Timestamp) -> Result<(), Fault> {
         let Some(from) = self.find(old).cloned() else { return Ok(()) };
         let wrong = self.wrong;
-        let entry = self.entry(new).map_err(|_| unknown(new))?;
+        let entry = self.entry(new)?;
         if old == new || matches!(entry.status(), RequestStatus::Receiving | RequestStatus::Cancelled) {
             return Err(Fault::permanent(Code::RequestState, format!("request {new} is not open")));
         }

@@ -170,7 +170,7 @@ impl Checker {
         hold!(entry.request.updated >= known.updated, "request {id} was changed before its last change");
         let status = (known.status, entry.status());
         hold!(
-            status.0 == status.1 || status.0.may_become(status.1) || self.passes_through(status),
+            status.0 == status.1 || status.0.may_become(status.1),
             "request {id} went from {:?} to {:?}",
             status.0,
             status.1
@@ -200,13 +200,8 @@ impl Checker {
             }
             after.images[number] = now_seen;
         }
-        self.events(known, entry)?;
+        self.events(id, &known.events, &after.events)?;
         Ok(after)
-    }
-
-    /// A claim and a completion in one look.
-    fn passes_through(&self, (from, to): (RequestStatus, RequestStatus)) -> bool {
-        from == RequestStatus::Cancelled && to == RequestStatus::Pending
     }
 
     fn step(
@@ -281,11 +276,9 @@ impl Checker {
         Ok(())
     }
 
-    fn events(&self, known: &Known, entry: &Entry) -> Result<(), Broken> {
-        let id = &entry.request.id;
-        let after = Known::new(entry).events;
-        hold!(after.len() >= known.events.len(), "an event of request {id} is gone");
-        for (before, after) in known.events.iter().zip(&after) {
+    fn events(&self, id: &RequestId, before: &[SeenEvent], after: &[SeenEvent]) -> Result<(), Broken> {
+        hold!(after.len() >= before.len(), "an event of request {id} is gone");
+        for (before, after) in before.iter().zip(after) {
             hold!(
                 before.id == after.id && before.round == after.round,
                 "an event of request {id} is another"
@@ -302,19 +295,12 @@ impl Known {
     fn new(entry: &Entry) -> Self {
         let images =
             entry.images.iter().map(|image| Seen { state: image.state, held: Duration::ZERO, claims: 0 });
-        let events = entry.events.iter().map(|event| SeenEvent {
-            id: event.completion.id.clone(),
-            round: event.completion.round,
-            due: event.due,
-            tries: event.tries,
-            lease: event.lease,
-        });
         Known {
             status: entry.status(),
             round: entry.request.round,
             updated: entry.request.updated,
             images: images.collect(),
-            events: events.collect(),
+            events: seen_events(entry),
         }
     }
 
@@ -322,8 +308,19 @@ impl Known {
         let images = self.images.iter().zip(&entry.images);
         self.status == entry.status()
             && images.into_iter().all(|(seen, image)| seen.state == image.state)
-            && self.events == Known::new(entry).events
+            && self.events == seen_events(entry)
     }
+}
+
+fn seen_events(entry: &Entry) -> Vec<SeenEvent> {
+    let seen = entry.events.iter().map(|event| SeenEvent {
+        id: event.completion.id.clone(),
+        round: event.completion.round,
+        due: event.due,
+        tries: event.tries,
+        lease: event.lease,
+    });
+    seen.collect()
 }
 
 /// What must hold of a request by itself.

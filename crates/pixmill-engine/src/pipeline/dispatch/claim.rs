@@ -59,6 +59,9 @@ impl Dispatch {
             return;
         }
         let room = self.room(now);
+        if room == Room::NONE {
+            return;
+        }
         let started = self.lanes.start(now, room);
         if started.is_empty() {
             return;

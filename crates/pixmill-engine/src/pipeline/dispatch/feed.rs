@@ -168,8 +168,7 @@ impl Feed {
     /// One tenant may have the window full for long: others do not wait for that.
     async fn feed_others(&mut self, now: Instant) -> Result<(), Fault> {
         let queue = self.supply.queue.clone();
-        let tells_apart = queue.waiting_of("").is_some();
-        if self.scope != Scope::All || now < self.others_at || !tells_apart {
+        if self.scope != Scope::All || now < self.others_at || queue.waiting_of("").is_none() {
             return Ok(());
         }
         self.others_at = now + OTHERS_EVERY;

@@ -356,8 +356,9 @@ impl Lane {
     /// The next image of a request that may start, if one may.
     fn next(&mut self, request: &RequestId, now: Instant, patient: bool) -> Option<(Job, Option<Fault>)> {
         let verdict = self.breaker.verdict(now, patient);
-        let given_up = match &verdict {
-            Verdict::GiveUp(fault) => Some(fault.clone()),
+        let probes = verdict == Verdict::Probe;
+        let given_up = match verdict {
+            Verdict::GiveUp(fault) => Some(fault),
             Verdict::Wait(_) => return None,
             Verdict::Start | Verdict::Probe if now < self.not_before || self.under_way >= self.width => {
                 return None;
@@ -372,7 +373,7 @@ impl Lane {
         if line.is_empty() {
             self.waiting.remove(request);
         }
-        if verdict == Verdict::Probe {
+        if probes {
             self.breaker.probe(&job.image);
         }
         if given_up.is_none() {
