@@ -118,7 +118,10 @@ fn on_slice<T, E: ToString>(
     let (descriptor, channels) = match raster.layout {
         Layout::Grey => (PixelDescriptor::GRAY8_SRGB, 1),
         Layout::Rgba => (PixelDescriptor::RGBA8_SRGB, 4),
-        Layout::GreyAlpha => return on_slice(&spread(raster, tile), tile.at_the_corner(), act),
+        Layout::GreyAlpha => {
+            let part = spread(raster, tile);
+            return on_slice(&part, all(&part), act);
+        }
         Layout::Rgb | Layout::Ycbcr | Layout::Cmyk => (PixelDescriptor::RGB8_SRGB, 3),
     };
     let failed = |what: String| unsupported(format!("can't be scored: {what}"));
@@ -133,12 +136,6 @@ fn spread(raster: &Raster, tile: Tile) -> Raster {
     let (from, to) = (tile.left as usize * 2, (tile.left + tile.width) as usize * 2);
     let data = rows.flat_map(|row| &row[from..to]).copied().collect();
     Raster::new(tile.width, tile.height, Layout::GreyAlpha, data).spread()
-}
-
-impl Tile {
-    fn at_the_corner(self) -> Tile {
-        Tile { left: 0, top: 0, ..self }
-    }
 }
 
 #[cfg(test)]

@@ -114,11 +114,15 @@ async fn open(settings: &Settings) -> Result<(Arc<Jobs>, Arc<Address>), Fault> {
         );
     }
     let address = Arc::new(Address::of(settings)?);
-    let connection = RedisConnection::new_managed_only(&connect::options(settings)?)
-        .await
-        .map_err(|error| address.fault_of(&error))?;
-    let keys = QueueKeys::new(&settings.name, Some(&settings.prefix));
-    Ok((Arc::new(Jobs::new(keys, connection, settings.lock)), address))
+    let jobs = jobs_of(settings, &settings.name, &address).await?;
+    Ok((Arc::new(jobs), address))
+}
+
+/// The jobs of a queue under the prefix.
+async fn jobs_of(settings: &Settings, name: &str, address: &Address) -> Result<Jobs, Fault> {
+    let connection = RedisConnection::new_managed_only(&connect::options(settings)?).await;
+    let connection = connection.map_err(|error| address.fault_of(&error))?;
+    Ok(Jobs::new(QueueKeys::new(name, Some(&settings.prefix)), connection, settings.lock))
 }
 
 /// A driver at work.

@@ -16,12 +16,10 @@ pub(in crate::net) fn before_an_answer(error: &legacy::Error, place: &str) -> Fa
     if let Some(fault) = find::<Fault>(error) {
         return fault.clone();
     }
+    // The crate has no other way to tell.
+    let is_too_large = |hyper: &hyper::Error| hyper.is_parse() && hyper.to_string().contains("too large");
     let reason = match find::<hyper::Error>(error) {
-        // The crate has no other way to tell.
-        Some(hyper) if hyper.is_parse() && hyper.to_string().contains("too large") => {
-            format!("answered with more headers than are read (1,000, and {} KiB)", HEAD_MAX >> 10)
-        }
-        _ if is_too_long(error) => {
+        hyper if hyper.is_some_and(is_too_large) || is_too_long(error) => {
             format!("answered with more headers than are read (1,000, and {} KiB)", HEAD_MAX >> 10)
         }
         Some(hyper) if hyper.is_parse() => "answered with something that is not HTTP".to_owned(),

@@ -60,14 +60,13 @@ impl Heads {
             if end > HEAD_MAX {
                 return Err(TooLong);
             }
-            let rest = self.held.split_off(end);
-            let head = std::mem::replace(&mut self.held, rest);
-            self.line = 0;
-            let (mended, is_last) = mend(&head, &self.held);
+            let (mended, is_last) = mend(&self.held[..end], &self.held[end..]);
             ready.extend(mended);
+            self.held.drain(..end);
+            self.line = 0;
             self.due = !is_last;
         }
-        ready.append(&mut self.held);
+        ready.append(&mut self.rest());
         Ok(ready)
     }
 
@@ -105,17 +104,17 @@ fn mend(head: &[u8], after: &[u8]) -> (Vec<u8>, bool) {
     let mut lines = head.split_inclusive(|byte| *byte == b'\n').map(without_end).skip_while(|l| l.is_empty());
     let first = lines.next().unwrap_or_default();
     let Some(status) = Status::read(first) else { return (head.to_vec(), true) };
-    let mut kept: Vec<Vec<u8>> = Vec::new();
+    let mut kept: Vec<&[u8]> = Vec::new();
     let mut left_out = true;
     for line in lines.filter(|line| !line.is_empty()) {
         match line.first() {
             // It goes on with the line before.
             Some(b' ' | b'\t') if left_out => {}
-            Some(b' ' | b'\t') if is_clean(line) => kept.extend([line.to_vec()]),
+            Some(b' ' | b'\t') if is_clean(line) => kept.push(line),
             Some(b' ' | b'\t') => {}
             _ => {
                 left_out = !is_clean(line);
-                kept.extend((!left_out).then(|| line.to_vec()));
+                kept.extend((!left_out).then_some(line));
             }
         }
     }
@@ -131,7 +130,7 @@ fn mend(head: &[u8], after: &[u8]) -> (Vec<u8>, bool) {
         // Servers that know nothing of chunks pass on that others sent some.
         if after.is_empty() || begins_chunk(after) {
             version = "1.1";
-            kept.push(b"Connection: close".to_vec());
+            kept.push(b"Connection: close");
         } else {
             kept.retain(|line| value(line, "transfer-encoding").is_none());
         }
@@ -140,7 +139,7 @@ fn mend(head: &[u8], after: &[u8]) -> (Vec<u8>, bool) {
     mended.extend(status.reason.iter().map(|byte| if byte.is_ascii_control() { b' ' } else { *byte }));
     mended.extend_from_slice(b"\r\n");
     for line in kept {
-        mended.extend_from_slice(&line);
+        mended.extend_from_slice(line);
         mended.extend_from_slice(b"\r\n");
     }
     mended.extend_from_slice(b"\r\n");

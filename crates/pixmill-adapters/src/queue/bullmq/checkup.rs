@@ -1,15 +1,12 @@
 //! How the server is, for whoever set it up.
 
-use bullmq::QueueKeys;
-use bullmq::redis_connection::RedisConnection;
 use pixmill_engine::checkup::{self, Finding, ROUND_TRIP};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use uuid::Uuid;
 
 use super::connect::{self, Address, Server};
-use super::jobs::Jobs;
-use super::{Settings, census};
+use super::{Settings, census, jobs_of};
 
 /// Versions below the first BullMQ refuses, below the second it warns of.
 const OLDEST: (u32, u32) = (5, 0);
@@ -21,7 +18,7 @@ pub(super) async fn look(settings: &Settings, address: &Address, now: Timestamp)
         Ok(server) => server,
         Err(fault) => return vec![Finding::fault("reachable", &fault)],
     };
-    let queues = match jobs(settings, &settings.name, address).await {
+    let queues = match jobs_of(settings, &settings.name, address).await {
         Ok(jobs) => census::look(settings, &jobs).await.map_err(|error| address.fault(&error)),
         Err(fault) => Err(fault),
     };
@@ -62,17 +59,10 @@ fn memory(server: &Server) -> Finding {
     }
 }
 
-/// The jobs of a queue under the prefix.
-async fn jobs(settings: &Settings, name: &str, address: &Address) -> Result<Jobs, Fault> {
-    let connection = RedisConnection::new_managed_only(&connect::options(settings)?).await;
-    let connection = connection.map_err(|error| address.fault_of(&error))?;
-    Ok(Jobs::new(QueueKeys::new(name, Some(&settings.prefix)), connection, settings.lock))
-}
-
 /// Adds a job where no worker looks, and removes it with its queue.
 async fn round_trip(settings: &Settings, address: &Address) -> Result<(), Fault> {
     let (name, id) = (format!("{}-doctor-{}", settings.name, Uuid::new_v4()), "doctor".to_owned());
-    let jobs = jobs(settings, &name, address).await?;
+    let jobs = jobs_of(settings, &name, address).await?;
     let there_and_back = async {
         jobs.add(&[(id.clone(), "{}".to_owned())]).await?;
         jobs.remove(&[id]).await?;

@@ -9,8 +9,8 @@ use pixmill_engine::stack::table::Table;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::driver::{Driver, Work};
-use super::jobs::{End, Jobs, Taken};
-use super::outcome::note;
+use super::jobs::{Jobs, Taken};
+use super::outcome::{completed, failed, note};
 use super::shape::{Names, Waiting};
 use super::{Settings, Taking, open};
 
@@ -70,13 +70,9 @@ impl Work for Giving {
         let _ = self.give.send(Errand { key, data: taken.job.data().clone(), done });
         match became.await {
             Ok(Done::Completed(value)) => {
-                note(jobs.worked_off(&taken, "its pictures have ended").await, &taken);
-                note(jobs.finish(&taken, End::Completed(&value.to_string())).await, &taken);
+                completed(jobs, &taken, "its pictures have ended", &value.to_string()).await;
             }
-            Ok(Done::Failed(reason)) => {
-                note(jobs.log(&taken, &reason).await, &taken);
-                note(jobs.finish(&taken, End::Failed(&reason)).await, &taken);
-            }
+            Ok(Done::Failed(reason)) => failed(jobs, &taken, &reason).await,
             Err(_) => {
                 note(jobs.give_back(&taken).await, &taken);
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use pixmill_engine::model::image::{Failure, Output};
+use pixmill_engine::model::image::Failure;
 use pixmill_engine::port::queue::Delivered;
 use serde_json::json;
 
@@ -48,12 +48,12 @@ async fn process(images: &Images, jobs: &Jobs, taken: Taken) {
     };
     let ours = job::is_ours(&read);
     match images.hands.deliver(read).await {
-        Some(Delivered::Completed(output)) => completed(jobs, &taken, &output).await,
-        Some(Delivered::Failed(failure)) => {
-            let reason = reason(&failure);
-            note(jobs.log(&taken, &reason).await, &taken);
-            note(jobs.finish(&taken, End::Failed(&reason)).await, &taken);
+        Some(Delivered::Completed(output)) => {
+            let line = format!("{} bytes were fetched, {} stored", output.bytes_before, output.bytes_after);
+            let value = json!({ "secure_url": output.location, "bytes": output.bytes_after }).to_string();
+            completed(jobs, &taken, &line, &value).await;
         }
+        Some(Delivered::Failed(failure)) => failed(jobs, &taken, &reason(&failure)).await,
         Some(Delivered::Retried { wait, fault }) => {
             let at = httpdate::fmt_http_date(SystemTime::now() + wait);
             note(jobs.log(&taken, &format!("{fault}; it is tried again at {at}")).await, &taken);
@@ -74,11 +74,16 @@ async fn process(images: &Images, jobs: &Jobs, taken: Taken) {
     }
 }
 
-async fn completed(jobs: &Jobs, taken: &Taken, output: &Output) {
-    let line = format!("{} bytes were fetched, {} stored", output.bytes_before, output.bytes_after);
-    note(jobs.worked_off(taken, &line).await, taken);
-    let value = json!({ "secure_url": output.location, "bytes": output.bytes_after }).to_string();
-    note(jobs.finish(taken, End::Completed(&value)).await, taken);
+/// Ends a job that is done with a value, which is JSON, and tells its log.
+pub(super) async fn completed(jobs: &Jobs, taken: &Taken, line: &str, value: &str) {
+    note(jobs.worked_off(taken, line).await, taken);
+    note(jobs.finish(taken, End::Completed(value)).await, taken);
+}
+
+/// Ends a job that failed, and tells its log why.
+pub(super) async fn failed(jobs: &Jobs, taken: &Taken, reason: &str) {
+    note(jobs.log(taken, reason).await, taken);
+    note(jobs.finish(taken, End::Failed(reason)).await, taken);
 }
 
 fn reason(failure: &Failure) -> String {

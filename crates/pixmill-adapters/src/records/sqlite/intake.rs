@@ -22,7 +22,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore, oneshot};
 use self::inputs::Inputs;
 use self::rows::Written;
 use super::fault::Broken;
-use super::id::{check_new, known_owner, unknown};
+use super::id::{Owner, check_new, known_owner, unknown};
 use super::tally::complete;
 use super::{Sqlite, deletion};
 
@@ -240,6 +240,15 @@ fn insert(connection: &Connection, new: &NewRequest, now: Timestamp) -> Result<i
     Ok(connection.last_insert_rowid())
 }
 
+/// A request that is being taken in.
+pub(super) fn receiving(connection: &Connection, id: &RequestId) -> Result<Owner, Broken> {
+    let owner = known_owner(connection, id)?;
+    if owner.status != RequestStatus::Receiving {
+        return Err(unknown(id).into());
+    }
+    Ok(owner)
+}
+
 fn open(
     connection: &Connection,
     id: &RequestId,
@@ -247,10 +256,7 @@ fn open(
     end: &IntakeEnd,
     now: Timestamp,
 ) -> Result<(), Broken> {
-    let owner = known_owner(connection, id)?;
-    if owner.status != RequestStatus::Receiving {
-        return Err(unknown(id).into());
-    }
+    let owner = receiving(connection, id)?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO row_errors (request, ordinal, line, code, message) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;

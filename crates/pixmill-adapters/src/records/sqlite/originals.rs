@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::originals::Originals;
 use rusqlite::{OptionalExtension, params};
 
 use super::Sqlite;
-use super::id::{key, known_owner, owner, unknown};
+use super::id::{key, owner};
+use super::intake::receiving;
 
 /// Pieces by their request and number.
 pub(super) const MIGRATION: &str = "CREATE TABLE originals (
@@ -29,10 +29,7 @@ impl Originals for Sqlite {
         let request = request.clone();
         self.write(move |transaction| {
             let connection = transaction.connection;
-            let owner = known_owner(connection, &request)?;
-            if owner.status != RequestStatus::Receiving {
-                return Err(unknown(&request).into());
-            }
+            let owner = receiving(connection, &request)?;
             connection
                 .prepare_cached("UPDATE requests SET touched = max(touched, ?2) WHERE num = ?1")?
                 .execute(params![owner.num, now.0])?;
