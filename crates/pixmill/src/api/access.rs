@@ -205,7 +205,7 @@ impl Access {
         if !trusted(address) {
             return needed("this server asks for a key".into());
         }
-        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host = host(&parts.headers);
         let local = ends.local.map(|local| local.ip().to_canonical());
         if !head::is_own_host(host, local, self.doors.public.as_ref()) {
             return needed(format!(
@@ -213,7 +213,7 @@ impl Access {
                  public URL, not under {host:?}: send a key, or name the host with --public-url"
             ));
         }
-        if head::is_from_another_site(&parts.method, &parts.headers, &self.own_origins(host, Some(peer))) {
+        if head::is_from_another_site(&parts.method, &parts.headers, &self.own_origins(parts)) {
             return needed("a page of another site can't call without a key".into());
         }
         Ok(Caller { tenant: DEFAULT_TENANT.into(), role: Role::Admin, name: None, by: By::Trust(address) })
@@ -259,9 +259,7 @@ impl Access {
             return Ok(None);
         }
         // A cookie comes along whoever made the page that calls.
-        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
-        if head::is_forged(&parts.method, &parts.headers, &self.own_origins(host, peer)) {
+        if head::is_forged(&parts.method, &parts.headers, &self.own_origins(parts)) {
             return Err(Problem::new(
                 Code::AuthRole,
                 "a page of another site can't act in the name of who signed in",
@@ -281,9 +279,7 @@ impl Access {
     pub(super) async fn sign_in(&self, parts: &Parts, secret: &str) -> Result<HeaderValue, Problem> {
         let known = self.known().await?;
         let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
-        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-        let own = self.own_origins(host, peer);
-        if head::is_from_another_site(&Method::POST, &parts.headers, &own) {
+        if head::is_from_another_site(&Method::POST, &parts.headers, &self.own_origins(parts)) {
             return Err(Problem::new(Code::AuthRole, "a page of another site can't sign anybody in"));
         }
         let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
@@ -301,7 +297,9 @@ impl Access {
     }
 
     /// What a browser says a page of this server's comes from.
-    fn own_origins(&self, host: &str, peer: Option<IpAddr>) -> Vec<String> {
+    fn own_origins(&self, parts: &Parts) -> Vec<String> {
+        let host = host(&parts.headers);
+        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
         let mut own = vec![format!("http://{host}")];
         if peer.is_some_and(|peer| self.is_proxy(peer)) {
             own.push(format!("https://{host}"));
@@ -320,6 +318,11 @@ impl Access {
             trust => trust.iter().any(|range| range.contains(&address)),
         }
     }
+}
+
+/// The name by which the server was called.
+fn host(headers: &HeaderMap) -> &str {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default()
 }
 
 fn bearer(text: &str) -> Option<&str> {

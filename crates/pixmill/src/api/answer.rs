@@ -47,3 +47,12 @@ pub(super) fn stream(
 ) -> Response {
     of(StatusCode::OK, media_type, Body::from_stream(pieces))
 }
+
+/// Events as they come.
+pub(super) fn events(pieces: impl Stream<Item = Result<Vec<u8>, Fault>> + Send + 'static) -> Response {
+    let mut response = stream("text/event-stream", pieces);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies of the nginx kind would hold events back.
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}

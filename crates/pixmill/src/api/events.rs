@@ -15,7 +15,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
@@ -96,11 +96,7 @@ pub(super) async fn watch(
     let events = stream::try_unfold(watcher, |mut watcher| async move {
         Ok(watcher.next().await?.map(|text| (text.into_bytes(), watcher)))
     });
-    let mut response = answer::stream("text/event-stream", events);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Proxies of the nginx kind would hold events back.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(answer::events(events))
 }
 
 /// An event.

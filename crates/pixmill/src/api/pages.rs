@@ -178,7 +178,7 @@ fn redirect(api: &Api, path: &str) -> Response {
 }
 
 /// The fields of a form.
-async fn form(_: &Api, body: Body) -> Result<Vec<(String, String)>, Problem> {
+async fn form(body: Body) -> Result<Vec<(String, String)>, Problem> {
     let whole = to_bytes(body, MOST_FORM_BYTES).await;
     let whole = whole
         .map_err(|_| Problem::new(Code::BodyTooLarge, format!("a form may have {MOST_FORM_BYTES} bytes")))?;
@@ -227,7 +227,7 @@ async fn in_words(State(api): State<Arc<Api>>, request: Request, next: Next) -> 
         }
     }
     if let Some(wait) = problem.retry_after() {
-        shown.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil() as u64));
+        shown.headers_mut().insert(header::RETRY_AFTER, wait);
     }
     shown.extensions_mut().insert(AsPage(code));
     shown

@@ -143,8 +143,9 @@ impl Problem {
         self.detail.clone() + &places.collect::<String>()
     }
 
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+    /// What Retry-After says, in seconds.
+    pub(super) fn retry_after(&self) -> Option<HeaderValue> {
+        self.retry_after.map(|after| HeaderValue::from(after.as_secs_f64().ceil() as u64))
     }
 
     /// The fields that are to blame.
@@ -169,8 +170,8 @@ impl Problem {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(after) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs_f64().ceil() as u64));
+        if let Some(after) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, after);
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

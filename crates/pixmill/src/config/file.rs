@@ -93,6 +93,21 @@ impl File {
         File { name: NAME.to_owned(), text: text.to_owned(), named: false }
     }
 
+    /// What it holds.
+    ///
+    /// # Errors
+    /// A sentence on what is not TOML.
+    pub(super) fn table(&self) -> Result<Spanned<DeTable<'_>>, String> {
+        DeTable::parse(&self.text)
+            .map_err(|error| format!("{} can't be parsed: {}", self.name, error.to_string().trim_end()))
+    }
+
+    /// Where in it something stands.
+    pub(super) fn place(&self, span: Range<usize>, key: &str) -> Place {
+        let line = 1 + self.text[..span.start].matches('\n').count();
+        Place::File { name: self.name.clone(), key: key.to_owned(), line }
+    }
+
     /// Looks whether the file may say this.
     ///
     /// # Errors
@@ -122,8 +137,7 @@ pub(super) struct Known<'a> {
 /// # Errors
 /// A sentence on what is not TOML, a key that nobody knows, or a value of a kind that no option takes.
 pub(super) fn settings(file: &File, known: &Known<'_>) -> Result<BTreeMap<String, Setting>, String> {
-    let table = DeTable::parse(&file.text)
-        .map_err(|error| format!("{} can't be parsed: {}", file.name, error.to_string().trim_end()))?;
+    let table = file.table()?;
     let mut reading = Reading { file, settings: BTreeMap::new() };
     for (key, value) in table.get_ref() {
         match value.get_ref() {
@@ -136,7 +150,7 @@ pub(super) fn settings(file: &File, known: &Known<'_>) -> Result<BTreeMap<String
             _ if key.get_ref() == STACK => {}
             DeValue::Table(section) if key.get_ref() == HEADERS => {
                 let values = headers(section, "").map_err(|name| reading.is_no_header(&name, key.span()))?;
-                reading.set(HEADER, values, reading.place(key.span(), "[headers]"))?;
+                reading.set(HEADER, values, file.place(key.span(), "[headers]"))?;
             }
             _ => reading.take(key.get_ref(), key.span(), value, known.all, "")?,
         }
@@ -158,7 +172,7 @@ impl Reading<'_> {
         known: &BTreeSet<String>,
         section: &str,
     ) -> Result<(), String> {
-        let place = self.place(span, &format!("{section}{key}"));
+        let place = self.file.place(span, &format!("{section}{key}"));
         if !known.contains(key) {
             let meant = nearest(key, known.iter().map(String::as_str));
             let meant = meant.map(|name| format!(": did you mean {name}?")).unwrap_or_default();
@@ -180,25 +194,12 @@ impl Reading<'_> {
         }
     }
 
-    fn place(&self, span: Range<usize>, key: &str) -> Place {
-        Place::File {
-            name: self.file.name.clone(),
-            key: key.to_owned(),
-            line: line_of(self.file, span.start),
-        }
-    }
-
     fn is_no_header(&self, name: &str, span: Range<usize>) -> String {
         format!(
             "{name} of {}: text is allowed, or a section of an origin's headers",
-            self.place(span, "[headers]")
+            self.file.place(span, "[headers]")
         )
     }
-}
-
-/// The line, from 1, in which something stands.
-pub(super) fn line_of(file: &File, at: usize) -> usize {
-    1 + file.text[..at].matches('\n').count()
 }
 
 /// Headers as `--header` has them, or the name of one whose value is none.

@@ -7,9 +7,8 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::{File, line_of};
+use super::file::File;
 use super::names::nearest;
-use super::setting::Place;
 
 /// What the tables are called.
 pub(super) const STACK: &str = "stack";
@@ -25,8 +24,7 @@ const PREFIX: &str = "bull";
 /// # Errors
 /// A sentence on the first mistake, with its line and what is allowed.
 pub(super) fn stacks(file: &File) -> Result<Vec<Table>, String> {
-    let table = DeTable::parse(&file.text)
-        .map_err(|error| format!("{} can't be parsed: {}", file.name, error.to_string().trim_end()))?;
+    let table = file.table()?;
     let Some((key, value)) = table.get_ref().iter().find(|(key, _)| key.get_ref() == STACK) else {
         return Ok(Vec::new());
     };
@@ -35,14 +33,14 @@ pub(super) fn stacks(file: &File) -> Result<Vec<Table>, String> {
         return Err(format!(
             "{} opens something, and the file was only found in the working folder: say --config {} if you trust it, or \
              remove the table",
-            reading.place(key.span(), "[[stack]]"),
+            file.place(key.span(), "[[stack]]"),
             file.name
         ));
     }
     let DeValue::Array(tables) = value.get_ref() else {
         return Err(format!(
             "{} is a {}: it is written as [[stack]]",
-            reading.place(key.span(), STACK),
+            file.place(key.span(), STACK),
             value.get_ref().type_str()
         ));
     };
@@ -50,10 +48,10 @@ pub(super) fn stacks(file: &File) -> Result<Vec<Table>, String> {
     for table in tables {
         let read = match table.get_ref() {
             DeValue::Table(fields) => reading.table(fields, table.span())?,
-            _ => return Err(format!("{} is written as [[stack]]", reading.place(table.span(), STACK))),
+            _ => return Err(format!("{} is written as [[stack]]", file.place(table.span(), STACK))),
         };
         if stacks.iter().any(|other| (&other.queue, &other.prefix) == (&read.queue, &read.prefix)) {
-            let place = reading.place(table.span(), "[[stack]]");
+            let place = file.place(table.span(), "[[stack]]");
             return Err(format!("{place} is the second for queue '{}': remove one", read.queue));
         }
         stacks.push(read);
@@ -66,14 +64,6 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn place(&self, span: Range<usize>, key: &str) -> Place {
-        Place::File {
-            name: self.file.name.clone(),
-            key: key.to_owned(),
-            line: line_of(self.file, span.start),
-        }
-    }
-
     fn table(&self, fields: &DeTable<'_>, span: Range<usize>) -> Result<Table, String> {
         for key in fields.keys() {
             let name: &str = key.get_ref();
@@ -83,14 +73,14 @@ impl Reading<'_> {
                 let meant = meant.unwrap_or_else(|| format!("allowed are {}", KEYS.join(", ")));
                 return Err(format!(
                     "{} is not a key of a table: {meant}",
-                    self.place(key.span(), &format!("[[stack]] {name}"))
+                    self.file.place(key.span(), &format!("[[stack]] {name}"))
                 ));
             }
         }
         let at = |name: &str| {
             let found = fields.iter().find(|(key, _)| key.get_ref() == name);
             let span = found.map_or(span.clone(), |(key, _)| key.span());
-            self.place(span, &format!("[[stack]] {name}"))
+            self.file.place(span, &format!("[[stack]] {name}"))
         };
         let text = |name: &str| match fields.get(name).map(Spanned::get_ref) {
             None => Ok(None),

@@ -20,17 +20,18 @@ pub(super) fn notice(query: &Query) -> Option<String> {
     let (what, number) = said.split_once('-').unwrap_or((said, ""));
     let number: u64 = number.parse().unwrap_or_default();
     Some(match what {
-        "retried" => format!("{} put back: they are tried again now.", text::counted(number, "image")),
+        "retried" => {
+            format!("{} put back: they are tried again now.", text::counted(number, "image", "images"))
+        }
         "corrected" => format!(
             "{} corrected: they are tried again now, and no others.",
-            text::counted(number, "address")
-        )
-        .replace("addresss", "addresses"),
+            text::counted(number, "address", "addresses")
+        ),
         "unchanged" => "No address was changed, so nothing was retried.".to_owned(),
         "cancelled" => "The request is cancelled. What had ended stays.".to_owned(),
         "deleted" => "The request is deleted.".to_owned(),
         "told" => "The webhook is told again now.".to_owned(),
-        "recovered" => format!("{} told again now.", text::counted(number, "event")),
+        "recovered" => format!("{} told again now.", text::counted(number, "event", "events")),
         _ => return None,
     })
 }
@@ -53,7 +54,7 @@ pub(in crate::api) async fn retry(
     request: Request,
 ) -> Result<Response, Problem> {
     let standing = api.standing(&caller, &id).await?;
-    let pairs = form(&api, request.into_body()).await?;
+    let pairs = form(request.into_body()).await?;
     let asked = field(&pairs, "q");
     let retried = match asked.is_empty() {
         true => api.on.ledger.retry(&standing.request.id, api.on.clock.wall()).await?,
@@ -72,7 +73,7 @@ pub(in crate::api) async fn delete(
     Id(id): Id,
     request: Request,
 ) -> Result<Response, Problem> {
-    let pairs = form(&api, request.into_body()).await?;
+    let pairs = form(request.into_body()).await?;
     requests::delete_it(&api, &caller, &id, field(&pairs, "outputs") == "true").await?;
     Ok(redirect(&api, "/requests?done=deleted"))
 }

@@ -20,9 +20,9 @@ use super::super::failures::{FailuresBody, grouped};
 use super::super::images::question;
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
-use super::super::search::{PIECE, cells, search};
+use super::super::search::{PIECE, search};
 use super::line::Line;
-use super::request::Naming;
+use super::request::Names;
 use super::{Page, Section, act, form, in_query, redirect, text};
 
 /// Failed images on a page.
@@ -115,19 +115,14 @@ async fn failures(
     };
     let after = query.said("after").map(ImageId::from);
     let found = search(ledger, id, &question, after, SHOWN, PIECE).await?;
-    let rows = if standing.request.foreign {
-        Vec::new()
-    } else {
-        found.images.iter().map(|view| view.row).collect()
-    };
-    let (cells, naming) = (cells(ledger, id, rows.into_iter()).await?, Naming::of(&standing.request));
+    let names = Names::of(ledger, &standing.request, &found.images).await?;
     let row = |view: &pixmill_engine::model::image::ImageView| {
         let failure = view.slot.failure.as_ref();
         Row {
             image: view.image.to_string(),
             row: view.row + 1,
             position: view.position + 1,
-            name: cells.get(&view.row).map(|cells| naming.name(cells)).unwrap_or_default(),
+            name: names.name(view),
             input: view.input.clone(),
             typed: typed.get(&(view.row + 1, view.position + 1)).cloned(),
             code: failure.map_or("", |failure| failure.code.as_str()),
@@ -157,7 +152,7 @@ pub(in crate::api) async fn correct(
     request: Request,
 ) -> Result<Response, Problem> {
     let standing = api.standing(&caller, &id).await?;
-    let pairs = form(&api, request.into_body()).await?;
+    let pairs = form(request.into_body()).await?;
     let (corrections, typed) = read(&pairs);
     if !typed.is_empty() {
         let page =

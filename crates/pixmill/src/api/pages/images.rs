@@ -1,6 +1,6 @@
 //! Images of a request: found by words and qualifiers, page by page; and those that became smaller least.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -19,9 +19,9 @@ use super::super::access::Caller;
 use super::super::images::question;
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
-use super::super::search::{self, Found, PIECE, cells, search};
+use super::super::search::{self, Found, PIECE, search};
 use super::line::Line;
-use super::request::Naming;
+use super::request::Names;
 use super::text::{self, Moment};
 use super::{Page, Section, act, in_query, show_with};
 
@@ -146,12 +146,8 @@ pub(super) async fn tiles(
     base: &str,
     views: &[ImageView],
 ) -> Result<(Vec<Tile>, BTreeSet<String>), Problem> {
-    let request = &standing.request;
-    let cells = match request.foreign {
-        true => BTreeMap::new(),
-        false => cells(&*api.on.ledger, &request.id, views.iter().map(|view| view.row)).await?,
-    };
-    let (naming, now) = (Naming::of(request), api.on.clock.wall());
+    let names = Names::of(&*api.on.ledger, &standing.request, views).await?;
+    let now = api.on.clock.wall();
     let mut origins = BTreeSet::new();
     let mut tiles = Vec::new();
     for view in views {
@@ -164,7 +160,7 @@ pub(super) async fn tiles(
             image: view.image.to_string(),
             row: view.row + 1,
             position: view.position + 1,
-            name: cells.get(&view.row).map(|cells| naming.name(cells)).unwrap_or_default(),
+            name: names.name(view),
             input: view.input.clone(),
             picture,
             status: view.slot.status.as_str(),

@@ -10,7 +10,6 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use futures::stream;
-use http::{HeaderValue, header};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Instant;
 use pixmill_engine::port::records::RequestView;
@@ -47,11 +46,7 @@ pub(in crate::api) async fn watch(
     let pieces = stream::try_unfold(watcher, |mut watcher| async move {
         Ok(watcher.next().await?.map(|text| (text.into_bytes(), watcher)))
     });
-    let mut response = answer::stream("text/event-stream", pieces);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Proxies of the nginx kind would hold events back.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(answer::events(pieces))
 }
 
 struct Watcher {

@@ -1,5 +1,6 @@
 //! One request: how far it is, why images failed, and what can be done.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +10,11 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use pixmill_engine::catalogue::{Account, fields};
+use pixmill_engine::fault::Fault;
+use pixmill_engine::model::image::ImageView;
 use pixmill_engine::model::request::Request;
 use pixmill_engine::model::row::RowError;
-use pixmill_engine::port::records::RequestView;
+use pixmill_engine::port::records::{Ledger, RequestView};
 
 use super::super::Api;
 use super::super::access::Caller;
@@ -19,6 +22,7 @@ use super::super::deliveries::without_query;
 use super::super::failures::{FailuresBody, grouped};
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
+use super::super::search::cells;
 use super::line::{self, Line};
 use super::{Page, Section, act, in_query, text};
 
@@ -114,18 +118,36 @@ fn pace(api: &Api, standing: &RequestView) -> Option<(String, String)> {
     line::pace(progress.ended(), progress.pending + progress.processing, during)
 }
 
-/// Which cell of a row names its product.
-pub(super) struct Naming(Option<usize>);
+/// What the products of images are called.
+pub(super) struct Names {
+    /// The cell of a row that names its product.
+    column: Option<usize>,
+    cells: BTreeMap<u64, String>,
+}
 
-impl Naming {
-    pub(super) fn of(request: &Request) -> Self {
+impl Names {
+    /// Those of images of a request; rows are read only where one of their cells is a name.
+    pub(super) async fn of(
+        ledger: &dyn Ledger,
+        request: &Request,
+        views: &[ImageView],
+    ) -> Result<Self, Fault> {
         let understood = Account::parse(&request.reading).understood;
         let columns = fields(&request.header);
-        Naming(understood.name_column.and_then(|name| columns.iter().position(|column| *column == name)))
+        let column =
+            understood.name_column.and_then(|name| columns.iter().position(|column| *column == name));
+        let cells = match column {
+            Some(_) if !request.foreign => {
+                cells(ledger, &request.id, views.iter().map(|view| view.row)).await?
+            }
+            _ => BTreeMap::new(),
+        };
+        Ok(Names { column, cells })
     }
 
     /// A product's name; nothing where the catalogue has none.
-    pub(super) fn name(&self, cells: &str) -> String {
-        self.0.and_then(|name| fields(cells).into_iter().nth(name)).unwrap_or_default()
+    pub(super) fn name(&self, view: &ImageView) -> String {
+        let found = self.column.zip(self.cells.get(&view.row));
+        found.and_then(|(column, cells)| fields(cells).into_iter().nth(column)).unwrap_or_default()
     }
 }

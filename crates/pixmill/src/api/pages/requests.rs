@@ -65,10 +65,9 @@ pub(in crate::api) async fn show(
     Extension(caller): Extension<Caller>,
     query: Query,
 ) -> Result<Response, Problem> {
-    let said = |name| query.said(name).unwrap_or_default().to_owned();
     let status = query.said("status");
     let status = status.and_then(|text| REQUEST_STATUSES.iter().copied().find(|one| one.as_str() == text));
-    let name = said("name");
+    let name = query.said("name").unwrap_or_default().to_owned();
     let failed = query.flag("failed").unwrap_or_default();
     let before = match query.said("before") {
         Some(before) => Some(api.standing(&caller, before).await?.request.id),
@@ -100,7 +99,7 @@ pub(in crate::api) async fn show(
     let requests = Requests {
         lines: (0..shown).map(line).collect(),
         status: status.map(RequestStatus::as_str).unwrap_or_default().to_owned(),
-        name: said("name"),
+        name,
         failed,
         next: next.map(|next| next.to_string()),
         origin: api.on.links.clone(),

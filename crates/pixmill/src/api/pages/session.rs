@@ -2,9 +2,8 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::super::Api;
 use super::super::access::Caller;
 use super::super::problem::Problem;
 use super::super::query::Query;
-use super::{Page, field, form, redirect};
+use super::{Page, field, form, in_query, redirect};
 
 #[derive(Template)]
 #[template(path = "sign_in.html")]
@@ -35,7 +34,7 @@ pub(in crate::api) async fn sign_in(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let pairs = form(&api, body).await?;
+    let pairs = form(body).await?;
     let next = field(&pairs, "next").to_owned();
     match api.access.sign_in(&parts, field(&pairs, "key")).await {
         Ok(cookie) => {
@@ -67,8 +66,7 @@ fn own_path(next: &str) -> &str {
 
 /// Sends somebody to sign in who came without a key, and back afterwards.
 pub(super) fn ask(api: &Api, path_and_query: &str) -> Response {
-    let next: String = url::form_urlencoded::byte_serialize(path_and_query.as_bytes()).collect();
-    redirect(api, &format!("/sign-in?next={next}")).map(|_| Body::empty()).into_response()
+    redirect(api, &format!("/sign-in?next={}", in_query(path_and_query)))
 }
 
 #[cfg(test)]

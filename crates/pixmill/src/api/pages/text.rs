@@ -20,8 +20,8 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// "1 image", "2 images".
-pub(super) fn counted(number: u64, what: &str) -> String {
-    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
 /// Bytes in units of a thousand.
@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn figures_are_short_and_units_fit() {
         assert_eq!(count(1_234_567), "1\u{202f}234\u{202f}567");
-        assert_eq!((counted(1, "image"), counted(0, "image")), ("1 image".into(), "0 images".into()));
+        let images = |number| counted(number, "image", "images");
+        assert_eq!((images(1), images(0)), ("1 image".into(), "0 images".into()));
         for (number, text) in
             [(0, "0 B"), (999, "999 B"), (999_950, "1.0 MB"), (123_456, "123 kB"), (2_460_000, "2.5 MB")]
         {

@@ -107,7 +107,7 @@ pub(in crate::api) async fn recover(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let pairs = form(&api, request.into_body()).await?;
+    let pairs = form(request.into_body()).await?;
     let hours: u64 = field(&pairs, "hours").parse().unwrap_or(24).clamp(1, 24 * 30);
     let now = api.on.clock.wall();
     let since = now - std::time::Duration::from_secs(hours * 3600);
