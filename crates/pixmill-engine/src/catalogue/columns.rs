@@ -61,6 +61,11 @@ impl Contents {
         self.pictures + self.perhaps + self.pages + self.others
     }
 
+    /// Whether a cell holds what looks like a picture.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.pictures > 0
+    }
+
     /// Whether they name files whose addresses stand in other columns.
     fn is_twin(&self) -> bool {
         self.twins > 0 && self.twins == self.paths && self.paths == self.filled

@@ -369,8 +369,10 @@ pub(super) fn meant(written: &str) -> (Cow<'_, str>, Form) {
 
 /// `http%3A//h%3A80/a` and `http%3A%2F%2Fh%2Fa` as they are meant.
 fn unescaped_scheme(text: &str) -> String {
-    let Some(colon) = text.find('%') else { return text.to_owned() };
-    let (scheme, rest) = (&text[..colon], &text[colon + 3..]);
+    let parted = text.split_once('%');
+    let after =
+        |rest: &'static str| parted.and_then(|(scheme, after)| Some((scheme, after.strip_prefix(rest)?)));
+    let Some((scheme, rest)) = after("3A").or_else(|| after("3a")) else { return text.to_owned() };
     let Some(path) = rest.strip_prefix("//") else {
         return percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     };
@@ -387,6 +389,17 @@ mod tests {
         let mut found = Vec::new();
         cut(cell, |address, _, _| found.push(address.into_owned()));
         found
+    }
+
+    #[test]
+    fn a_percent_sign_that_begins_no_colon_stays() {
+        for cell in ["//a,%", "//a%", "//a%\u{6feac}", "www.%a", "//%3", "//h%3/a.png", "//%41.example/a.png"]
+        {
+            let kept = meant(cell).0.into_owned();
+            assert!(kept.ends_with(cell), "{cell}: {kept}");
+        }
+        assert_eq!(meant("http%3a//h%3A80/a").0, "http://h:80/a");
+        assert_eq!(meant("https%3A%2F%2Fh%2Fa%20b").0, "https://h/a b");
     }
 
     #[test]

@@ -142,12 +142,16 @@ fn under(sample: Sample<'_>, dialect: Dialect, hints: &Hints) -> Option<Found> {
             continue;
         }
         let rows = rows_after(records, at);
-        let Some(judged) = judged(names, &contents(names.len(), &rows), hints) else { continue };
+        let contents = contents(names.len(), &rows);
+        let Some(judged) = judged(names, &contents, hints) else { continue };
         let nameless = judged.pictures.iter().all(|picture| names[picture.index].trim().is_empty());
         if nameless && hints.columns.is_empty() && hints.header_row.is_none() {
             continue;
         }
-        if best.as_ref().is_none_or(|(_, best)| judged.surety > best.surety) {
+        // What only sounds like a name, without a picture below it, is a row of the header above it.
+        let has_pictures = judged.pictures.iter().any(|picture| contents[picture.index].has_pictures());
+        let is_row = |above: usize| !has_pictures && is_as_full(&records[above], names.len());
+        if best.as_ref().is_none_or(|(above, best)| judged.surety > best.surety && !is_row(*above)) {
             best = Some((at, judged));
         }
     }
@@ -225,10 +229,15 @@ fn is_header_too(record: &Sampled, judged: &Judged) -> bool {
             && !has_picture_ending(name)
     };
     let told = names().filter(|name| says(name)).count();
-    let filled = record.fields.iter().filter(|field| !field.trim().is_empty()).count();
     told * 2 > judged.pictures.len()
-        && filled * 2 > record.fields.len()
+        && is_as_full(record, record.fields.len())
         && !record.fields.iter().any(|field| begins_address(field))
+}
+
+/// Whether most of so many columns hold something, unlike a title's above a table.
+fn is_as_full(record: &Sampled, columns: usize) -> bool {
+    let filled = record.fields.iter().filter(|field| !field.trim().is_empty()).count();
+    record.fields.len() == columns && filled * 2 > columns
 }
 
 /// A table without a header: its columns are numbered.

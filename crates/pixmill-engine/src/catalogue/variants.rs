@@ -174,6 +174,12 @@ fn headers() {
     let extra =
         "SKU,S. No.,Colour,Product Name,Input Image Urls,Stock,Note\na,1,red,Mug,{0},4,x\nb,2,,Cup,{1},,\n";
     reads("extra-columns", filled(extra).as_bytes(), BOTH, &[]);
+    // What sounds like a name among the rows is a row.
+    for row in ["Kép", "pics", "photo"] {
+        let text = format!("Product Name,Input Image Urls\n,{row}\nMug,\n");
+        let reading = read(text.as_bytes());
+        assert_eq!(cells(&reading.rows[0].cells), ["", row]);
+    }
     let columns: String = (0..5000).map(|number| format!(",c{number}")).collect();
     let values = ",".repeat(5000);
     reads(
