@@ -177,12 +177,10 @@ impl Decoding {
             let input = &self.input[self.start..self.end];
             let (result, read, written, _) = self.decoder.decode_to_utf8(input, room, self.ended);
             self.start += read;
+            // What ends within a character is written as replaced, at the end itself.
+            self.finished = self.ended && result == CoderResult::InputEmpty;
             if written > 0 {
                 return Ok(written);
-            }
-            if self.ended && result == CoderResult::InputEmpty {
-                self.finished = true;
-                return Ok(0);
             }
         }
         Ok(0)
@@ -263,6 +261,20 @@ mod tests {
     }
 
     const TEXT: &str = "S. No.,Product Name,Input Image Urls\n1,Tasse ☕ à café,http://a/1.png\n";
+
+    #[test]
+    fn a_file_that_ends_within_a_character_is_read_to_its_end() {
+        let mut cut = utf16(&format!("\u{feff}{TEXT}"), false);
+        cut.pop();
+        let text = decoded(&cut).expect("text");
+        assert!(text.ends_with("/a/1.png\u{fffd}".as_bytes()), "{}", String::from_utf8_lossy(&text));
+        for encoding in [encoding_rs::SHIFT_JIS, encoding_rs::GBK, encoding_rs::EUC_KR, encoding_rs::BIG5] {
+            let mut source =
+                Source::open(&b"name,url\n\x83"[..], Some(encoding)).expect("slices can be read");
+            let mut room = [0; LEAST_ROOM];
+            while source.read(&mut room).expect("slices can be read") > 0 {}
+        }
+    }
 
     #[test]
     fn marks_tell_the_encoding_and_are_dropped() {
