@@ -69,6 +69,11 @@ impl Finding {
     }
 }
 
+/// Bytes as findings tell them.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
 /// Clocks that are further apart spoil what is read from them.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 

@@ -1,5 +1,6 @@
 //! What the engine needs of the world: one small trait each.
 
+pub mod boards;
 pub mod clock;
 pub mod errands;
 pub mod origin;

@@ -3,6 +3,7 @@
 
 mod amend;
 mod backlog;
+mod boards;
 mod directory;
 mod entry;
 mod intake;
@@ -26,6 +27,7 @@ use pixmill_engine::model::image::Settlement;
 use pixmill_engine::model::key::Key;
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::boards::{Board, Notice};
 use pixmill_engine::port::records::page::{Bytes, Page};
 
 pub use entry::{Entry, Event, Image};
@@ -42,6 +44,7 @@ pub struct Store {
     pub rights: BTreeMap<&'static str, Lease>,
     stale: BTreeSet<String>,
     keys: Vec<Key>,
+    boards: BTreeMap<(Board, String), Notice>,
     /// Intakes by tenant and key.
     held: BTreeMap<(String, String), Held>,
     /// A rule that does not hold here.

@@ -4,6 +4,7 @@
 //! their documents with apps. Each promise is a function whose name
 //! says it; each gets records of its own.
 
+pub mod boards;
 mod claiming;
 pub mod directory;
 pub mod foreign;

@@ -11,6 +11,7 @@
 
 mod amend;
 mod backlog;
+mod boards;
 mod checkup;
 mod claim;
 mod clock;

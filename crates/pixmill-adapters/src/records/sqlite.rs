@@ -6,6 +6,7 @@
 
 mod amend;
 mod backlog;
+mod boards;
 mod deletion;
 mod directory;
 mod fault;

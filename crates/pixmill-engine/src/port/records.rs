@@ -18,6 +18,7 @@ use crate::model::lease::{Lease, Token};
 use crate::model::request::{NewRequest, Options, Progress, Request, RequestStatus};
 use crate::model::row::{NewRow, ResultRow, RowError};
 use crate::model::time::Timestamp;
+use crate::port::boards::Boards;
 use crate::port::originals::Originals;
 
 /// All of records.
@@ -446,6 +447,6 @@ pub trait Keys: Send + Sync {
 }
 
 /// All that a server asks of records.
-pub trait Ledger: Records + Outbox + Directory + Amend + Idempotency + Keys + Originals {}
+pub trait Ledger: Records + Outbox + Directory + Amend + Idempotency + Keys + Originals + Boards {}
 
-impl<T: Records + Outbox + Directory + Amend + Idempotency + Keys + Originals> Ledger for T {}
+impl<T: Records + Outbox + Directory + Amend + Idempotency + Keys + Originals + Boards> Ledger for T {}

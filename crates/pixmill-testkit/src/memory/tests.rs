@@ -82,3 +82,8 @@ async fn records_in_memory_conform_in_succession() {
 async fn records_in_memory_conform_in_keeping_catalogues() {
     records::originals::suite(|| async { both(|memory| memory as _) }).await;
 }
+
+#[tokio::test]
+async fn records_in_memory_conform_as_boards() {
+    records::boards::suite(|| async { memory() as _ }).await;
+}

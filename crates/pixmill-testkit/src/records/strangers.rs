@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use pixmill_engine::model::event::{Answer, Delivery, Next};
 use pixmill_engine::model::image::{Correction, Moment};
 use pixmill_engine::model::key::{Key, Role};
+use pixmill_engine::port::boards::{Board, Notice};
 use pixmill_engine::port::records::{Ledger, Right, Void};
 
 use super::foreign::{AppRequest, Ids, RecordsOfApps};
@@ -177,6 +178,12 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
     records.release(&id).await.unwrap();
     records.reserve("default", "k", &id, later(90_000), later(90_000)).await.unwrap();
     unchanged("keys").await;
+    let notice = |name: &str, until| Notice { name: name.into(), text: "{}".into(), until };
+    records.put_up(Board::Workers, vec![notice("a", later(1)), notice("b", later(9))], START).await.unwrap();
+    records.put_up(Board::Audit, Vec::new(), later(2)).await.unwrap();
+    assert_eq!(records.standing(Board::Workers, None, 9, later(2)).await.unwrap(), [notice("b", later(9))]);
+    assert!(records.take_off(Board::Workers, "b").await.unwrap());
+    unchanged("boards").await;
     // Forgetting.
     records.forget_deliveries(later(1_000_000)).await.unwrap();
     unchanged("forget_deliveries").await;

@@ -1,10 +1,11 @@
 //! How the server is, for whoever set it up.
 
 use mongodb::bson::{Document, doc};
-use pixmill_engine::checkup::{self, Finding};
+use pixmill_engine::checkup::{self, Finding, megabytes};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 
+use super::document::whole;
 use super::fault::fault;
 use super::{Shared, schema};
 
@@ -20,6 +21,16 @@ impl Shared {
         let hello = ask(doc! { "hello": 1 }).await?;
         let theirs = hello.get_datetime("localTime").map(|time| Timestamp(time.timestamp_millis()));
         findings.extend(theirs.map(|theirs| checkup::clock(now, theirs)));
+        let stats = ask(doc! { "dbStats": 1 }).await?;
+        let size = |name: &str| whole(&stats, name).unwrap_or_default();
+        findings.push(Finding::well(
+            "size",
+            format!(
+                "{} of data, {} of indexes",
+                megabytes(size("storageSize")),
+                megabytes(size("indexSize"))
+            ),
+        ));
         let missing = schema::missing(&self.database).await?;
         findings.push(match missing.as_slice() {
             [] => Finding::well("indexes", "all are there"),

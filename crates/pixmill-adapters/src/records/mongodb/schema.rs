@@ -24,6 +24,8 @@ pub(super) const ORIGINALS: &str = "pixmill_originals";
 pub(super) const DELIVERIES: &str = "pixmill_deliveries";
 /// Keys that clients show.
 pub(super) const KEYS: &str = "pixmill_keys";
+/// What processes leave for each other.
+pub(super) const BOARDS: &str = "pixmill_boards";
 /// Keys that clients chose for their intakes.
 pub(super) const IDEMPOTENCY: &str = "pixmill_idempotency";
 /// What pixmill must remember of the database itself, a document each.
@@ -39,7 +41,7 @@ fn partial(name: &str, key: Document, field: &str) -> Document {
 
 /// Index definitions by collection. The first one of `images` serves feeding (status, then when due, then order) and
 /// counting, which reads nothing but the index.
-fn indexes() -> [(&'static str, Vec<Document>); 6] {
+fn indexes() -> [(&'static str, Vec<Document>); 7] {
     [
         (
             REQUESTS,
@@ -106,6 +108,7 @@ fn indexes() -> [(&'static str, Vec<Document>); 6] {
                 doc! { "key": { "at": 1 }, "name": "pixmill_age" },
             ],
         ),
+        (BOARDS, vec![doc! { "key": { "until": 1 }, "name": "pixmill_until" }]),
         (
             IDEMPOTENCY,
             vec![

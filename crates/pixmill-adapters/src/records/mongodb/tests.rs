@@ -20,6 +20,7 @@ use pixmill_engine::model::image::{ImageStatus, Moment, Outcome, Output, Settlem
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::boards::Boards;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::records::{Backlog, Directory, Ledger, Outbox, Report, Settle, Upkeep};
 use pixmill_testkit as testkit;
@@ -152,6 +153,11 @@ async fn records_in_mongodb_conform_in_keeping_catalogues() {
         (records.clone() as Arc<dyn RecordsForTests>, records as Arc<dyn Ledger>)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_in_mongodb_conform_as_boards() {
+    testkit::records::boards::suite(|| async { empty().await as Arc<dyn Boards> }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

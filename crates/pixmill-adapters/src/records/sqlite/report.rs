@@ -1,7 +1,7 @@
 //! Reading, for whoever wants to know.
 
 use async_trait::async_trait;
-use pixmill_engine::checkup::Finding;
+use pixmill_engine::checkup::{Finding, megabytes};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
@@ -39,7 +39,23 @@ pub(super) const PROGRESS_AT: usize = 14;
 #[async_trait]
 impl Report for Sqlite {
     async fn look(&self, _now: Timestamp) -> Vec<Finding> {
-        vec![Finding::well("version", format!("SQLite {}", rusqlite::version()))]
+        let version = Finding::well("version", format!("SQLite {}", rusqlite::version()));
+        let pages = self.read(|connection| {
+            let of = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
+            Ok((of("page_count")?, of("freelist_count")?, of("page_size")?))
+        });
+        let size = match pages.await {
+            Ok((all, free, bytes)) => {
+                let free = if free > all / 4 {
+                    format!(", of which {} are free", megabytes(free * bytes))
+                } else {
+                    String::new()
+                };
+                Finding::well("size", megabytes(all * bytes) + &free)
+            }
+            Err(fault) => Finding::fault("size", &fault),
+        };
+        vec![version, size]
     }
 
     async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {

@@ -28,6 +28,7 @@ const STEPS: &[M<'static>] = &[
     M::up(super::originals::MIGRATION),
     M::up(NOTES),
     M::up(ROLES),
+    M::up(super::boards::MIGRATION),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.

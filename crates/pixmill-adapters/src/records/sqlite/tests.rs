@@ -149,6 +149,13 @@ async fn sqlite_records_conform_in_keeping_catalogues() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sqlite_records_conform_as_boards() {
+    let files = Files::new();
+    pixmill_testkit::records::boards::suite(|| async { Arc::new(Sqlite::open(&files.next()).unwrap()) as _ })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sqlite_records_conform_in_retirement() {
     let files = Files::new();
     pixmill_testkit::records::retirement::suite(|| async {

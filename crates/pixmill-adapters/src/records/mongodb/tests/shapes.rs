@@ -8,7 +8,7 @@ use mongodb::bson::{
 
 /// Collections in which others may keep documents: ours by contract, those that earlier names of ours would have met, and
 /// those that are pixmill's alone.
-pub(crate) const COLLECTIONS: [&str; 14] = [
+pub(crate) const COLLECTIONS: [&str; 15] = [
     "requests",
     "products",
     "images",
@@ -20,6 +20,7 @@ pub(crate) const COLLECTIONS: [&str; 14] = [
     "pixmill_row_errors",
     "pixmill_originals",
     "pixmill_keys",
+    "pixmill_boards",
     "pixmill_idempotency",
     "pixmill_state",
     "pixmill",
@@ -145,6 +146,7 @@ pub(crate) fn is_ours(collection: &str, document: &Document) -> bool {
         "pixmill_state" => document.contains_key("until") || document.contains_key("since"),
         "pixmill_row_errors" => document.contains_key("errors"),
         "pixmill_originals" => document.contains_key("piece"),
+        "pixmill_boards" => document.contains_key("board"),
         _ => false,
     }
 }
