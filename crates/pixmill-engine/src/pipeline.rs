@@ -30,6 +30,7 @@ use crate::port::records::Records;
 use crate::port::sandbox::Sandbox;
 use crate::port::storage::Storage;
 use crate::port::traces::Traces;
+pub use dispatch::{HostRule, HostRules, Look, OriginAsked, OriginNow, Rules, host_of};
 pub use fetch::Walk;
 
 /// The stages, as the files of this folder name them.
@@ -146,6 +147,12 @@ pub trait Watcher: Send + Sync {
 
     /// An origin that refuses too many requests was asked, and this is known of it now.
     fn learnt(&self, _learnt: Learnt) {}
+
+    /// An origin was asked.
+    fn asked(&self, _asked: OriginAsked<'_>) {}
+
+    /// How all stands can be had now, as it can every second.
+    fn stands(&self, _look: &dyn Fn() -> Look) {}
 }
 
 /// The stages from dispatch to settle, over their ports.
@@ -153,13 +160,19 @@ pub struct Pipeline {
     ports: Ports,
     settings: Settings,
     watcher: Arc<dyn Watcher>,
+    rules: Arc<HostRules>,
     completed: Arc<Notify>,
 }
 
 impl Pipeline {
     /// A pipeline that has not begun.
     pub fn new(ports: Ports, settings: Settings, watcher: Arc<dyn Watcher>) -> Self {
-        Pipeline { ports, settings, watcher, completed: Arc::default() }
+        Pipeline { ports, settings, watcher, rules: Arc::default(), completed: Arc::default() }
+    }
+
+    /// One that obeys what operators want of hosts.
+    pub fn under(self, rules: Arc<HostRules>) -> Self {
+        Pipeline { rules, ..self }
     }
 
     /// Is notified when a request was completed here, so that its event need not wait to be looked for.
@@ -179,7 +192,7 @@ impl Pipeline {
                 self.ports.clone(),
                 self.settings.clone(),
                 settler,
-                self.watcher.clone(),
+                dispatch::Seen { watcher: self.watcher.clone(), rules: self.rules.clone() },
                 &scope,
                 stop.clone(),
             ));

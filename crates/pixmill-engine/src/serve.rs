@@ -15,7 +15,7 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::lead::Leading;
 use crate::pipeline::webhook::Webhook;
-use crate::pipeline::{Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
+use crate::pipeline::{HostRules, Pipeline, Ports, Scope, Settings, Supply, Watcher, dispatch};
 use crate::port::clock::{Clock, Instant};
 use crate::port::records::Records;
 use crate::upkeep::Upkeep;
@@ -67,6 +67,8 @@ pub struct Serve {
     pub settings: Settings,
     /// Watches images end.
     pub watcher: Arc<dyn Watcher>,
+    /// What operators want of hosts.
+    pub rules: Arc<HostRules>,
 }
 
 impl Serve {
@@ -137,6 +139,7 @@ impl Serve {
             Part::Work(ports, webhook) => {
                 let upkeep = self.upkeep(ports.records.clone(), leading);
                 let pipeline = Pipeline::new(ports, self.settings.clone(), self.watcher.clone());
+                let pipeline = pipeline.under(self.rules.clone());
                 let completed = pipeline.completed();
                 let work = async {
                     let worked = pipeline.work(Scope::All, stop.clone()).await;

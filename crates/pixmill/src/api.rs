@@ -2,6 +2,7 @@
 
 mod access;
 mod answer;
+mod audit;
 mod browsers;
 mod call;
 mod catalogue;
@@ -11,7 +12,9 @@ mod deliveries;
 mod events;
 mod failures;
 mod health;
+mod hosts;
 mod images;
+mod keys;
 mod listen;
 mod metrics;
 mod openapi;
@@ -23,10 +26,13 @@ mod query;
 mod requests;
 mod router;
 mod search;
+mod system;
 mod upload;
 mod usage;
 mod view;
+mod vigil;
 mod words;
+mod workers;
 
 mod problem;
 
@@ -57,11 +63,14 @@ use self::events::Looks;
 use self::health::Readiness;
 use self::metrics::Metrics;
 use self::problem::Problem;
+use self::system::Looked;
 use self::upload::{Memory, Uploads};
+use self::vigil::Vigil;
 use crate::paces::Paces;
 use crate::wiring::Strangers;
 
 pub(crate) use openapi::document;
+pub(crate) use system::{Checkup, Examined};
 
 /// What the API stands on.
 pub(crate) struct Foundation {
@@ -87,6 +96,12 @@ pub(crate) struct Foundation {
     pub(crate) trust_proxy: Vec<IpNet>,
     /// Folders that must have room, and what lies in them.
     pub(crate) disks: Vec<(&'static str, PathBuf)>,
+    /// The file of records, where they are one.
+    pub(crate) records_file: Option<PathBuf>,
+    /// Looks at what the server stands on.
+    pub(crate) checkup: Arc<dyn Checkup>,
+    /// Whether other programs may take jobs from the queue.
+    pub(crate) queue_is_shared: bool,
     /// Memory that the server may take for pictures, bytes: bodies are given a part of it.
     pub(crate) memory_bytes: u64,
     /// Origins whose pages may call from a browser; '*' is all.
@@ -116,6 +131,8 @@ struct Api {
     memory: Memory,
     looks: Looks,
     readiness: Readiness,
+    looked: Looked,
+    vigil: Vigil,
     metrics: Metrics,
     stop: CancellationToken,
 }
@@ -166,6 +183,8 @@ pub(crate) async fn serve(
         memory: Memory::new(on.memory_bytes),
         looks: Looks::default(),
         readiness: Readiness::default(),
+        looked: Looked::default(),
+        vigil: Vigil::default(),
         metrics: Metrics::new(),
         base: base(&on.links),
         on,

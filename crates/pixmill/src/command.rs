@@ -7,6 +7,7 @@ mod image;
 mod interrupt;
 mod keys;
 mod openapi;
+mod operate;
 mod remote;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -70,6 +71,9 @@ enum Command {
     Cancel(remote::CancelArgs),
     Results(remote::ResultsArgs),
     Keys(keys::KeysArgs),
+    Hosts(operate::HostsArgs),
+    Workers(operate::WorkersArgs),
+    Audit(operate::AuditArgs),
     Openapi(openapi::OpenapiArgs),
     Check(Box<check::CheckArgs>),
     Image(image::ImageArgs),
@@ -164,6 +168,9 @@ fn dispatch(command: Command, stacks: Vec<Table>) -> Result<End, Stop> {
         Command::Cancel(args) => remote::cancel(&args),
         Command::Results(args) => remote::results(&args),
         Command::Keys(args) => keys::run(args),
+        Command::Hosts(args) => operate::hosts(&args),
+        Command::Workers(args) => operate::workers(&args),
+        Command::Audit(args) => operate::audit(&args),
         Command::Openapi(args) => openapi::run(args),
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),

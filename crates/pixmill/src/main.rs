@@ -1,17 +1,21 @@
 //! The pixmill command: parses, dispatches, and says in its exit code how it went.
 
 mod api;
+mod audit;
 mod client;
 mod command;
 mod config;
 mod display;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod hosts;
 mod logs;
 mod observe;
 mod paces;
+mod presence;
 mod report;
 mod summary;
+mod tally;
 mod wiring;
 
 fn main() -> std::process::ExitCode {

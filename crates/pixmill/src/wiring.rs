@@ -2,10 +2,12 @@
 
 mod api;
 mod backends;
+mod beats;
 mod doctor;
 mod folder;
 mod keys;
 mod optional;
+mod presence;
 mod reach;
 mod run;
 mod sandbox;
@@ -23,7 +25,7 @@ pub(crate) use pixmill_adapters::queue::strangers::Strangers;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::Files;
 
-pub(crate) use doctor::{Examined, examine};
+pub(crate) use doctor::examine;
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use pixmill_adapters::net::talk;
 pub(crate) use reach::origin;

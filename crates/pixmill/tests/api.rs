@@ -2,6 +2,7 @@
 
 mod clients;
 mod exports;
+pub(crate) mod operating;
 mod preview;
 mod sheets;
 #[cfg(feature = "otlp")]

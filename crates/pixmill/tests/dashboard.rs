@@ -214,6 +214,10 @@ fn pages_of_other_sites_act_in_nobodys_name() {
         "/sign-out".to_owned(),
         format!("/v1/requests/{id}/retry"),
         format!("/v1/requests/{id}/cancel"),
+        "/keys".to_owned(),
+        "/hosts".to_owned(),
+        "/v1/keys".to_owned(),
+        "/v1/hosts/shop.example/pause".to_owned(),
     ];
     let forged: [&[(&str, &str)]; 8] = [
         &[],
@@ -296,6 +300,7 @@ fn pages(id: &str) -> Vec<String> {
         .map(of)
         .into_iter()
         .chain(["/requests", "/requests/new", "/savings", "/webhooks", "/sign-in"].map(str::to_owned))
+        .chain(["/hosts", "/system", "/workers", "/keys", "/audit"].map(str::to_owned))
         .collect()
 }
 

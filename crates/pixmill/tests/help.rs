@@ -35,6 +35,7 @@ fn help_teaches_each_command() {
         &["webhook", "test", "--help"],
         &["submit", "--help"],
         &["keys", "--help"],
+        &["hosts", "--help"],
         &["completions", "--help"],
     ] {
         let words = arguments.iter().filter(|word| arguments.len() == 1 || **word != "--help");

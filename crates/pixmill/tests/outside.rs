@@ -22,6 +22,8 @@ mod help;
 mod hostile;
 mod image;
 mod lean;
+#[cfg(unix)]
+mod operating;
 mod origins;
 mod run;
 #[cfg(all(target_os = "linux", feature = "failpoints"))]

@@ -61,6 +61,55 @@ pub struct Key {
     pub revoked: Option<Timestamp>,
 }
 
+impl Key {
+    /// The key in words, without anything secret.
+    pub fn told(&self) -> String {
+        let name = if self.name.is_empty() { "a key" } else { &self.name };
+        let calls = self.per_minute.map(|calls| format!(", {calls} calls a minute")).unwrap_or_default();
+        format!("{name} of tenant {}, role {}{calls}", self.tenant, self.role.as_str())
+    }
+}
+
+/// A key that was just made, with its secret.
+#[derive(Debug)]
+pub struct Made {
+    /// As records keep it.
+    pub key: Key,
+    /// To be shown once.
+    pub secret: Secret,
+}
+
+impl Made {
+    /// Makes one.
+    pub fn new(tenant: String, name: String, role: Role, per_minute: Option<u32>, now: Timestamp) -> Self {
+        let (secret, id) = (Secret::new(), uuid::Uuid::now_v7().to_string());
+        let hash = hash(secret.reveal());
+        Made { key: Key { id, tenant, name, hash, role, per_minute, created: now, revoked: None }, secret }
+    }
+}
+
+/// Whether a tenant may be called so.
+///
+/// # Errors
+/// What is allowed, in a sentence.
+pub fn tenant_name(text: &str) -> Result<(), String> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    match text {
+        "" => Err("a name is needed".to_owned()),
+        text if text.len() <= 64 && text.chars().all(plain) => Ok(()),
+        _ => Err("allowed are up to 64 letters, digits, '-', '_' and '.'".to_owned()),
+    }
+}
+
+/// Whether whoever holds a key may be called so.
+///
+/// # Errors
+/// What is allowed, in a sentence.
+pub fn holder_name(text: &str) -> Result<(), String> {
+    let fits = text.chars().count() <= 100 && !text.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err("allowed are up to 100 characters in one line".to_owned()) }
+}
+
 /// A key's secret, to be shown once.
 pub struct Secret(String);
 

@@ -3,6 +3,7 @@
 mod breaker;
 mod claim;
 mod feed;
+mod hosts;
 mod lanes;
 mod outage;
 mod pace;
@@ -30,11 +31,12 @@ use crate::model::lease::Token;
 use crate::port::clock::Instant;
 use crate::port::queue::{Delivered, Job};
 use feed::Feed;
+pub use hosts::{HostRule, HostRules, Look, OriginAsked, OriginNow, Rules, host_of};
 use lanes::{Asked, Lanes, Started, Turn};
 use outage::Outage;
 use put_off::PutOff;
 use verdict::{Verdict, verdict};
-pub(super) use worker::Worker;
+pub(super) use worker::{Seen, Worker};
 
 /// Jobs of a tenant that are taken though others have all that this process may hold.
 const SPARE: usize = 64;
@@ -51,6 +53,9 @@ const ASK_BATCH: usize = 64;
 const ASK_PAUSE: Duration = Duration::from_millis(20);
 const FEW_PARKED: usize = 16;
 const ASK_WAIT: Duration = Duration::from_secs(1);
+
+/// How often is told how all stands.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How long nothing can happen at most.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -137,6 +142,7 @@ struct Dispatch {
     beyond: usize,
     held: HashMap<ImageId, Token>,
     renew_at: Instant,
+    tell_at: Instant,
     /// Until then a claim waits for more images.
     claim_at: Option<Instant>,
     /// When a decoder was idle last for want of places, and when more are opened unless none is idle by then.
@@ -167,6 +173,7 @@ impl Dispatch {
             beyond: 0,
             held: HashMap::new(),
             renew_at: now + settings.lease / 3,
+            tell_at: now,
             claim_at: None,
             idle_at: now,
             more_places_at: None,
@@ -188,9 +195,11 @@ impl Dispatch {
             }
             let now = self.worker.ports.clock.instant();
             self.tend(now).await?;
+            self.lanes.obey(self.worker.rules.held(), now);
             self.make_room(now).await?;
             self.start(now);
             self.tend_places(now);
+            self.tell(now);
             if self.is_idle() && self.feed.is_over().await? {
                 return Ok(());
             }
@@ -244,6 +253,14 @@ impl Dispatch {
             queue.finish(&job.id, Delivered::Returned);
         }
         drained.and(self.feed.close().await)
+    }
+
+    /// Tells whoever watches how all stands.
+    fn tell(&mut self, now: Instant) {
+        if now >= self.tell_at {
+            self.tell_at = now + TELL_EVERY;
+            self.worker.watcher.stands(&|| self.lanes.look(now));
+        }
     }
 
     fn is_idle(&self) -> bool {

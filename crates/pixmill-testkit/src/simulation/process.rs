@@ -72,6 +72,7 @@ impl Process {
             clock,
             settings: settings(),
             watcher: Arc::new(Nobody),
+            rules: Arc::default(),
         };
         let stopped = stop.clone();
         let server = runtime.spawn(async move { serve.run(stopped).await });

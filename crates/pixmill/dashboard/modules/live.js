@@ -59,6 +59,15 @@ function list(times) {
     const answer = await fetch(table.dataset.refresh, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const now = page.querySelector("[data-refresh] tbody");
+    if ("whole" in table.dataset) {
+      // What opens in a line would close under the pointer.
+      if (!now) location.reload();
+      else if (!table.querySelector("details[open]")) table.tBodies[0].replaceWith(document.adoptNode(now));
+      times(table);
+      say("live");
+      return;
+    }
     let fresh = 0;
     for (const line of page.querySelectorAll("[data-refresh] tbody tr")) {
       const known = document.getElementById(line.id);

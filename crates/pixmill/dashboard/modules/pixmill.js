@@ -60,6 +60,17 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+// A key that was just made, to be copied.
+for (const copy of document.querySelectorAll("[data-copy]")) {
+  const secret = document.getElementById(copy.dataset.copy);
+  secret.addEventListener("focus", () => secret.select());
+  copy.hidden = !navigator.clipboard;
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(secret.value);
+    copy.textContent = "Copied";
+  });
+}
+
 const clock = document.querySelector("[data-clock]");
 const tick = () => {
   if (clock) clock.textContent = `${new Date().toISOString().slice(11, 16)} UTC`;

@@ -45,6 +45,10 @@ pub(super) struct Caller {
     pub(super) role: Role,
     /// What the caller's key is called; nothing for one who needs none.
     pub(super) name: Option<Arc<str>>,
+    /// The key's id.
+    pub(super) key_id: Option<Arc<str>>,
+    /// Where the call came from, as far as that is known.
+    pub(super) from: Option<IpAddr>,
     by: By,
 }
 
@@ -58,14 +62,35 @@ enum By {
 }
 
 impl Caller {
-    fn of_key(key: &Known, hash: Arc<str>) -> Self {
-        let (tenant, name) = (key.tenant.clone(), Some(key.name.clone()));
-        Caller { tenant, role: key.role, name, by: By::Key(hash) }
+    fn of_key(key: &Known, hash: Arc<str>, from: Option<IpAddr>) -> Self {
+        let (tenant, name, key_id) = (key.tenant.clone(), Some(key.name.clone()), Some(key.id.clone()));
+        Caller { tenant, role: key.role, name, key_id, from, by: By::Key(hash) }
+    }
+
+    /// Who it is, as others are told.
+    pub(super) fn who(&self) -> String {
+        match (&self.name, &self.key_id) {
+            (Some(name), _) if !name.is_empty() => name.to_string(),
+            (_, Some(id)) => format!("key {id}"),
+            _ => "without a key".to_owned(),
+        }
     }
 
     /// Whether it is one of those who run the server: somebody who needs no key, or whose key is the default tenant's.
     pub(super) fn operates(&self) -> bool {
         *self.tenant == *DEFAULT_TENANT
+    }
+
+    /// Refuses whoever is not one of those.
+    ///
+    /// # Errors
+    /// `auth.role`.
+    pub(super) fn must_operate(&self) -> Result<(), Problem> {
+        if self.operates() {
+            return Ok(());
+        }
+        let detail = "that is for those who run the server: keys of the tenant 'default'";
+        Err(Problem::new(Code::AuthRole, detail))
     }
 
     /// Refuses whoever may do less.
@@ -216,7 +241,14 @@ impl Access {
         if head::is_from_another_site(&parts.method, &parts.headers, &self.own_origins(parts)) {
             return needed("a page of another site can't call without a key".into());
         }
-        Ok(Caller { tenant: DEFAULT_TENANT.into(), role: Role::Admin, name: None, by: By::Trust(address) })
+        Ok(Caller {
+            tenant: DEFAULT_TENANT.into(),
+            role: Role::Admin,
+            name: None,
+            key_id: None,
+            from: Some(address),
+            by: By::Trust(address),
+        })
     }
 
     fn by_key(
@@ -240,7 +272,7 @@ impl Access {
         };
         found.remember(from);
         found.limit(told)?;
-        Ok(Caller::of_key(found, hash.into()))
+        Ok(Caller::of_key(found, hash.into(), from))
     }
 
     /// Who signed in, where the cookie says so and its key still holds; that lasts longer by being used.
@@ -251,7 +283,7 @@ impl Access {
         told: &mut HeaderMap,
     ) -> Result<Option<Caller>, Problem> {
         let Some(session) = self.sessions.shown(&parts.headers) else { return Ok(None) };
-        let Some((hash, found)) = known.iter().find(|(_, known)| known.id == session.key) else {
+        let Some((hash, found)) = known.iter().find(|(_, known)| *known.id == *session.key) else {
             return Ok(None);
         };
         let now = session::now();
@@ -269,7 +301,9 @@ impl Access {
         if session.is_old(now) {
             told.append(header::SET_COOKIE, self.sessions.cookie(&session.renewed(hash, now)));
         }
-        Ok(Some(Caller::of_key(found, hash.as_str().into())))
+        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
+        let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
+        Ok(Some(Caller::of_key(found, hash.as_str().into(), from)))
     }
 
     /// Signs somebody in who shows a key: the cookie.
@@ -287,7 +321,7 @@ impl Access {
         let shown = shown.map_err(|_| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
         self.by_key(&known, &shown, from, &mut HeaderMap::new())?;
         let hash = key::hash(secret.trim());
-        let id = known.get(&hash).map(|known| known.id.clone()).unwrap_or_default();
+        let id = known.get(&hash).map(|known| known.id.to_string()).unwrap_or_default();
         Ok(self.sessions.cookie(&Session::begin(id, &hash, session::now())))
     }
 

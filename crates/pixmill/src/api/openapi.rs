@@ -11,7 +11,8 @@ use utoipa::{Modify, OpenApi};
 use super::answer;
 use super::problem::ProblemBody;
 use super::{
-    catalogue, csv, deliveries, events, failures, health, images, metrics, outputs, preview, requests, usage,
+    audit, catalogue, csv, deliveries, events, failures, health, hosts, images, keys, metrics, outputs,
+    preview, requests, system, usage, workers,
 };
 
 #[derive(OpenApi)]
@@ -25,6 +26,8 @@ use super::{
         requests::create, requests::list, requests::show, requests::delete, requests::cancel, requests::retry,
         preview::show, images::list, images::show, failures::show, csv::results, csv::failed, catalogue::show, events::watch,
         deliveries::list, deliveries::redeliver, usage::show,
+        workers::list, hosts::list, hosts::pause, hosts::resume, hosts::limit, system::show, system::look_again,
+        keys::list, keys::create, keys::revoke, audit::list,
         metrics::show, health::alive, health::ready, outputs::show,
         requests::create_as_node, requests::show_as_node,
     ),

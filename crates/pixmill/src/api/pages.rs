@@ -4,8 +4,10 @@
 mod act;
 mod assets;
 mod failures;
+mod hosts;
 mod image;
 mod images;
+mod keys;
 mod line;
 mod live;
 mod new;
@@ -13,6 +15,7 @@ mod request;
 mod requests;
 mod savings;
 mod session;
+mod system;
 mod text;
 mod webhooks;
 
@@ -55,6 +58,12 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/requests/{id}/retry", post(act::retry))
         .route("/requests/{id}/delete", post(act::delete))
         .route("/savings", get(savings::show))
+        .route("/hosts", get(hosts::show).post(hosts::order))
+        .route("/system", get(system::show).post(system::look_again))
+        .route("/workers", get(system::workers))
+        .route("/keys", get(keys::show).post(keys::create))
+        .route("/keys/{id}/revoke", post(keys::revoke))
+        .route("/audit", get(keys::audit))
         .route("/webhooks", get(webhooks::show))
         .route("/webhooks/{id}/again", post(webhooks::again))
         .route("/webhooks/recover", post(webhooks::recover))
@@ -81,6 +90,8 @@ enum Section {
     Requests,
     Savings,
     Webhooks,
+    Hosts,
+    System,
     None,
 }
 
@@ -94,12 +105,22 @@ struct Page {
     caller: Option<Caller>,
     /// What was done, told once.
     notice: Option<String>,
+    /// Images that wait while nobody works, and whether other programs may take them.
+    stranded: u64,
+    queue_is_shared: bool,
 }
 
 impl Page {
     fn of(api: &Api, caller: &Caller, section: Section, title: impl Into<String>) -> Self {
-        let caller = Some(caller.clone());
-        Page { base: api.base.clone(), title: title.into(), section, caller, notice: None }
+        Page {
+            base: api.base.clone(),
+            title: title.into(),
+            section,
+            caller: Some(caller.clone()),
+            notice: None,
+            stranded: api.vigil.stranded(),
+            queue_is_shared: api.on.queue_is_shared,
+        }
     }
 
     /// One that needs no key.
@@ -110,6 +131,8 @@ impl Page {
             section: Section::None,
             caller: None,
             notice: None,
+            stranded: 0,
+            queue_is_shared: false,
         }
     }
 
@@ -129,13 +152,48 @@ impl Page {
     fn is_on(&self, section: &str) -> bool {
         matches!(
             (self.section, section),
-            (Section::Requests, "requests") | (Section::Savings, "savings") | (Section::Webhooks, "webhooks")
+            (Section::Requests, "requests")
+                | (Section::Savings, "savings")
+                | (Section::Webhooks, "webhooks")
+                | (Section::Hosts, "hosts")
+                | (Section::System, "system")
         )
     }
 
     /// Whether whoever looks may change something.
     fn may_act(&self) -> bool {
         self.caller.as_ref().is_some_and(|caller| caller.role >= Role::Submit)
+    }
+
+    /// Whether whoever looks is one of those who run the server.
+    fn operates(&self) -> bool {
+        self.caller.as_ref().is_some_and(Caller::operates)
+    }
+
+    /// Whether whoever looks may make keys, and say what is wanted of hosts.
+    fn administers(&self) -> bool {
+        self.caller.as_ref().is_some_and(|caller| caller.role >= Role::Admin)
+    }
+
+    /// Where whoever looks finds how the server is, or what of it they may see.
+    fn system(&self) -> Option<&'static str> {
+        match (self.operates(), self.administers()) {
+            (true, _) => Some("/system"),
+            (false, true) => Some("/keys"),
+            (false, false) => None,
+        }
+    }
+
+    /// What is told on every page while work waits that nobody does.
+    fn alarm(&self) -> Option<String> {
+        let waits = match self.stranded {
+            0 => return None,
+            1 => "1 image waits".to_owned(),
+            many => format!("{} images wait", text::count(many)),
+        };
+        let unless =
+            if self.queue_is_shared { " unless another program takes its job from the queue" } else { "" };
+        Some(format!("No worker runs: nothing will move{unless}. {waits}."))
     }
 
     /// Whether somebody signed in, who may sign out.
@@ -208,6 +266,9 @@ struct Wrong {
 async fn in_words(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
     let is_get = request.method().is_safe();
+    if is_get && !request.uri().path().contains("/assets/") {
+        api.vigil.look(&api).await;
+    }
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let (status, code) = (problem.status(), problem.code());

@@ -95,6 +95,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The host in a path.
+#[derive(Debug, Clone)]
+pub(super) struct Host(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Host {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let unreadable = || Problem::parameter("host", "that can't be decoded");
+        let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
+        let host = parameters.iter().find(|(name, _)| *name == "host");
+        host.map(|(_, host)| Host(host.to_owned())).ok_or_else(unreadable)
+    }
+}
+
 /// The image's id in a path.
 #[derive(Debug, Clone)]
 pub(super) struct Image(pub(super) String);

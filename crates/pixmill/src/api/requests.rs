@@ -222,6 +222,9 @@ pub(super) async fn cancel(
 pub(super) async fn cancel_it(api: &Api, caller: &Caller, id: &str) -> Result<RequestView, Problem> {
     let id = api.standing(caller, id).await?.request.id;
     let cancelled = api.on.ledger.cancel(&id, api.on.clock.wall()).await?;
+    if cancelled {
+        api.note(caller, "request.cancelled", id.as_str(), None, None).await;
+    }
     let standing = api.standing(caller, id.as_str()).await?;
     if !cancelled && standing.request.status != RequestStatus::Cancelled {
         return Err(Problem::new(Code::RequestState, "the request was completed before"));
@@ -258,15 +261,34 @@ pub(super) async fn retry(
         if !corrections.is_empty() {
             return Err(Problem::parameter("q", "a retry takes either a question or lines of failed.csv"));
         }
-        retry_matching(&api, &id, asked).await?;
+        let retried = retry_matching(&api, &id, asked).await?;
+        noted(&api, &caller, &id, retried, Some(asked)).await;
     } else if corrections.is_empty() {
-        if api.on.ledger.retry(&id, api.on.clock.wall()).await? == 0 {
-            return Err(Problem::new(Code::RequestState, "the request has no failed image"));
-        }
+        retry_all(&api, &caller, &id).await?;
     } else {
-        correct(&api, &id, corrections).await?;
+        let corrected = correct(&api, &id, corrections).await?;
+        noted(&api, &caller, &id, corrected, Some("with corrections")).await;
     }
     Ok(json(StatusCode::ACCEPTED, &found(&api, &caller, id.as_str()).await?))
+}
+
+/// Retries all failed images. Answers with how many.
+///
+/// # Errors
+/// `request.state` where there is none.
+pub(super) async fn retry_all(api: &Api, caller: &Caller, id: &RequestId) -> Result<u64, Problem> {
+    let retried = api.on.ledger.retry(id, api.on.clock.wall()).await?;
+    if retried == 0 {
+        return Err(Problem::new(Code::RequestState, "the request has no failed image"));
+    }
+    noted(api, caller, id, retried, None).await;
+    Ok(retried)
+}
+
+/// Writes down that images were retried.
+pub(super) async fn noted(api: &Api, caller: &Caller, id: &RequestId, images: u64, which: Option<&str>) {
+    let which = which.map(str::to_owned);
+    api.note(caller, "request.retried", id.as_str(), Some(images), which).await;
 }
 
 /// Retries the failed images that fit a question, all in one write. Answers with how many.
@@ -296,7 +318,7 @@ pub(super) async fn retry_matching(api: &Api, id: &RequestId, asked: &str) -> Re
     Err(Problem::new(Code::RequestState, "no failed image fits"))
 }
 
-async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem> {
+async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<u64, Problem> {
     let read = apart(move || read_corrections(Cursor::new(text), LINES))?.await;
     let read = read.map_err(|_| Problem::new(Code::BodyMalformed, "the corrections can't be read"))?;
     let corrections = read.map_err(|misread| match misread {
@@ -307,10 +329,11 @@ async fn correct(api: &Api, id: &RequestId, text: Vec<u8>) -> Result<(), Problem
     if corrections.is_empty() {
         return Err(Problem::new(Code::CatalogueRow, "the corrections hold no line"));
     }
+    let many = corrections.len() as u64;
     let unfit = api.on.ledger.correct(id, corrections, api.on.clock.wall()).await?;
     let unfit = unfit.into_iter().filter_map(|ordinal| lines.get(ordinal)).take(LINES);
     let errors: Vec<RowError> = unfit.map(|line| unfit_line(*line)).collect();
-    if errors.is_empty() { Ok(()) } else { Err(wrong_lines(&errors)) }
+    if errors.is_empty() { Ok(many) } else { Err(wrong_lines(&errors)) }
 }
 
 fn unfit_line(line: u64) -> RowError {
@@ -360,5 +383,6 @@ pub(super) async fn delete_it(api: &Api, caller: &Caller, id: &str, elsewhere: b
     if !api.on.ledger.delete(&id).await? {
         return Err(open());
     }
+    api.note(caller, "request.deleted", id.as_str(), None, Some(standing.request.catalogue)).await;
     Ok(())
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use pixmill_engine::code::Code;
 
 use super::crowd::Kind;
 use super::problem::Problem;
 use super::{
-    Api, access, browsers, call, catalogue, csv, deliveries, events, failures, health, images, metrics,
-    openapi, outputs, pages, preview, requests, usage,
+    Api, access, audit, browsers, call, catalogue, csv, deliveries, events, failures, health, hosts, images,
+    keys, metrics, openapi, outputs, pages, preview, requests, system, usage, workers,
 };
 
 /// Every address that answers.
@@ -42,6 +42,15 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/webhooks/deliveries", get(deliveries::list))
         .route("/v1/webhooks/deliveries/{id}/redeliver", post(deliveries::redeliver))
         .route("/v1/usage", get(usage::show))
+        .route("/v1/workers", get(workers::list))
+        .route("/v1/system", get(system::show).post(system::look_again))
+        .route("/v1/hosts", get(hosts::list))
+        .route("/v1/hosts/{host}/pause", post(hosts::pause))
+        .route("/v1/hosts/{host}/resume", post(hosts::resume))
+        .route("/v1/hosts/{host}/limit", post(hosts::limit))
+        .route("/v1/keys", get(keys::list).post(keys::create))
+        .route("/v1/keys/{id}", delete(keys::revoke))
+        .route("/v1/audit", get(audit::list))
         .route("/metrics", get(metrics::show))
         // As clients of Node stacks know them.
         .route("/api/status/{id}", get(requests::show_as_node))

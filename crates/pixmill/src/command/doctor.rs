@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::serve::ServeArgs;
 use super::{End, Stop, interrupt};
+use crate::api::Examined;
 use crate::display;
-use crate::wiring::{self, Examined};
+use crate::wiring;
 
 /// What doctor is told.
 #[derive(Debug, clap::Args)]

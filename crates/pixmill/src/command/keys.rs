@@ -4,12 +4,12 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::key::{Key, Role, Secret, hash};
+use pixmill_engine::model::key::{self, Made, Role};
 use pixmill_engine::model::request::DEFAULT_TENANT;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::{End, Stop, interrupt};
+use crate::audit::{self, Line};
 use crate::config::bounds::whole;
 use crate::config::records::RecordsFlags;
 use crate::config::state::StateFlags;
@@ -46,7 +46,7 @@ struct CreateArgs {
     tenant: String,
 
     /// What whoever holds it is called
-    #[arg(long, value_name = "NAME", default_value = "")]
+    #[arg(long, value_name = "NAME", default_value = "", value_parser = name)]
     name: String,
 
     /// What it allows: read to look, submit to hand catalogues in and see to them, admin to make and revoke keys too
@@ -95,12 +95,11 @@ impl PlaceFlags {
 }
 
 fn tenant(text: &str) -> Result<String, String> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    match text {
-        "" => Err("a name is needed".to_owned()),
-        text if text.len() <= 64 && text.chars().all(plain) => Ok(text.to_owned()),
-        _ => Err("allowed are up to 64 letters, digits, '-', '_' and '.'".to_owned()),
-    }
+    key::tenant_name(text).map(|()| text.to_owned())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    key::holder_name(text).map(|()| text.to_owned())
 }
 
 fn roles() -> impl TypedValueParser<Value = Role> {
@@ -122,19 +121,12 @@ pub(super) fn run(args: KeysArgs) -> Result<End, Stop> {
 
 async fn create(args: CreateArgs) -> Result<End, Stop> {
     let (keys, clock) = args.place.keys().await?;
-    let secret = Secret::new();
-    let key = Key {
-        id: Uuid::now_v7().to_string(),
-        tenant: args.tenant,
-        name: args.name,
-        hash: hash(secret.reveal()),
-        role: args.role,
-        per_minute: args.per_minute,
-        created: clock.wall(),
-        revoked: None,
-    };
+    let now = clock.wall();
+    let Made { key, secret } = Made::new(args.tenant, args.name, args.role, args.per_minute, now);
     let told = format!("key {} of tenant {}: it is shown this once", key.id, key.tenant);
+    let line = Line::of_command_line(&key.tenant, "key.created", &key.id, key.told());
     keys.add_key(key).await?;
+    audit::write(&*keys, line, now).await?;
     display::say(&told);
     display::print(&format!("{}\n", secret.reveal()));
     Ok(End::Done)
@@ -158,7 +150,11 @@ async fn list(args: ListArgs) -> Result<End, Stop> {
 
 async fn revoke(args: RevokeArgs) -> Result<End, Stop> {
     let (keys, clock) = args.place.keys().await?;
-    if keys.revoke_key(&args.id, clock.wall()).await? {
+    let now = clock.wall();
+    let known = keys.keys().await?.into_iter().find(|key| key.id == args.id);
+    if keys.revoke_key(&args.id, now).await? {
+        let (tenant, told) = known.map(|key| (key.tenant.clone(), key.told())).unwrap_or_default();
+        audit::write(&*keys, Line::of_command_line(&tenant, "key.revoked", &args.id, told), now).await?;
         return Ok(End::Done);
     }
     Err(Fault::permanent(Code::AuthInvalid, format!("no key {} holds", args.id)).into())

@@ -31,6 +31,17 @@ pub(crate) enum Role {
     Worker,
 }
 
+impl Role {
+    /// The role in a word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Role::All => "all",
+            Role::Api => "api",
+            Role::Worker => "worker",
+        }
+    }
+}
+
 fn roles() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(["all", "api", "worker"]).map(|name| match name.as_str() {
         "api" => Role::Api,

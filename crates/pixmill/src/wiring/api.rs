@@ -11,11 +11,13 @@ use pixmill_engine::fault::Fault;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::doctor::OfServer;
 use super::serve::Configured;
 use super::{backends, webhook};
 use crate::api::{self, Foundation};
 use crate::command::run::folder_of;
 use crate::command::serve::ServeOptions;
+use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
@@ -55,7 +57,7 @@ pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> 
 /// What waiting does not mend.
 pub(super) async fn answer(
     door: Door,
-    configured: &Configured,
+    configured: &Arc<Configured>,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
     let Some(foundation) = reached(configured, &stop).await? else { return Ok(()) };
@@ -63,7 +65,10 @@ pub(super) async fn answer(
 }
 
 /// What the API stands on, once all of it can be reached; none when stopped before.
-async fn reached(configured: &Configured, stop: &CancellationToken) -> Result<Option<Foundation>, Fault> {
+async fn reached(
+    configured: &Arc<Configured>,
+    stop: &CancellationToken,
+) -> Result<Option<Foundation>, Fault> {
     let mut told = false;
     loop {
         let fault = match foundation(configured).await {
@@ -80,7 +85,7 @@ async fn reached(configured: &Configured, stop: &CancellationToken) -> Result<Op
     }
 }
 
-async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
+async fn foundation(configured: &Arc<Configured>) -> Result<Foundation, Fault> {
     let options = &configured.options;
     Ok(Foundation {
         ledger: configured.open_records.ledger().await?,
@@ -96,6 +101,12 @@ async fn foundation(configured: &Configured) -> Result<Foundation, Fault> {
         trust: options.trust.clone(),
         trust_proxy: options.trust_proxy.clone(),
         disks: disks(options),
+        records_file: match &options.records {
+            RecordsChoice::Sqlite(file) => Some(file.clone()),
+            RecordsChoice::Mongodb(_) => None,
+        },
+        checkup: Arc::new(OfServer(configured.clone())),
+        queue_is_shared: matches!(options.queue, QueueChoice::Redis(_)),
         memory_bytes: options.settings.memory_bytes,
         origins: options.origins.clone(),
         links: configured.links.clone(),

@@ -1,43 +1,77 @@
 //! Looks at the backends that a server's configuration names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
-use pixmill_engine::checkup::{self, Finding};
+use pixmill_engine::checkup::{self, Finding, Verdict};
+use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 
+use super::backends::OpenRecords;
+use super::serve::Configured;
 use super::{backends, signing};
+use crate::api::{Checkup, Examined};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
 
-/// A part of a server, and how it is.
-pub(crate) struct Examined {
-    /// Which part.
-    pub(crate) part: &'static str,
-    /// What stands for it, without secrets.
-    pub(crate) backend: String,
-    /// What was found.
-    pub(crate) findings: Vec<Finding>,
+/// Looks at every part, whatever is wrong with others.
+pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
+    parts(options, &OpenRecords::of(options)).await
 }
 
-/// Looks at every part, one after the other, whatever is wrong with those before.
-pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
+/// Looks at what a server stands on that runs.
+pub(super) struct OfServer(pub(super) Arc<Configured>);
+
+#[async_trait]
+impl Checkup for OfServer {
+    async fn look(&self) -> Vec<Examined> {
+        let mut parts = parts(&self.0.options, &self.0.open_records).await;
+        // Whoever sees this page need not see what signs webhooks.
+        for finding in parts.iter_mut().flat_map(|part| &mut part.findings) {
+            if finding.about == SECRET && finding.verdict == Verdict::Well {
+                finding.told = "there is one: 'pixmill doctor' shows it".to_owned();
+            }
+        }
+        parts
+    }
+}
+
+/// How long a part may take to say anything.
+const PATIENCE: Duration = Duration::from_secs(12);
+
+async fn in_time(looking: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| {
+        let told = format!("it has not answered in {} s", PATIENCE.as_secs());
+        unreachable_because(&Fault::transient(Code::BackendUnavailable, told))
+    })
+}
+
+async fn parts(options: &ServeOptions, open_records: &OpenRecords) -> Vec<Examined> {
     let now = SystemClock.wall();
-    let records = match backends::OpenRecords::of(options).ledger().await {
-        Ok(ledger) => checkup::records(&*ledger, now).await,
-        Err(fault) => unreachable_because(&fault),
+    let records = async {
+        match open_records.ledger().await {
+            Ok(ledger) => checkup::records(&*ledger, now).await,
+            Err(fault) => unreachable_because(&fault),
+        }
     };
-    let queue = match backends::queue(options, backends::Use::Leaving, &Arc::default()).await {
-        Ok(queue) => queue.look(now).await,
-        Err(fault) => unreachable_because(&fault),
+    let queue = async {
+        match backends::queue(options, backends::Use::Leaving, &Arc::default()).await {
+            Ok(queue) => queue.look(now).await,
+            Err(fault) => unreachable_because(&fault),
+        }
     };
-    let storage = match backends::storage(options) {
-        Ok(storage) => storage.look(now).await,
-        Err(fault) => unreachable_because(&fault),
+    let storage = async {
+        match backends::storage(options) {
+            Ok(storage) => storage.look(now).await,
+            Err(fault) => unreachable_because(&fault),
+        }
     };
+    let (records, queue, storage) = tokio::join!(in_time(records), in_time(queue), in_time(storage));
     vec![
         Examined { part: "records", backend: options.records.to_string(), findings: records },
         Examined { part: "queue", backend: options.queue.to_string(), findings: queue },
@@ -59,12 +93,15 @@ fn receiver(options: &ServeOptions) -> String {
         .map_or("none for all requests".to_owned(), |url| url.origin().ascii_serialization())
 }
 
+/// What the secret of webhooks is called.
+const SECRET: &str = "secret";
+
 /// The secret that receivers check with, unless whoever runs this has set it.
 fn secret(options: &ServeOptions) -> Finding {
     match signing::secret(options.webhook_secret.as_ref(), &options.data) {
-        Ok(_) if options.webhook_secret.is_some() => Finding::well("secret", "as it was set"),
-        Ok(secret) => Finding::well("secret", format!("{} (give it to the receiver)", secret.trim())),
-        Err(fault) => Finding::fault("secret", &fault),
+        Ok(_) if options.webhook_secret.is_some() => Finding::well(SECRET, "as it was set"),
+        Ok(secret) => Finding::well(SECRET, format!("{} (give it to the receiver)", secret.trim())),
+        Err(fault) => Finding::fault(SECRET, &fault),
     }
 }
 

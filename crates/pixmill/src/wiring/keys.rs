@@ -6,14 +6,14 @@ use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::clock::Clock;
-use pixmill_engine::port::records::Keys;
+use pixmill_engine::port::records::Ledger;
 
 use super::backends::OpenRecords;
 use super::optional::Adoption;
 use crate::config::records::RecordsChoice;
 
-/// Keys, and the clock that says when they were made.
-pub(crate) type KeyRing = (Arc<dyn Keys>, Arc<dyn Clock>);
+/// Keys with all that stands beside them, and the clock that says when they were made.
+pub(crate) type KeyRing = (Arc<dyn Ledger>, Arc<dyn Clock>);
 
 /// The keys, and the time.
 ///

@@ -1,14 +1,11 @@
 //! A server on the backends that its configuration names.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::pipeline::{Ended, Learnt, Ports, Supply, Watcher};
+use pixmill_engine::pipeline::{HostRules, Ports, Supply};
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::traces::Traces;
 use pixmill_engine::serve::{Footing, Ground, Part, Serve};
@@ -16,15 +13,14 @@ use pixmill_engine::upkeep::retain::Retain;
 use tokio_util::sync::CancellationToken;
 
 use super::backends::OpenRecords;
+use super::beats::Beats;
+use super::presence::Teller;
 use super::{Strangers, api, backends, origin, sandbox, stacks, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 use crate::paces::Paces;
-
-/// How often a worker says that it is alive, and what it did.
-const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// Serves until stopped.
 ///
@@ -41,7 +37,9 @@ pub(crate) async fn serve(
     let open_records = OpenRecords::of(&options);
     let paces = Arc::new(Paces::default());
     let strangers = Arc::new(Strangers::default());
+    let beats = Arc::new(Beats::new(paces.clone(), strangers.clone()));
     let configured = Arc::new(Configured { options, open_records, links, traces, paces, strangers });
+    let rules = Arc::new(HostRules::default());
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
@@ -54,7 +52,7 @@ pub(crate) async fn serve(
     let working = async {
         let worked = match has_part(&configured.options) {
             true => {
-                let work = work(configured.clone(), over.clone());
+                let work = work(configured.clone(), beats.clone(), rules.clone(), over.clone());
                 let (worked, carried_out) = tokio::join!(work, stacks::carry_out(&configured, over.clone()));
                 worked.and(carried_out)
             }
@@ -62,7 +60,8 @@ pub(crate) async fn serve(
         };
         worked.inspect_err(|_| over.cancel())
     };
-    let (answered, worked) = tokio::join!(answering, working);
+    let telling = Teller::new(configured.clone(), beats.clone(), rules.clone()).tell(over.clone());
+    let (answered, worked, ()) = tokio::join!(answering, working, telling);
     tracing::info!("stopped");
     answered.and(worked)
 }
@@ -74,14 +73,18 @@ fn has_part(options: &ServeOptions) -> bool {
 }
 
 /// The stages from dispatch to webhook, and upkeep; of one that answers calls, what feeds workers elsewhere.
-async fn work(configured: Arc<Configured>, stop: CancellationToken) -> Result<(), Fault> {
-    let (paces, strangers) = (configured.paces.clone(), configured.strangers.clone());
-    let beats = Arc::new(Beats { paces, strangers, ..Beats::default() });
+async fn work(
+    configured: Arc<Configured>,
+    beats: Arc<Beats>,
+    rules: Arc<HostRules>,
+    stop: CancellationToken,
+) -> Result<(), Fault> {
     let worker = Serve {
         settings: configured.options.settings.clone(),
         footing: configured,
         clock: Arc::new(SystemClock),
         watcher: beats.clone(),
+        rules,
     };
     let beating = tokio::spawn(async move { beats.beat().await });
     let worked = worker.run(stop).await;
@@ -141,54 +144,4 @@ fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Retain, Fau
         _ => None,
     };
     Ok(Retain { ledger, outputs, clock: Arc::new(SystemClock), keep: options.retention })
-}
-
-/// Counts what ended, for the heartbeat.
-#[derive(Default)]
-struct Beats {
-    completed: AtomicU64,
-    failed: AtomicU64,
-    paces: Arc<Paces>,
-    strangers: Arc<Strangers>,
-}
-
-impl Beats {
-    /// Says again and again that the process is alive, and how much it has ended.
-    async fn beat(&self) {
-        loop {
-            tokio::time::sleep(HEARTBEAT).await;
-            let (completed, failed) =
-                (self.completed.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
-            let left_alone: u64 = self.strangers.counts().iter().map(|left| left.jobs).sum();
-            tracing::info!(completed, failed, left_alone, "alive");
-        }
-    }
-}
-
-impl Watcher for Beats {
-    fn learnt(&self, learnt: Learnt) {
-        tracing::debug!(
-            origin = learnt.origin,
-            per_second = learnt.per_second,
-            refusals = learnt.refusals,
-            "an origin asked for less"
-        );
-        self.paces.take(learnt);
-    }
-
-    fn ended(&self, ended: Ended) {
-        let counted = if ended.status == ImageStatus::Completed { &self.completed } else { &self.failed };
-        counted.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(
-            row = ended.row,
-            position = ended.position,
-            origin = ended.origin,
-            status = ended.status.as_str(),
-            code = ended.code.map(|code| code.as_str()),
-            bytes_before = ended.bytes_before,
-            bytes_after = ended.bytes_after,
-            attempt = ended.attempt,
-            "image ended"
-        );
-    }
 }

@@ -125,6 +125,10 @@ impl Caller {
         answer(request.call().unwrap_or_else(|error| panic!("{error}")))
     }
 
+    pub(crate) fn delete_as(&self, path: &str, authorization: &str) -> Answer {
+        self.ask(self.agent.delete(self.address(path)), &[("authorization", authorization)])
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Answer {
         answer(self.agent.delete(self.address(path)).call().unwrap())
     }

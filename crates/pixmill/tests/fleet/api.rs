@@ -14,7 +14,7 @@ use pixmill_testkit::services::redis::{Persistence, Redis};
 use crate::caller::Caller;
 use crate::server::Server;
 use crate::stack::{Order, QUEUE, Stack, ends};
-use crate::{cases, seeded};
+use crate::{cases, operating, seeded};
 
 /// Does what a case says on Redis and MongoDB.
 async fn on_redis_and_mongodb(case: impl FnOnce(&Server) + Send + 'static) {
@@ -66,6 +66,24 @@ async fn a_key_and_a_body_make_one_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_sees_its_own_requests_alone() {
     on_redis_and_mongodb(cases::a_tenant_sees_its_own_requests_alone).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_tell_that_they_live_and_their_absence_is_told() {
+    on_redis_and_mongodb(operating::workers_tell_that_they_live_and_their_absence_is_told).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_paused_is_left_alone_by_every_worker() {
+    on_redis_and_mongodb(operating::a_host_that_is_paused_is_left_alone_by_every_worker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wanted_of_hosts_keys_and_the_system_is_the_same() {
+    on_mongodb(Vec::new(), operating::a_hosts_limit_and_pause_stand_until_they_are_taken_back).await;
+    on_mongodb(Vec::new(), operating::keys_are_made_and_revoked_by_those_who_may_and_it_is_written_down)
+        .await;
+    on_mongodb(Vec::new(), operating::the_system_is_told_without_its_secrets).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,8 @@ mod crash;
 mod faults;
 mod ledger;
 mod neighbours;
+#[path = "../api/operating.rs"]
+mod operating;
 mod refusals;
 #[path = "../seeded/mod.rs"]
 mod seeded;

@@ -138,6 +138,18 @@ impl Breaker {
         self.open.is_some()
     }
 
+    /// The origin was paused, and is not any more: how long that was says nothing of it, and it may be asked now.
+    pub(super) fn resumed(&mut self, now: Instant) {
+        if let Some(open) = &mut self.open {
+            (open.since, open.next_probe, open.wait) = (now, now, FIRST_WAIT);
+        }
+    }
+
+    /// Why the origin is left alone, and for how long unless it is being asked.
+    pub(super) fn told(&self, now: Instant) -> Option<(&Fault, Duration)> {
+        self.open.as_ref().map(|open| (&open.last, open.next_probe.since(now)))
+    }
+
     /// Whether there is nothing worth remembering.
     pub(super) fn is_fresh(&self) -> bool {
         self.open.is_none() && self.faults == 0 && self.by_themselves.is_empty()

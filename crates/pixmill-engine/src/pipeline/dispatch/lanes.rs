@@ -3,6 +3,8 @@
 //!
 //! A state machine without a clock or a port: told what happened, it says what may start.
 
+mod look;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use std::time::Duration;
 use super::super::Learnt;
 use super::breaker::{Breaker, Verdict};
 use super::claim::Room;
+use super::hosts::{HostRule, Rules};
 use super::pace::{May, Pace};
 use crate::fault::{Fault, Pressure};
 use crate::model::id::{ImageId, RequestId};
@@ -81,6 +84,8 @@ struct Lane {
     not_before: Instant,
     breaker: Breaker,
     pace: Pace,
+    /// What an operator wants of its host.
+    rule: HostRule,
     /// Since when nothing waits in it or is under way.
     idle: Option<Instant>,
 }
@@ -107,6 +112,7 @@ pub(super) struct Lanes {
     per_origin: usize,
     patient: bool,
     longest_retry_after: Duration,
+    rules: Arc<Rules>,
 }
 
 impl Lanes {
@@ -121,6 +127,7 @@ impl Lanes {
             per_origin,
             patient,
             longest_retry_after,
+            rules: Arc::default(),
         }
     }
 
@@ -140,7 +147,10 @@ impl Lanes {
         let source = Source::parse(&candidate.input);
         let name = source.map_or_else(|_| "invalid:".to_owned(), |source| source.origin());
         let (name, width) = (LaneName::from(name), self.per_origin);
-        let lane = self.lanes.entry(name.clone()).or_insert_with(|| Lane::new(width));
+        let lane = self
+            .lanes
+            .entry(name.clone())
+            .or_insert_with(|| Lane::new(width, look::rule(&self.rules, &name)));
         lane.idle = None;
         let party = self.parties.entry(job.request.clone()).or_default();
         let waiting = lane.waiting.entry(job.request.clone()).or_default();
@@ -331,7 +341,7 @@ impl Party {
 }
 
 impl Lane {
-    fn new(width: usize) -> Self {
+    fn new(width: usize, rule: HostRule) -> Self {
         Lane {
             waiting: BTreeMap::new(),
             under_way: 0,
@@ -339,13 +349,15 @@ impl Lane {
             not_before: Instant::default(),
             breaker: Breaker::default(),
             pace: Pace::default(),
+            rule,
             idle: None,
         }
     }
 
     /// Whether what waits in it can't start soon.
     fn is_stuck(&self, now: Instant) -> bool {
-        self.breaker.is_open() || self.not_before > now || self.pace.is_short_of(self.waits(), SOON)
+        let held_up = self.rule.paused || self.breaker.is_open() || self.not_before > now;
+        held_up || self.pace.is_short_of(self.waits(), SOON)
     }
 
     /// How many images wait in it, of all requests.
@@ -355,12 +367,17 @@ impl Lane {
 
     /// The next image of a request that may start, if one may.
     fn next(&mut self, request: &RequestId, now: Instant, patient: bool) -> Option<(Job, Option<Fault>)> {
+        // A host that is paused is neither asked nor given up.
+        if self.rule.paused {
+            return None;
+        }
+        let width = self.rule.width(self.width);
         let verdict = self.breaker.verdict(now, patient);
         let probes = verdict == Verdict::Probe;
         let given_up = match verdict {
             Verdict::GiveUp(fault) => Some(fault),
             Verdict::Wait(_) => return None,
-            Verdict::Start | Verdict::Probe if now < self.not_before || self.under_way >= self.width => {
+            Verdict::Start | Verdict::Probe if now < self.not_before || self.under_way >= width => {
                 return None;
             }
             Verdict::Start | Verdict::Probe if self.pace.may_begin(now, self.under_way) != May::Begin => {
@@ -386,6 +403,7 @@ impl Lane {
     /// When it wakes by itself: not when it waits for its own images.
     fn wakes(&self, now: Instant, patient: bool) -> Option<Instant> {
         match self.breaker.verdict(now, patient) {
+            _ if self.rule.paused => None,
             Verdict::Wait(until) => Some(until),
             Verdict::Start | Verdict::Probe if now < self.not_before => Some(self.not_before),
             Verdict::Start | Verdict::Probe => match self.pace.may_begin(now, self.under_way) {

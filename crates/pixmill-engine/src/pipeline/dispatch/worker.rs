@@ -17,6 +17,7 @@ use super::super::settle::{Patience, Settler, wait_after};
 use super::super::{Ended, Ports, Scope, Settings, Watcher};
 use super::LONGEST_OUTAGE;
 use super::Signal;
+use super::hosts::{HostRules, OriginAsked};
 use super::lanes::{Asked, Started};
 use super::outage::{Outage, PAUSE};
 use super::refusals::Refusals;
@@ -44,9 +45,16 @@ pub(in super::super) struct Worker {
     save: Save,
     settler: Settler,
     pub(super) watcher: Arc<dyn Watcher>,
+    pub(super) rules: Arc<HostRules>,
     refusals: Refusals,
     requests: Mutex<HashMap<RequestId, Known>>,
     fatal: Mutex<Option<Fault>>,
+}
+
+/// Who looks at the work, and what is wanted of it.
+pub(in super::super) struct Seen {
+    pub(in super::super) watcher: Arc<dyn Watcher>,
+    pub(in super::super) rules: Arc<HostRules>,
 }
 
 /// What images have of their request.
@@ -70,7 +78,7 @@ impl Worker {
         ports: Ports,
         settings: Settings,
         settler: Settler,
-        watcher: Arc<dyn Watcher>,
+        seen: Seen,
         scope: &Scope,
         stop: CancellationToken,
     ) -> Self {
@@ -81,7 +89,8 @@ impl Worker {
             recompress: Recompress::new(ports.sandbox.clone(), budget, settings.limits),
             save: Save::new(ports.storage.clone(), scope),
             settler,
-            watcher,
+            watcher: seen.watcher,
+            rules: seen.rules,
             refusals: Refusals::new(settings.attempts > 1),
             stop,
             requests: Mutex::default(),
@@ -180,11 +189,20 @@ impl Worker {
                 .instrument(info_span!(target: TARGET, "fetch"))
                 .await
         };
+        let began = self.ports.clock.instant();
         let fetched = tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
             fetched = fetch => Some(fetched),
         };
+        if let Some(fetched) = &fetched {
+            self.watcher.asked(OriginAsked {
+                origin: &started.lane,
+                fault: fetched.as_ref().err().map(|fault| fault.code),
+                bytes: fetched.as_ref().map_or(0, |fetched| fetched.bytes.len() as u64),
+                took: self.ports.clock.instant().since(began),
+            });
+        }
         crate::fail_point!("after_fetch");
         let asked = match &fetched {
             None => Asked::Skipped,

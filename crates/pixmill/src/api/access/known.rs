@@ -24,7 +24,7 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformati
 /// A key that holds.
 pub(super) struct Known {
     /// Its public id.
-    pub(super) id: String,
+    pub(super) id: Arc<str>,
     pub(super) name: Arc<str>,
     pub(super) tenant: Arc<str>,
     pub(super) role: Role,
@@ -45,7 +45,7 @@ pub(super) fn known(key: Key, old: &HashMap<String, Known>) -> (String, Known) {
         Some(Arc::new(RateLimiter::direct(quota).with_middleware::<StateInformationMiddleware>()))
     });
     let (tenant, name) = (key.tenant.into(), key.name.into());
-    (key.hash, Known { id: key.id, name, tenant, role: key.role, per_minute, limiter, came_from })
+    (key.hash, Known { id: key.id.into(), name, tenant, role: key.role, per_minute, limiter, came_from })
 }
 
 impl Known {

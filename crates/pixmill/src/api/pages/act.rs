@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use pixmill_engine::code::Code;
 
 use super::super::Api;
 use super::super::access::Caller;
@@ -30,6 +29,9 @@ pub(super) fn notice(query: &Query) -> Option<String> {
         "unchanged" => "No address was changed, so nothing was retried.".to_owned(),
         "cancelled" => "The request is cancelled. What had ended stays.".to_owned(),
         "deleted" => "The request is deleted.".to_owned(),
+        "revoked" => {
+            "The key is revoked: every process refuses it within a second, and its sessions end.".to_owned()
+        }
         "told" => "The webhook is told again now.".to_owned(),
         "recovered" => format!("{} told again now.", text::counted(number, "event", "events")),
         _ => return None,
@@ -56,13 +58,15 @@ pub(in crate::api) async fn retry(
     let standing = api.standing(&caller, &id).await?;
     let pairs = form(request.into_body()).await?;
     let asked = field(&pairs, "q");
+    let request = &standing.request.id;
     let retried = match asked.is_empty() {
-        true => api.on.ledger.retry(&standing.request.id, api.on.clock.wall()).await?,
-        false => requests::retry_matching(&api, &standing.request.id, asked).await?,
+        true => requests::retry_all(&api, &caller, request).await?,
+        false => {
+            let retried = requests::retry_matching(&api, request, asked).await?;
+            requests::noted(&api, &caller, request, retried, Some(asked)).await;
+            retried
+        }
     };
-    if retried == 0 {
-        return Err(Problem::new(Code::RequestState, "the request has no failed image"));
-    }
     Ok(redirect(&api, &format!("/requests/{id}?done=retried-{retried}")))
 }
 

@@ -20,6 +20,7 @@ use super::super::failures::{FailuresBody, grouped};
 use super::super::images::question;
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
+use super::super::requests;
 use super::super::search::{PIECE, search};
 use super::line::Line;
 use super::request::Names;
@@ -171,6 +172,8 @@ pub(in crate::api) async fn correct(
             "some of these images are tried again already, so nothing was changed: look at the list again";
         return Err(Problem::new(pixmill_engine::code::Code::RequestState, detail));
     }
+    let request = &standing.request.id;
+    requests::noted(&api, &caller, request, count as u64, Some("with corrections")).await;
     Ok(redirect(&api, &format!("{place}&done=corrected-{count}")))
 }
 

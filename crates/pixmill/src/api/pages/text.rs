@@ -84,6 +84,12 @@ pub(super) fn moment(at: Timestamp, now: Timestamp) -> Moment {
     Moment { exact: at.to_string(), near }
 }
 
+/// A moment that is still to come.
+pub(super) fn ahead(at: Timestamp, now: Timestamp) -> Moment {
+    let left = at.since(now).max(Duration::from_secs(1));
+    Moment { exact: at.to_string(), near: format!("in {}", duration(left)) }
+}
+
 /// A recipe in a few words.
 pub(super) fn recipe(recipe: &Recipe) -> String {
     let format = match recipe.format {

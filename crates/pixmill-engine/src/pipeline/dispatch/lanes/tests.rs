@@ -246,3 +246,64 @@ fn a_few_images_of_each_request_start_whatever_is_under_way_of_others() {
     lanes.left(&RequestId::from("small"));
     assert_eq!(requests(&lanes.start(NOW, full)), ["small"]);
 }
+
+/// What an operator wants of one host.
+fn rules(host: &str, rule: HostRule) -> Arc<Rules> {
+    Arc::new(Rules::from([(host.to_owned(), rule)]))
+}
+
+const PAUSED: HostRule = HostRule { paused: true, limit: None };
+
+#[test]
+fn a_host_that_is_paused_is_left_alone_and_holds_up_no_other() {
+    let mut lanes = lanes(&[("a", 40), ("b", 4)]);
+    lanes.obey(rules("a", PAUSED), NOW);
+    park(&mut lanes, 99, "a");
+    let started = lanes.start(NOW, most(64));
+    assert!(started.iter().all(|one| &*one.lane == "http://b") && started.len() == 4, "{started:?}");
+    assert_eq!(lanes.next_change(NOW), None, "it wakes by nobody but an operator");
+    assert!(!lanes.take_stuck(NOW, 32).is_empty(), "what waits for it leaves room to others");
+    lanes.obey(Arc::default(), NOW);
+    assert_eq!(lanes.start(NOW, most(64)).len(), 8, "it goes on");
+}
+
+#[test]
+fn a_host_that_is_paused_is_not_given_up_while_it_is() {
+    let mut lanes = lanes(&[("a", 20)]);
+    lanes.start(NOW, most(64));
+    (0..10).for_each(|_| drop(lanes.asked(&turn("a"), &timeout(), NOW)));
+    lanes.obey(rules("a", PAUSED), NOW);
+    let late = NOW + Duration::from_secs(3_600);
+    assert!(lanes.start(late, most(64)).is_empty());
+    lanes.obey(Arc::default(), late);
+    assert_eq!(lanes.start(late, most(64)).len(), 1, "one looks whether it is back");
+}
+
+#[test]
+fn an_operators_limit_holds_for_lanes_of_now_and_later() {
+    let mut lanes = lanes(&[("a", 40)]);
+    lanes.obey(rules("a", HostRule { paused: false, limit: Some(3) }), NOW);
+    assert_eq!(lanes.start(NOW, most(64)).len(), 3);
+    lanes.obey(rules("b:8080", HostRule { paused: false, limit: Some(100) }), NOW);
+    assert_eq!(lanes.start(NOW, most(64)).len(), 5, "none any more");
+    (0..40).for_each(|number| park(&mut lanes, number, "b:8080"));
+    let of_b = lanes.start(NOW, most(64));
+    assert_eq!(of_b.len(), 8, "what is configured is not exceeded");
+}
+
+#[test]
+fn how_origins_stand_is_told_those_that_stand_still_first() {
+    let mut lanes = lanes(&[("busy", 50), ("dead", 20), ("idle", 1), ("shut", 9)]);
+    lanes.start(NOW, most(64));
+    (0..10).for_each(|_| drop(lanes.asked(&turn("dead"), &timeout(), NOW)));
+    lanes.obey(rules("shut", PAUSED), NOW);
+    let look = lanes.look(NOW);
+    let order: Vec<_> = look.origins.iter().map(|origin| origin.origin.as_str()).collect();
+    assert_eq!(order, ["http://dead", "http://shut", "http://busy", "http://idle"]);
+    let [dead, shut, busy, _] = look.origins.as_slice() else { panic!("{look:?}") };
+    assert_eq!(dead.fault, Some((Code::FetchTimeout, "no answer".into())));
+    assert_eq!(dead.quiet, Some(Duration::from_secs(1)));
+    assert!(shut.paused && !busy.paused);
+    assert_eq!((busy.under_way, busy.allowed, busy.waiting), (8, 8, 42));
+    assert_eq!(look.waiting, 42 + 12 + 1);
+}
