@@ -1,4 +1,4 @@
-//! `docs/states.md` equals the code. `UPDATE_DOCS=1 cargo test -p pixmill-engine --test states_page` writes it anew.
+//! `docs/states.md` equals the code. `UPDATE_DOCS=1 cargo test -p pixmill-engine equals_the_code` writes it anew.
 
 use pixmill_engine::code::Code;
 use pixmill_engine::model::image::{Failure, ImageStatus, Outcome, Output};
@@ -66,12 +66,15 @@ fn page() -> String {
     let images = table(&ImageStatus::ALL, ImageStatus::as_str, leads_to);
     let requests = table(&RequestStatus::ALL, RequestStatus::as_str, RequestStatus::may_become);
     format!(
-        "# States\n\nGenerated from the rules in `crates/pixmill-engine/src/model`; a test keeps it equal to them.\n\n\
-         ## Images\n\n{images}\n\nEnds (`completed`, `failed`, `cancelled`) absorb: only an explicit retry re-opens \
-         failed and cancelled images, and\n`pixmill run` completed ones whose output was deleted behind it.\nA transient fault, a clean stop or a lost lease puts an image from `processing` \
-         back to `pending`.\nAn image that has an equal URL before it goes from `pending` to its end together with that \
-         one.\n\n## Requests\n\n{requests}\n\nA request is `completed` in the write that ends its last image. A retry \
-         re-opens it, raises its round,\nand the next completion is a new event.\n"
+        "# States\n\nWhich state an image and a request may go to from which, generated from the rules in \
+         `crates/pixmill-engine/src/model`;\na test keeps this page equal to them.\n\n## Images\n\n{images}\n\n- \
+         Ends (`completed`, `failed`, `cancelled`) stay. Only an explicit retry re-opens failed and cancelled images, \
+         and\n  `pixmill run` completed ones whose output was deleted behind it.\n- A transient fault, a clean stop or \
+         a lost lease puts an image back from `processing` to `pending`.\n- An image that has an equal URL before it \
+         goes from `pending` to its end together with that one.\n\n## Requests\n\n{requests}\n\n- A request is \
+         `receiving` while its catalogue is taken in; nobody sees it.\n- It is `completed` in the write that ends its \
+         last image. Failures are counted beside it.\n- A retry re-opens it and raises its round. The next completion \
+         is a new event.\n"
     )
 }
 

@@ -32,4 +32,6 @@ pub(crate) mod webhook;
 pub(crate) use layers::{Layers, Misuse, Told, parse};
 
 #[cfg(test)]
+pub(crate) mod pages;
+#[cfg(test)]
 mod tests;

@@ -17,6 +17,8 @@ mod crash;
 #[cfg(unix)]
 mod dashboard;
 mod doctor;
+#[cfg(unix)]
+mod handbook;
 mod help;
 #[cfg(unix)]
 mod hostile;

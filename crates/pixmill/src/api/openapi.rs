@@ -1,5 +1,8 @@
 //! The API's description (OpenAPI 3.1), made from the code, and a page that shows it.
 
+#[cfg(test)]
+mod page;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
@@ -133,7 +136,7 @@ pub(super) async fn welcome() -> Response {
     let text = concat!(
         "pixmill ",
         env!("CARGO_PKG_VERSION"),
-        "\n\nThe API is described at /docs, for programs at /openapi.json.\n",
+        "\n\nThe API is described at /docs, for programs at /openapi.json. Help is at /help, as one file at /llms-full.txt.\n",
         "Hand a catalogue in: curl -F file=@shop.csv <this address>/v1/requests\n"
     );
     answer::of(StatusCode::OK, "text/plain; charset=utf-8", Body::from(text))

@@ -5,6 +5,7 @@ mod act;
 mod assets;
 mod failures;
 mod hosts;
+mod help;
 mod image;
 mod images;
 mod keys;
@@ -80,6 +81,11 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
     let open = open
         .route("/", get(welcome))
         .route("/sign-in", get(session::show).post(session::sign_in))
+        .route("/help", get(help::to_first))
+        .route("/help/", get(help::first))
+        .route("/help/{*path}", get(help::show))
+        .route("/llms.txt", get(help::index_for_programs))
+        .route("/llms-full.txt", get(help::whole_for_programs))
         .route("/assets/{version}/{name}", get(assets::show));
     pages.merge(uploads).merge(streams).merge(open).route_layer(from_fn_with_state(api.clone(), in_words))
 }

@@ -1,5 +1,8 @@
 //! What went wrong, for clients: RFC 9457 with a code from the one list, and every field or row that is to blame.
 
+#[cfg(test)]
+mod page;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ use problems::{Problem, Problems};
 use report::CheckReport;
 use survey::{Survey, survey, targets};
 
-/// Look before a run: rows, origins, broken links, bytes, time; changes nothing
+/// Check catalogues before a run: rows, origins, broken links, bytes, time; changes nothing
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Reads each catalogue to its end, asks origins for the beginning of some pictures, and tells what is

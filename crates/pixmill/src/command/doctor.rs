@@ -12,7 +12,7 @@ use crate::wiring;
 /// What doctor is told.
 #[derive(Debug, clap::Args)]
 #[command(
-    about = "Look at the backends that 'serve' would stand on, and say what to do",
+    about = "Check the backends that 'serve' would use, and say what to do",
     after_help = AFTER_HELP
 )]
 pub(super) struct DoctorArgs {

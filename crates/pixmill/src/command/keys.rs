@@ -41,11 +41,11 @@ enum KeysCommand {
 /// Make a key and print it, once
 #[derive(Debug, Args)]
 struct CreateArgs {
-    /// Whose requests it opens
+    /// Tenant whose requests the key opens
     #[arg(long, value_name = "NAME", default_value = DEFAULT_TENANT, value_parser = tenant)]
     tenant: String,
 
-    /// What whoever holds it is called
+    /// Name of the key's holder
     #[arg(long, value_name = "NAME", default_value = "", value_parser = name)]
     name: String,
 
@@ -53,7 +53,7 @@ struct CreateArgs {
     #[arg(long, value_name = "ROLE", default_value = Role::default().as_str(), value_parser = roles())]
     role: Role,
 
-    /// Most calls in a minute, at each process that answers calls [default: no limit]
+    /// Calls a minute at most, at each process that answers calls [default: no limit]
     #[arg(long, value_name = "CALLS", value_parser = whole::<u32>(1, 1_000_000))]
     per_minute: Option<u32>,
 

@@ -30,7 +30,7 @@ pub(super) struct SubmitArgs {
     #[arg(value_name = "CATALOGUE.csv")]
     catalogue: PathBuf,
 
-    /// Told when the request is completed
+    /// Webhook that is told when the request is completed
     #[arg(long, value_name = "URL", value_parser = web_address)]
     webhook: Option<Url>,
 
@@ -38,7 +38,7 @@ pub(super) struct SubmitArgs {
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
 
-    /// Follow it to its end
+    /// Follow the request to its end
     #[arg(long)]
     watch: bool,
 
@@ -86,7 +86,7 @@ pub(super) struct RetryArgs {
     #[arg(value_name = "FAILED.csv")]
     corrected: Option<PathBuf>,
 
-    /// Those failed images alone that fit, as 'images' finds them: code:fetch.timeout
+    /// Only failed images that match, as 'images' finds them: code:fetch.timeout
     #[arg(long, value_name = "QUESTION", conflicts_with = "corrected")]
     query: Option<String>,
 

@@ -29,7 +29,7 @@ use crate::config::storage::{StorageChoice, StorageFlags};
 use crate::config::webhook::WebhookFlags;
 use crate::{logs, wiring};
 
-/// Answer the HTTP API and work requests off, on embedded defaults or on Redis, MongoDB and object storage
+/// Run a server: HTTP API, dashboard and workers, on embedded defaults or on Redis, MongoDB and object storage
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct ServeArgs {
@@ -116,9 +116,9 @@ pub(crate) struct ServeOptions {
     pub(crate) stacks: Option<Stacks>,
     /// What delivers images.
     pub(crate) queue: QueueChoice,
-    /// BullMQ's name of the queue.
+    /// Name of the BullMQ queue.
     pub(crate) queue_name: String,
-    /// What BullMQ's keys begin with.
+    /// Prefix of BullMQ's keys.
     #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
     pub(crate) queue_prefix: String,
     /// What jobs are called that are taken from it.
@@ -137,7 +137,7 @@ pub(crate) struct ServeOptions {
     pub(crate) webhook_secret: Option<Secret>,
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
-    /// What links to this server begin with, without a slash at its end, when that was said.
+    /// Address that links to this server begin with, without a slash at its end, when that was said.
     pub(crate) public_url: Option<String>,
     /// Networks that need no key.
     pub(crate) trust: Vec<IpNet>,

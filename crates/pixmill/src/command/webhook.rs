@@ -10,7 +10,7 @@ use crate::config::state::StateFlags;
 use crate::config::webhook::SigningFlags;
 use crate::{display, wiring};
 
-/// Try out a webhook's receiver
+/// Test the receiver of a webhook
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct WebhookArgs {

@@ -21,7 +21,7 @@ pub(crate) struct CatalogueFlags {
     #[arg(long, value_name = "N", value_parser = whole::<u64>(0, 1 << 32))]
     header_row: Option<u64>,
 
-    /// What is put before paths in cells, such as https://shop.example/media/
+    /// Address put before paths in cells, such as https://shop.example/media/
     #[arg(long, value_name = "URL", value_parser = base_url)]
     base_url: Option<Url>,
 
@@ -29,7 +29,7 @@ pub(crate) struct CatalogueFlags {
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     encoding: Option<String>,
 
-    /// What parts fields: one sign, or 'tab'
+    /// Delimiter of fields: one character, or 'tab'
     #[arg(long, value_name = "SIGN", value_parser = delimiter)]
     delimiter: Option<u8>,
 

@@ -10,15 +10,15 @@ use super::bounds::whole;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitFlags {
-    /// Most pixels of a picture; told from its header, before decoding
+    /// Pixels of a picture at most; read from its header, before decoding
     #[arg(long, value_name = "PIXELS", default_value_t = Limits::default().max_pixels, value_parser = whole::<u64>(1, 1 << 40))]
     max_pixels: u64,
 
-    /// Most bytes of a picture
+    /// Bytes of a picture at most
     #[arg(long, value_name = "BYTES", default_value_t = 50_000_000, value_parser = whole::<u64>(1, 1 << 40))]
     pub(crate) max_bytes: u64,
 
-    /// Accept pictures that are cut short when more than 90 % is there
+    /// Accept pictures that are cut short if more than 90 % is there
     #[arg(long)]
     lenient: bool,
 }
@@ -27,8 +27,7 @@ pub(crate) struct LimitFlags {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct TimeFlags {
-    /// Most seconds of a processor that a picture may take; in proportion more for one of over 4 megapixels, and ten
-    /// times as much with --target-ssimulacra2
+    /// Processor time for a picture at most, in seconds; in proportion more above 4 megapixels, and ten times as much with --target-ssimulacra2
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = whole::<u64>(1, 1 << 20))]
     max_seconds: u64,
 }

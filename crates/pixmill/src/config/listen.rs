@@ -16,7 +16,7 @@ pub(crate) struct ListenFlags {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000", value_parser = address)]
     pub(crate) listen: SocketAddr,
 
-    /// What links to this server begin with [default: http:// and the listening address]
+    /// Address that links to this server begin with [default: http:// and the listening address]
     #[arg(long, value_name = "URL", value_parser = web_address)]
     public_url: Option<Url>,
 }
@@ -25,21 +25,19 @@ pub(crate) struct ListenFlags {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Listening")]
 pub(crate) struct AccessFlags {
-    /// Networks that need no key, as tenant 'default'; repeatable [default: loopback, while no key exists]
+    /// Networks whose callers need no key, as tenant 'default'; repeatable [default: loopback, while no key exists]
     #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
     pub(crate) trust: Vec<IpNet>,
 
-    /// A proxy that says truly for whom it asks (X-Forwarded-For or Forwarded); without it, calls through a proxy need a
-    /// key; repeatable [default: none]
+    /// Proxies whose X-Forwarded-For or Forwarded is believed; calls through any other proxy need a key; repeatable [default: none]
     #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
     pub(crate) trust_proxy: Vec<IpNet>,
 
-    /// Origin of web pages that may call the API from a browser with a key, as https://shop.example; '*' is every one;
-    /// repeatable [default: none]
+    /// Origin of web pages that may call the API from a browser with a key, such as https://shop.example; '*' for every origin; repeatable [default: none]
     #[arg(long, value_name = "ORIGIN", value_parser = origin, action = clap::ArgAction::Append)]
     pub(crate) cors_origin: Vec<HeaderValue>,
 
-    /// Most MiB of an uploaded catalogue
+    /// Size of an uploaded catalogue at most, in MiB
     #[arg(long = "max-upload", value_name = "MIB", default_value_t = 4096, value_parser = whole::<u64>(1, 1 << 20))]
     pub(crate) max_upload_mib: u64,
 }

@@ -15,7 +15,7 @@ use super::secret::Address;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fetching")]
 pub(crate) struct FilesFlags {
-    /// What relative paths in cells start from and may not leave [default: the catalogue's own folder]
+    /// Folder that relative paths in cells start from and may not leave [default: the catalogue's own folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) base_dir: Option<PathBuf>,
 }
@@ -24,11 +24,11 @@ pub(crate) struct FilesFlags {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fetching")]
 pub(crate) struct NetworkFlags {
-    /// Most fetches under way; in a server, of one request
+    /// Fetches under way at most; in a server, for one request
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = whole::<usize>(1, 10_000))]
     pub(crate) connections: usize,
 
-    /// Most requests under way to one origin
+    /// Requests under way to one origin at most
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = whole::<usize>(1, 10_000))]
     pub(crate) per_origin: usize,
 
@@ -36,11 +36,11 @@ pub(crate) struct NetworkFlags {
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     pub(crate) timeout: Duration,
 
-    /// Open a private or reserved range of addresses, any port; repeatable
+    /// Allow connections to a private or reserved range of addresses, on any port; repeatable
     #[arg(long, value_name = "CIDR", value_parser = addresses, action = clap::ArgAction::Append)]
     pub(crate) allow_address: Vec<IpNet>,
 
-    /// What requests for pictures call themselves [default: pixmill, its version and address]
+    /// User-Agent of requests for pictures [default: pixmill, its version and address]
     #[arg(long, value_name = "TEXT", value_parser = value_of)]
     user_agent: Option<HeaderValue>,
 
@@ -61,7 +61,7 @@ pub(crate) struct NetworkFlags {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Fetching")]
 pub(crate) struct TrustFlags {
-    /// Certificates (PEM) to trust beside the public ones, of whoever is called; Redis and MongoDB by these alone [also read: SSL_CERT_FILE]
+    /// Certificates (PEM) to trust beside the public ones, for every server that is called; for Redis and MongoDB, instead of them [also read: SSL_CERT_FILE]
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 }

@@ -13,15 +13,15 @@ pub(crate) struct QueueFlags {
     #[arg(long, value_name = "URL", value_parser = queue)]
     queue: Option<QueueChoice>,
 
-    /// BullMQ's name of the queue
+    /// Name of the BullMQ queue
     #[arg(long, value_name = "NAME", default_value = "image-processing", value_parser = name)]
     pub(crate) queue_name: String,
 
-    /// What BullMQ's keys begin with
+    /// Prefix of BullMQ's keys
     #[arg(long, value_name = "PREFIX", default_value = "bull", value_parser = prefix)]
     pub(crate) queue_prefix: String,
 
-    /// What jobs are called that are taken, '*' for any name; those called otherwise are left to other programs; repeatable
+    /// Name of the jobs to take, '*' for any name; jobs of other names are left to other programs; repeatable
     #[arg(long, value_name = "NAME", default_value = "process-image", value_delimiter = ',', value_parser = job_name)]
     pub(crate) queue_job_name: Vec<String>,
 

@@ -16,11 +16,11 @@ pub(crate) struct RecipeFlags {
     #[arg(long, value_name = "FORMAT", default_value = "jpeg", value_parser = formats())]
     format: Format,
 
-    /// Quality, 1 to 100; PNG is lossless whatever it says
+    /// Quality, 1 to 100; PNG stays lossless
     #[arg(long, value_name = "1..100", default_value_t = Recipe::default().quality, value_parser = whole::<u8>(1, 100))]
     quality: u8,
 
-    /// Take the lowest quality that reaches this SSIMULACRA2 score instead: 90 looks the same, 70 good
+    /// Use the lowest quality that reaches this SSIMULACRA2 score instead: 90 looks the same, 70 looks good
     #[arg(long, value_name = "SCORE", value_parser = score)]
     target_ssimulacra2: Option<Score>,
 

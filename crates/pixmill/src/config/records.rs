@@ -15,7 +15,7 @@ pub(crate) struct RecordsFlags {
     #[arg(long, value_name = "URL", value_parser = records)]
     database: Option<RecordsChoice>,
 
-    /// In MongoDB, take over requests of other programs that changed since then, though they stood still for a day when pixmill first started
+    /// In MongoDB, also take over requests of other programs that changed since TIME, even if they stood still for a day when pixmill first started
     #[arg(long, value_name = "TIME", value_parser = moment)]
     pub(crate) adopt_since: Option<Timestamp>,
 }

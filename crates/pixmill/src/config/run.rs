@@ -16,7 +16,7 @@ pub(crate) struct EngineFlags {
     #[arg(long = "memory", value_name = "MIB", default_value_t = 512, value_parser = whole::<u64>(16, 1 << 20))]
     pub(crate) memory_mib: u64,
 
-    /// Most attempts at an image
+    /// Attempts at an image at most
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = whole::<u32>(1, 1_000_000))]
     pub(crate) attempts: u32,
 }

@@ -14,8 +14,7 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "ROLE", default_value = "all", value_parser = roles())]
     pub(crate) role: Role,
 
-    /// How long requests are kept after their end, as 30d, 36h, 90m, 45s or in seconds; then they are deleted with their
-    /// results, and with their outputs under file: [default: until they are deleted]
+    /// How long requests are kept after their end, such as 30d, 36h, 90m or 45s; then they are deleted with their results, and with their outputs under file: [default: until they are deleted]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) retention: Option<Duration>,
 }

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "State")]
 pub(crate) struct StateFlags {
-    /// Folder of what has no other place: embedded records and outputs, and the secret that signs webhooks [default: pixmill-data]
+    /// Folder of the embedded records and outputs, and of the secret that signs webhooks [default: pixmill-data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
-    /// A file of variables, such as an application's .env; those of the environment win
+    /// File of environment variables, such as an application's .env; the environment itself wins
     #[arg(long, value_name = "FILE")]
     #[allow(dead_code, reason = "it is read where the environment is")]
     env_file: Option<PathBuf>,

@@ -8,7 +8,7 @@ pub(crate) struct TalkFlags {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Say nothing but errors; with --json, the last line alone
+    /// Print only errors; with --json, only the last line
     #[arg(long)]
     pub(crate) quiet: bool,
 }

@@ -1,3 +1,4 @@
+mod commands;
 mod page;
 
 use std::ffi::OsString;

@@ -10,7 +10,7 @@ use super::secret::Secret;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Webhook")]
 pub(crate) struct WebhookFlags {
-    /// Told of every completed request that names no webhook of its own [also read: WEBHOOK_URL]
+    /// Webhook for completed requests that name none of their own [also read: WEBHOOK_URL]
     #[arg(long, value_name = "URL", value_parser = web_address)]
     pub(crate) webhook_url: Option<Url>,
 

@@ -22,6 +22,7 @@ macro_rules! assets {
 assets! {
     "pixmill.css" "text/css; charset=utf-8" "styles/pixmill.css",
     "parts.css" "text/css; charset=utf-8" "styles/parts.css",
+    "help.css" "text/css; charset=utf-8" "styles/help.css",
     "icon.svg" "image/svg+xml" "styles/icon.svg",
     "first.js" "text/javascript; charset=utf-8" "modules/first.js",
     "pixmill.js" "text/javascript; charset=utf-8" "modules/pixmill.js",

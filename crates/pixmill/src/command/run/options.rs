@@ -27,12 +27,11 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "CATALOGUE", required = true)]
     catalogues: Vec<PathBuf>,
 
-    /// Where results, pictures and state go
+    /// Folder of results, pictures and state
     #[arg(short, long, value_name = "DIR", default_value = "pixmill-out")]
     output: PathBuf,
 
-    /// Write the catalogue again, ready to be imported where it came from, with addresses of outputs that begin so:
-    /// where DIR is to be uploaded to. Spreadsheets are written as CSV
+    /// Also write the catalogue again, ready for import, with the outputs' addresses in place. They begin with URL, where DIR is to be uploaded to. Spreadsheets are written as CSV
     #[arg(long, value_name = "URL", value_parser = base_url)]
     output_url_prefix: Option<Url>,
 
@@ -93,9 +92,9 @@ pub(crate) struct RunOptions {
     pub(crate) again: PathBuf,
     /// What outputs' addresses begin with in it, instead of paths.
     pub(crate) output_prefix: Option<String>,
-    /// Where results, pictures and state go.
+    /// Folder of results, pictures and state.
     pub(crate) output: PathBuf,
-    /// What relative paths in cells start from and may not leave.
+    /// Folder that relative paths in cells start from and may not leave.
     pub(crate) base_dir: PathBuf,
     /// What to do to each picture.
     pub(crate) recipe: Recipe,
@@ -105,7 +104,7 @@ pub(crate) struct RunOptions {
     pub(crate) max_bytes: u64,
     /// One attempt at fetching, body included.
     pub(crate) timeout: Duration,
-    /// Most attempts at an image, crashes included.
+    /// Attempts at an image at most, crashes included.
     pub(crate) attempts: u32,
     /// Of a processor, for a usual picture.
     pub(crate) picture_time: Duration,

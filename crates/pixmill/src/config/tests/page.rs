@@ -1,4 +1,4 @@
-//! `docs/configuration.md` equals the code. `UPDATE_DOCS=1 cargo test -p pixmill configuration_page` writes it anew.
+//! `docs/configuration.md` equals the code. `UPDATE_DOCS=1 cargo test -p pixmill equals_the_code` writes it anew.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -6,26 +6,28 @@ use std::fmt::Write;
 use clap::{Arg, Command, CommandFactory};
 
 use crate::command::Cli;
+use crate::config::pages::keep_equal;
 
 const HEAD: &str = "\
 # Configuration
 
-Generated from `crates/pixmill/src/config`; a test keeps it equal to the code.
+Every option of every command, generated from `crates/pixmill/src/config`; a test keeps this page equal to the code.
 
-A setting can be given on the command line, in the environment, or in `pixmill.toml` of the working folder: `--a-b` is
-`PIXMILL_A_B` and `a_b`. The command line wins over the environment, the environment over the file, the file over the
-default. In the environment a list is parted by commas, headers by line ends; an empty variable is not set. Recipe options
-may stand in a section `[recipe]` of the file, headers in `[headers]`: see [origins](origins.md). What is wrong is told with
-its place and with what is allowed, and secrets show as `***`.
+A setting has three places: the command line, the environment, and `pixmill.toml` of the working folder. `--a-b` is `PIXMILL_A_B`
+in the environment and `a_b` in the file. The command line wins over the environment, the environment over the file, the file over
+the default.
 
-`--config FILE`, or `PIXMILL_CONFIG`, names another file. A `pixmill.toml` that is only found in the working folder may have
-come with somebody's catalogue: it may say how pictures are made and how fast, and is refused where it opens something
-(addresses, folders, servers, who may call) until it is named, as `--config pixmill.toml`. What was taken from a file is
-said on standard error.
+- In the environment, commas part a list, and line ends part headers. An empty variable is not set.
+- In the file, recipe options may stand in a section `[recipe]`, headers in `[headers]`: see [origins](origins.md#what-is-sent).
+- A wrong value is told with its place and with what is allowed. Secrets show as `***`.
+- `--config FILE`, or `PIXMILL_CONFIG`, names another file. What was taken from a file is said on standard error.
 
-`run`, `check` and `image` use the embedded records, queue and storage, whatever is set here. `RUST_LOG` says which talk
-of a server is wanted, such as `info,pixmill=debug`. `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector that a server tells of
-its work: see [traces](traces.md).
+A `pixmill.toml` that is only found in the working folder may have come with somebody's catalogue. It may say how pictures are made
+and how fast. It is refused where it opens something (addresses, folders, servers, who may call) until it is named:
+`--config pixmill.toml`.
+
+`run`, `check` and `image` use the embedded records, queue and storage, whatever is set here. `RUST_LOG` says which messages a server
+writes, such as `info,pixmill=debug`. `OTEL_EXPORTER_OTLP_ENDPOINT` names a collector for [traces](traces.md).
 ";
 
 /// Options by name: which commands have them.
@@ -93,15 +95,7 @@ fn page() -> String {
 
 #[test]
 fn the_configuration_page_equals_the_code() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(path, page()).unwrap();
-    }
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap_or_default(),
-        page(),
-        "run with UPDATE_DOCS=1 to write it anew"
-    );
+    keep_equal("configuration.md", &page());
 }
 
 #[test]
