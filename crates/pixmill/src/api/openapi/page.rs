@@ -30,7 +30,7 @@ fn names(object: &Value) -> Vec<&str> {
 fn call(page: &mut String, method: &str, path: &str, operation: &Value) {
     let _ = write!(page, "\n### {} {path}\n\n{}.", method.to_uppercase(), text(operation, "summary"));
     let about = text(operation, "description");
-    let _ = if about.is_empty() { writeln!(page) } else { write!(page, " {}\n", cell(about)) };
+    let _ = if about.is_empty() { writeln!(page) } else { writeln!(page, " {}", cell(about)) };
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !parameters.is_empty() {
         *page += "\n| parameter | in | |\n|---|---|---|\n";
