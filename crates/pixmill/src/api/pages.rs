@@ -4,8 +4,8 @@
 mod act;
 mod assets;
 mod failures;
-mod hosts;
 mod help;
+mod hosts;
 mod image;
 mod images;
 mod keys;
