@@ -13,6 +13,7 @@ use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::request::{NewRequest, Options};
 use pixmill_engine::pipeline::webhook::{Webhook, sign::Signer};
+use pixmill_engine::pipeline::{Ended, Watcher};
 use pixmill_engine::port::clock::{Clock, Instant};
 use pixmill_engine::port::receiver::{Message, Receiver, Reply, SetBy};
 use pixmill_engine::port::records::{Intake, IntakeEnd, Outbox};
@@ -55,6 +56,12 @@ impl Receiver for Receivers {
             _ => Ok(reply(200, None)),
         }
     }
+}
+
+struct Nobody;
+
+impl Watcher for Nobody {
+    fn ended(&self, _ended: Ended) {}
 }
 
 struct Stand {
@@ -108,6 +115,7 @@ impl Stand {
             receiver: self.receivers.clone(),
             clock: self.clock.clone(),
             traces: Arc::new(Untold),
+            watcher: Arc::new(Nobody),
             signer: Arc::new(Signer::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo=").unwrap()),
             url: None,
             links: "http://127.0.0.1".into(),

@@ -21,9 +21,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::code::Code;
 use crate::fault::{Blame, Fault};
-use crate::model::id::RequestId;
+use crate::model::id::{ImageId, RequestId};
 use crate::model::image::ImageStatus;
-use crate::port::clock::Clock;
+use crate::port::clock::{Clock, Instant};
 use crate::port::origin::{Files, Origin};
 use crate::port::queue::Queue;
 use crate::port::records::Records;
@@ -109,6 +109,10 @@ pub enum Scope {
 /// One image's end, as it is shown to whoever watches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
+    /// Whose it is.
+    pub request: RequestId,
+    /// Which image.
+    pub image: ImageId,
     /// Row, from 0.
     pub row: u64,
     /// Position in the row, from 0.
@@ -140,10 +144,36 @@ pub struct Learnt {
     pub refusals: u64,
 }
 
-/// Watches images end, after their ends are durable.
+/// What came of an event's turn to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// The receiver heard it.
+    Heard,
+    /// It did not, and the event comes back.
+    InVain,
+    /// It did not, and the event does not come back.
+    GivenUp,
+}
+
+/// Watches images on their way, and end, after their ends are durable. Calls come from any thread and must be brief.
 pub trait Watcher: Send + Sync {
     /// An image ended.
     fn ended(&self, ended: Ended);
+
+    /// Something came into a stage, one of [`STAGES`].
+    fn entered(&self, _stage: &'static str) {}
+
+    /// It left the stage, done or not, after so long.
+    fn left(&self, _stage: &'static str, _took: Duration) {}
+
+    /// So many origins are left alone for a while.
+    fn origins_open(&self, _origins: usize) {}
+
+    /// The webhook stage made a try.
+    fn told(&self, _told: Told) {}
+
+    /// The process works images off from now on, or no more.
+    fn works(&self, _works: bool) {}
 
     /// An origin that refuses too many requests was asked, and this is known of it now.
     fn learnt(&self, _learnt: Learnt) {}
@@ -153,6 +183,27 @@ pub trait Watcher: Send + Sync {
 
     /// How all stands can be had now, as it can every second.
     fn stands(&self, _look: &dyn Fn() -> Look) {}
+}
+
+/// Somebody's stay in a stage, over when this is dropped: also where whoever waited was stopped.
+pub(crate) struct Stay<'p> {
+    watcher: &'p dyn Watcher,
+    clock: &'p dyn Clock,
+    stage: &'static str,
+    since: Instant,
+}
+
+impl<'p> Stay<'p> {
+    pub(crate) fn begin(watcher: &'p dyn Watcher, clock: &'p dyn Clock, stage: &'static str) -> Self {
+        watcher.entered(stage);
+        Stay { watcher, clock, stage, since: clock.instant() }
+    }
+}
+
+impl Drop for Stay<'_> {
+    fn drop(&mut self) {
+        self.watcher.left(self.stage, self.clock.instant().since(self.since));
+    }
 }
 
 /// The stages from dispatch to settle, over their ports.

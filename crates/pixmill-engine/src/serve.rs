@@ -142,7 +142,9 @@ impl Serve {
                 let pipeline = pipeline.under(self.rules.clone());
                 let completed = pipeline.completed();
                 let work = async {
+                    self.watcher.works(true);
                     let worked = pipeline.work(Scope::All, stop.clone()).await;
+                    self.watcher.works(false);
                     over.cancel();
                     worked
                 };
@@ -175,7 +177,7 @@ impl Serve {
 }
 
 /// Whether waiting may mend it: a backend that is away, or a disk for which somebody makes room.
-fn may_pass(fault: &Fault) -> bool {
+pub fn may_pass(fault: &Fault) -> bool {
     fault.transient || matches!(fault.code, Code::DiskFull | Code::DiskReadOnly)
 }
 

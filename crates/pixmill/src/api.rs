@@ -11,6 +11,7 @@ mod csv;
 mod deliveries;
 mod events;
 mod failures;
+mod front;
 mod health;
 mod hosts;
 mod images;
@@ -31,6 +32,7 @@ mod upload;
 mod usage;
 mod view;
 mod vigil;
+mod watch;
 mod words;
 mod workers;
 
@@ -66,11 +68,13 @@ use self::problem::Problem;
 use self::system::Looked;
 use self::upload::{Memory, Uploads};
 use self::vigil::Vigil;
-use crate::paces::Paces;
-use crate::wiring::Strangers;
 
+pub(crate) use front::Front;
+pub(crate) use health::Backends;
+pub(crate) use metrics::Tells;
 pub(crate) use openapi::document;
 pub(crate) use system::{Checkup, Examined};
+pub(crate) use watch::{Watched, open as open_watched};
 
 /// What the API stands on.
 pub(crate) struct Foundation {
@@ -94,10 +98,6 @@ pub(crate) struct Foundation {
     pub(crate) trust: Vec<IpNet>,
     /// Proxies that say truly for whom they ask.
     pub(crate) trust_proxy: Vec<IpNet>,
-    /// Folders that must have room, and what lies in them.
-    pub(crate) disks: Vec<(&'static str, PathBuf)>,
-    /// The file of records, where they are one.
-    pub(crate) records_file: Option<PathBuf>,
     /// Looks at what the server stands on.
     pub(crate) checkup: Arc<dyn Checkup>,
     /// Whether other programs may take jobs from the queue.
@@ -108,16 +108,12 @@ pub(crate) struct Foundation {
     pub(crate) origins: Vec<HeaderValue>,
     /// What links begin with, without a slash at its end.
     pub(crate) links: String,
-    /// What jobs are counted under.
-    pub(crate) queue_name: String,
     /// Most bytes of an upload.
     pub(crate) most_bytes: u64,
     /// How long whoever takes an upload in holds its key unless it says again that it lives.
     pub(crate) lease: Duration,
-    /// What this process learns of origins.
-    pub(crate) paces: Arc<Paces>,
-    /// Jobs of other programs, which this process leaves alone.
-    pub(crate) strangers: Arc<Strangers>,
+    /// What this process tells in figures.
+    pub(crate) tells: Tells,
 }
 
 /// The API.
@@ -154,12 +150,17 @@ fn base(links: &str) -> String {
     if path.chars().all(plain) && !path.contains("//") { path } else { String::new() }
 }
 
-/// Answers calls until stopped, then ends what is under way.
+/// Answers calls that come in at the front until stopped, then ends what is under way.
+pub(crate) async fn listen(listener: TcpListener, front: &Front, stop: CancellationToken) {
+    listen::serve(listener, front.router(), stop).await;
+}
+
+/// Opens the API behind the front.
 ///
 /// # Errors
 /// `config.invalid` when it would be open to a network with neither a key nor trust; faults of records.
-pub(crate) async fn serve(
-    listener: TcpListener,
+pub(crate) async fn open(
+    front: &Front,
     listening: SocketAddr,
     on: Foundation,
     stop: CancellationToken,
@@ -176,21 +177,22 @@ pub(crate) async fn serve(
             ),
         ));
     }
+    let (ledger, queue, storage) = (on.ledger.clone(), on.queue.clone(), on.storage.clone());
+    let backends = Backends { ledger, queue, storage, disks: on.tells.disks.folders.clone() };
     let api = Arc::new(Api {
         access,
         crowds: Crowds::default(),
         uploads: Arc::default(),
         memory: Memory::new(on.memory_bytes),
         looks: Looks::default(),
-        readiness: Readiness::default(),
+        readiness: Readiness::new(backends, stop.clone()),
         looked: Looked::default(),
         vigil: Vigil::default(),
         metrics: Metrics::new(),
         base: base(&on.links),
         on,
-        stop: stop.clone(),
+        stop,
     });
-    tracing::info!(address = %listening, "listening");
-    listen::serve(listener, router::router(api), stop).await;
+    front.open(router::router(api));
     Ok(())
 }

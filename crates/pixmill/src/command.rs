@@ -3,9 +3,11 @@
 mod check;
 mod completions;
 mod doctor;
+mod health;
 mod image;
 mod interrupt;
 mod keys;
+mod man;
 mod openapi;
 mod operate;
 mod remote;
@@ -49,6 +51,7 @@ Examples:
   pixmill image photo.png photo.jpg       one picture
   pixmill serve                           the HTTP API, until stopped
   pixmill doctor                          would it work as it is configured?
+  pixmill health                          is the server on this machine ready?
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
 folder. The command line wins over the environment, the environment over the file. A file that opens
@@ -78,7 +81,9 @@ enum Command {
     Check(Box<check::CheckArgs>),
     Image(image::ImageArgs),
     Doctor(Box<doctor::DoctorArgs>),
+    Health(health::HealthArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 #[cfg(test)]
@@ -175,7 +180,9 @@ fn dispatch(command: Command, stacks: Vec<Table>) -> Result<End, Stop> {
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Doctor(args) => doctor::run(*args),
+        Command::Health(args) => health::run(args),
         Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod headers;
 mod layers;
 pub(crate) mod limits;
 pub(crate) mod listen;
+pub(crate) mod logs;
 mod names;
 pub(crate) mod network;
 mod parts;
@@ -21,6 +22,7 @@ pub(crate) mod records;
 pub(crate) mod run;
 pub(crate) mod secret;
 pub(crate) mod serve;
+mod said;
 mod setting;
 mod stack;
 pub(crate) mod state;
@@ -30,6 +32,7 @@ pub(crate) mod traces;
 pub(crate) mod webhook;
 
 pub(crate) use layers::{Layers, Misuse, Told, parse};
+pub(crate) use said::{Said, said};
 
 #[cfg(test)]
 pub(crate) mod pages;

@@ -8,12 +8,14 @@ mod config;
 mod display;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod figures;
 mod hosts;
 mod logs;
 mod observe;
 mod paces;
 mod presence;
 mod report;
+mod service;
 mod summary;
 mod tally;
 mod wiring;

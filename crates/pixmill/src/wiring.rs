@@ -32,6 +32,7 @@ pub(crate) use reach::origin;
 pub(crate) use run::run;
 pub(crate) use sandbox::{decoding, sandbox};
 pub(crate) use serve::serve;
+pub(crate) use signing::kept_secret;
 pub(crate) use traces::Telling;
 pub(crate) use webhook::try_out;
 

@@ -123,3 +123,60 @@ async fn a_redis_that_throws_jobs_away_is_warned_of_and_left_as_it_was() {
     assert_eq!((verdict.as_str(), told.contains("allkeys-lru")), ("warning", true), "{told}");
     assert_eq!(finding(&output, "together", "hosts").0, "warning", "records are a file of this machine");
 }
+
+#[test]
+fn a_bundle_holds_what_was_found_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("pixmill.toml"),
+        "webhook_url = \"https://hooks.example/planted-path?token=planted-token\"\nquality = 42\n",
+    )
+    .unwrap();
+    let planted = [
+        ("REDIS_URL", "redis://user:planted-redis@127.0.0.1:1/"),
+        ("PIXMILL_API_KEY", "pxm_planted-key"),
+        ("PIXMILL_METRICS_TOKEN", "planted-metrics-token"),
+        ("PIXMILL_WEBHOOK_SECRET", "whsec_cGxhbnRlZC1zZWNyZXQtb2YtYS13ZWJob29r"),
+        ("PIXMILL_HEADER", "Authorization: Bearer planted-header"),
+        ("PIXMILL_PROXY", "http://user:planted-proxy@127.0.0.1:1"),
+        ("AWS_SECRET_ACCESS_KEY", "planted-aws"),
+    ];
+    let bundle = |file: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
+        command.args(["doctor", "--bundle", file, "--config", "pixmill.toml"]);
+        command.current_dir(folder.path()).envs(planted).output().unwrap()
+    };
+    let output = bundle("for-support.tar");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("findings.json, settings.json, system.json"), "{told}");
+    let bytes = std::fs::read(folder.path().join("for-support.tar")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    for secret in ["planted", "cGxhbnRlZC1zZWNyZXQ"] {
+        let at = text.find(secret).map(|at| &text[at.saturating_sub(200)..(at + 50).min(text.len())]);
+        assert_eq!(at, None, "{secret}");
+    }
+    for wanted in ["\"quality in line 2 of pixmill.toml\"", "\"redis://***@127.0.0.1:1/\"", "backend.unavailable", "\"features\""] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let found = std::fs::metadata(folder.path().join("for-support.tar")).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
+    }
+    let again = bundle("for-support.tar");
+    assert_eq!(again.status.code(), Some(1), "one that is there is not written over");
+}
+
+#[test]
+fn the_secret_in_the_state_folder_is_in_no_bundle() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
+    let output = command.args(["doctor", "--bundle", "b.tar"]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let secret = std::fs::read_to_string(folder.path().join("pixmill-data/webhook-secret")).unwrap();
+    let bytes = std::fs::read(folder.path().join("b.tar")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    assert!(!text.contains(secret.trim()), "{text}");
+    assert!(text.contains("whsec_***") || text.contains("*** (give it"), "it is told that there is one: {text}");
+}

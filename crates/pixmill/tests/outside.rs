@@ -38,3 +38,5 @@ mod serve;
 mod server;
 #[cfg(all(unix, feature = "failpoints"))]
 mod upload;
+#[cfg(unix)]
+mod watching;

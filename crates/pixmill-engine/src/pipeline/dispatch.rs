@@ -81,6 +81,7 @@ enum Signal {
 /// Faults of records and queue that no image can be blamed for.
 pub(super) async fn run(worker: Arc<Worker>, scope: Scope) -> Result<(), Fault> {
     let mut dispatch = Dispatch::new(worker, scope);
+    dispatch.worker.watcher.origins_open(0);
     let worked = dispatch.work().await;
     dispatch.worker.stop.cancel();
     let queue = dispatch.worker.ports.queue.clone();
@@ -298,6 +299,7 @@ impl Dispatch {
                     if let Some(learnt) = self.lanes.asked(&turn, &asked, now) {
                         self.worker.watcher.learnt(learnt);
                     }
+                    self.worker.watcher.origins_open(self.lanes.origins_open());
                 }
                 Signal::Worked { asked } => {
                     *(if asked { &mut self.beyond } else { &mut self.fetching }) -= 1;

@@ -123,6 +123,9 @@ impl Writing {
             let ends = batch.iter().map(|given| due_again(&given.settlement, given.at, now)).collect();
             match self.records.settle(ends, now.wall).await {
                 Ok(settled) => {
+                    for request in &settled.completed {
+                        tracing::info!(%request, "request completed");
+                    }
                     if !settled.completed.is_empty() {
                         self.completed.notify_one();
                     }

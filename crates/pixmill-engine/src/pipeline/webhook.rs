@@ -16,6 +16,7 @@ use tracing::{Span, field, info_span};
 use url::Url;
 use uuid::Uuid;
 
+use super::{Stay, Told, Watcher};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Answer, Delivery, Next, Telling, WAITS};
@@ -50,6 +51,8 @@ pub struct Webhook {
     pub clock: Arc<dyn Clock>,
     /// Is told of spans.
     pub traces: Arc<dyn Traces>,
+    /// Hears of tries.
+    pub watcher: Arc<dyn Watcher>,
     /// Signs what is said.
     pub signer: Arc<Signer>,
     /// Told of requests that name no webhook of their own.
@@ -120,7 +123,9 @@ impl Webhook {
     async fn tell(&self, telling: Telling, (url, set_by): (Url, SetBy)) -> Heard {
         crate::fail_point!("before_tell");
         let at = self.clock.wall();
+        let stay = Stay::begin(&*self.watcher, &*self.clock, "webhook");
         let posted = self.post(&url, set_by, &telling, at).await;
+        drop(stay);
         crate::fail_point!("after_tell");
         let heard = match &posted {
             Ok(reply) => Heard::Answer(reply.retry_after),
@@ -154,6 +159,11 @@ impl Webhook {
             at,
             answer,
         };
+        self.watcher.told(match (&delivery.answer, next) {
+            (Ok(answer), _) if answer.is_success() => Told::Heard,
+            (_, Next::Again(_)) => Told::InVain,
+            (_, Next::Nothing) => Told::GivenUp,
+        });
         record(&delivery.answer);
         log(&delivery, next);
         self.settle(telling, Some(delivery), next).await;

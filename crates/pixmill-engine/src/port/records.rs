@@ -364,6 +364,18 @@ pub trait Directory: Send + Sync {
 
     /// Requests by status and images, over all tenants.
     async fn census(&self) -> Result<(Vec<(RequestStatus, u64)>, Progress), Fault>;
+
+    /// What has waited longest, over all tenants.
+    async fn oldest(&self) -> Result<Oldest, Fault>;
+}
+
+/// Since when something waits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Oldest {
+    /// When the oldest request was made of those that are open.
+    pub open: Option<Timestamp>,
+    /// When the event that is due first is due, or was: one that somebody tells is due again when his lease runs out.
+    pub due: Option<Timestamp>,
 }
 
 /// What clients change of requests that were accepted.

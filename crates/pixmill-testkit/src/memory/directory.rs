@@ -7,7 +7,7 @@ use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Directory, RequestView, Usage};
+use pixmill_engine::port::records::{Directory, Oldest, RequestView, Usage};
 
 use super::{Entry, Memory, Store, page};
 
@@ -150,6 +150,19 @@ impl Directory for Memory {
                 }
             }
             Ok((requests, all))
+        })
+        .await
+    }
+
+    async fn oldest(&self) -> Result<Oldest, Fault> {
+        self.call("oldest", |store| {
+            let is_open = |status| matches!(status, RequestStatus::Pending | RequestStatus::Processing);
+            let open = store.entries.iter().filter(|entry| is_open(entry.status()));
+            let events = store.entries.iter().flat_map(|entry| &entry.events);
+            Ok(Oldest {
+                open: open.map(|entry| entry.request.created).min(),
+                due: events.filter_map(|event| event.due).min(),
+            })
         })
         .await
     }

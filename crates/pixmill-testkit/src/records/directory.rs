@@ -35,6 +35,7 @@ where
     only_what_has_ended_is_deleted(Case::new(make().await)).await;
     tries_are_shown_to_their_tenant_alone(Case::new(make().await)).await;
     usage_and_census_count_every_image(Case::new(make().await)).await;
+    what_waits_longest_is_told(Case::new(make().await)).await;
     pages::every_page_is_bounded_by_bytes(make().await).await;
     a_key_makes_one_request(Case::new(make().await)).await;
     a_key_that_lapsed_passes_over(Case::new(make().await)).await;
@@ -350,6 +351,21 @@ async fn usage_and_census_count_every_image(case: Case) {
     requests.sort_by_key(|(status, _)| status.as_str());
     assert_eq!(requests, [(RequestStatus::Completed, 3), (RequestStatus::Pending, 1)]);
     assert_eq!((all.total(), all.pending, all.failed), (7, 1, 3));
+}
+
+async fn what_waits_longest_is_told(case: Case) {
+    assert_eq!(case.ledger.oldest().await.unwrap(), Oldest::default());
+    let first = case.open("a", &[&["http://h/0"]], at(1_000)).await;
+    case.open("b", &[&["http://h/0"]], at(2_000)).await;
+    assert_eq!(case.ledger.oldest().await.unwrap(), Oldest { open: Some(at(1_000)), due: None });
+    case.end(&first, at(5_000)).await;
+    let oldest = case.ledger.oldest().await.unwrap();
+    assert_eq!(oldest, Oldest { open: Some(at(2_000)), due: Some(at(5_000)) });
+    let lease = Lease { token: Token(7), until: at(60_000) };
+    let telling = case.ledger.lease_events(1, lease, at(6_000)).await.unwrap().remove(0);
+    assert_eq!(case.ledger.oldest().await.unwrap().due, Some(at(60_000)), "somebody tells it");
+    case.ledger.settle_event(&telling, None, Next::Nothing, at(6_000)).await.unwrap();
+    assert_eq!(case.ledger.oldest().await.unwrap().due, None);
 }
 
 async fn a_key_makes_one_request(case: Case) {

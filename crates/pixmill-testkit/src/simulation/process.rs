@@ -205,6 +205,7 @@ impl Footing for Floor {
             receiver: Arc::new(SimulatedReceiver(here())),
             clock: clock.clone(),
             traces: Arc::new(Untold),
+            watcher: Arc::new(Nobody),
             signer: Arc::new(Signer::new("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD").expect("a secret")),
             url: url::Url::parse("http://shop.example/hook").ok(),
             links: "http://pixmill.example".to_owned(),

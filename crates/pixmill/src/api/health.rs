@@ -11,8 +11,12 @@ use http::StatusCode;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
+use pixmill_engine::port::queue::Queue;
+use pixmill_engine::port::records::Ledger;
+use pixmill_engine::port::storage::Storage;
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -22,14 +26,30 @@ use super::answer::json;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long what was found holds: whoever may ask, may ask often.
-const FRESH: Duration = Duration::from_millis(500);
+const FRESH: Duration = Duration::from_secs(2);
 
 /// What must fit on a disk: an output or a batch of rows.
 const ROOM: usize = 1 << 20;
 
+/// What a process stands on, as far as its readiness is asked.
+#[derive(Clone)]
+pub(crate) struct Backends {
+    /// The only truth.
+    pub(crate) ledger: Arc<dyn Ledger>,
+    /// Delivers image ids.
+    pub(crate) queue: Arc<dyn Queue>,
+    /// Keeps outputs.
+    pub(crate) storage: Arc<dyn Storage>,
+    /// Folders that must have room, and what lies in them.
+    pub(crate) disks: Vec<(&'static str, PathBuf)>,
+}
+
 /// What was found last; one looks at a time.
-#[derive(Default)]
-pub(super) struct Readiness(Mutex<Option<(Instant, Vec<Backend>)>>);
+pub(super) struct Readiness {
+    on: Backends,
+    stop: CancellationToken,
+    found: Mutex<Option<(Instant, Vec<Backend>)>>,
+}
 
 /// Health of the server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,26 +68,37 @@ struct Backend {
     status: String,
 }
 
-/// Whether the process lives
-#[utoipa::path(get, operation_id = "isAlive", path = "/healthz", tag = "operation", responses((status = 200, body = Health)))]
-pub(super) async fn alive() -> Response {
-    json(StatusCode::OK, &Health { status: "ok", backends: Vec::new() })
+impl Readiness {
+    /// Nothing is known yet. A process that is told to stop is ready for nothing.
+    pub(super) fn new(on: Backends, stop: CancellationToken) -> Self {
+        Readiness { on, stop, found: Mutex::default() }
+    }
+
+    /// Whether all is well.
+    pub(super) async fn is_ready(&self) -> bool {
+        self.look().await.iter().all(|backend| backend.status == "ok") && !self.stop.is_cancelled()
+    }
+
+    async fn look(&self) -> Vec<Backend> {
+        let mut found = self.found.lock().await;
+        let fresh = found.take().filter(|(at, _)| at.elapsed() < FRESH);
+        let (at, backends) = match fresh {
+            Some(found) => found,
+            None => (Instant::now(), ask(&self.on).await),
+        };
+        *found = Some((at, backends.clone()));
+        backends
+    }
+
+    /// Answers whoever asks.
+    pub(super) async fn answer(&self) -> Response {
+        let backends = self.look().await;
+        let well = backends.iter().all(|backend| backend.status == "ok") && !self.stop.is_cancelled();
+        told(well, backends)
+    }
 }
 
-/// Whether it can do what it is for
-///
-/// Asks each backend, and whether disks have room. Not ready while it stops.
-#[utoipa::path(get, operation_id = "isReady", path = "/readyz", tag = "operation", responses((status = 200, body = Health), (status = 503, body = Health)))]
-pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
-    let mut found = api.readiness.0.lock().await;
-    let fresh = found.take().filter(|(at, _)| at.elapsed() < FRESH);
-    let (at, backends) = match fresh {
-        Some(found) => found,
-        None => (Instant::now(), ask(&api).await),
-    };
-    *found = Some((at, backends.clone()));
-    drop(found);
-    let well = backends.iter().all(|backend| backend.status == "ok") && !api.stop.is_cancelled();
+fn told(well: bool, backends: Vec<Backend>) -> Response {
     let (code, status) = match well {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
@@ -75,8 +106,27 @@ pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
     json(code, &Health { status, backends })
 }
 
-async fn ask(api: &Api) -> Vec<Backend> {
-    let on = &api.on;
+/// Whether the process lives
+#[utoipa::path(get, operation_id = "isAlive", path = "/healthz", tag = "operation", responses((status = 200, body = Health)))]
+pub(super) async fn alive() -> Response {
+    told(true, Vec::new())
+}
+
+/// What is said before anything is known of backends: they are not reached yet.
+pub(super) async fn starting() -> Response {
+    told(false, Vec::new())
+}
+
+/// Whether it can do what it is for
+///
+/// Asks each backend, and whether disks have room; what was found holds for two seconds. Not ready while it starts or
+/// stops. Let whatever restarts processes ask /healthz: a backend that is away is no reason to.
+#[utoipa::path(get, operation_id = "isReady", path = "/readyz", tag = "operation", responses((status = 200, body = Health), (status = 503, body = Health)))]
+pub(super) async fn ready(State(api): State<Arc<Api>>) -> Response {
+    api.readiness.answer().await
+}
+
+async fn ask(on: &Backends) -> Vec<Backend> {
     // Giving free what nobody holds needs the records to be writable, and writes nothing.
     let records = async {
         on.ledger.open_requests(&[], 1).await?;

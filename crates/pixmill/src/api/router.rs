@@ -51,7 +51,6 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/keys", get(keys::list).post(keys::create))
         .route("/v1/keys/{id}", delete(keys::revoke))
         .route("/v1/audit", get(audit::list))
-        .route("/metrics", get(metrics::show))
         // As clients of Node stacks know them.
         .route("/api/status/{id}", get(requests::show_as_node))
         .route("/status/{id}", get(requests::show_as_node))
@@ -59,6 +58,9 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/api/download/{id}", get(csv::results))
         .route("/download/{id}", get(csv::results))
         .route_layer(keyed(Kind::Call));
+    let watched = Router::new()
+        .route("/metrics", get(metrics::show))
+        .route_layer(from_fn_with_state((api.clone(), Kind::Call), metrics::admit));
     let open = Router::new()
         .route("/docs", get(openapi::docs))
         .route("/openapi.json", get(openapi::show))
@@ -70,6 +72,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .merge(threaded)
         .merge(streams)
         .merge(calls)
+        .merge(watched)
         .merge(open)
         .merge(pages::routes(&api))
         .fallback(|| async { Problem::new(Code::RouteUnknown, "there is nothing at this address") })

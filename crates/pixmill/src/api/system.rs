@@ -172,8 +172,8 @@ pub(super) async fn found(api: &Api, caller: &Caller) -> Result<SystemBody, Prob
 async fn system(api: &Api, caller: &Caller, fresh: Duration) -> Result<SystemBody, Problem> {
     caller.must_operate()?;
     let (at, parts) = looked(api, fresh).await;
-    let folders = api.on.disks.clone();
-    let records = api.on.records_file.clone();
+    let folders = api.on.tells.disks.folders.clone();
+    let records = api.on.tells.disks.records.clone();
     let sizes = tokio::task::spawn_blocking(move || {
         let database = records.as_deref().and_then(database);
         (folders.iter().filter_map(|(part, folder)| disk(part, folder)).collect::<Vec<_>>(), database)

@@ -1,11 +1,16 @@
 //! `pixmill doctor`: whether a server would work as it is configured, and what to do where not.
 
+mod bundle;
+
+use std::path::PathBuf;
+
 use pixmill_engine::checkup::{Finding, Verdict};
 use serde_json::{Value, json};
 
 use super::serve::ServeArgs;
 use super::{End, Stop, interrupt};
 use crate::api::Examined;
+use crate::config::{self, Layers};
 use crate::display;
 use crate::wiring;
 
@@ -20,6 +25,11 @@ pub(super) struct DoctorArgs {
     #[arg(long)]
     json: bool,
 
+    /// Write what is found, the settings, the system and the last lines of the log into this file, without secrets, for
+    /// whoever is asked for help
+    #[arg(long, value_name = "FILE.tar")]
+    bundle: Option<PathBuf>,
+
     #[command(flatten)]
     server: ServeArgs,
 }
@@ -30,19 +40,26 @@ be written to, by storing something small that is removed again, and whether it 
 
 Examples:
   pixmill doctor
+  pixmill doctor --bundle for-support.tar
   pixmill doctor --json | jq '.parts[].findings[] | select(.verdict == \"wrong\")'
 
 Exit codes: 0 all is well, 1 something is wrong, 2 bad usage or configuration.";
 
 /// Examines and tells.
 pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
-    let json = args.json;
+    let (json, bundle) = (args.json, args.bundle);
     let options = args.server.resolve(Vec::new())?;
     let runtime = super::runtime()?;
     interrupt::end_at_once(&runtime);
     let parts = runtime.block_on(wiring::examine(&options));
     let worst = parts.iter().flat_map(|part| &part.findings).map(|finding| finding.verdict).max();
     let worst = worst.unwrap_or(Verdict::Well);
+    if let Some(path) = &bundle {
+        let said = Layers::of_process().and_then(config::said).unwrap_or_default();
+        let entries = bundle::write(path, &as_json(&parts, worst), &said, &options)?;
+        let told = format!("{}: {}. Look through it before you hand it on.", path.display(), entries.join(", "));
+        display::say(&told);
+    }
     if json {
         display::print_json(&as_json(&parts, worst));
     } else {

@@ -17,6 +17,7 @@ use url::Url;
 use super::{End, Stop, interrupt};
 use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::listen::{AccessFlags, ListenFlags};
+use crate::config::logs::LogFlags;
 use crate::config::network::{NetworkFlags, Reach};
 use crate::config::queue::{QueueChoice, QueueFlags};
 use crate::config::recipe::RecipeFlags;
@@ -71,6 +72,9 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     time: TimeFlags,
+
+    #[command(flatten)]
+    logs: LogFlags,
 }
 
 const AFTER_HELP: &str = "\
@@ -82,7 +86,8 @@ Examples:
 
 SIGTERM and Ctrl-C stop cleanly: what is under way is finished or handed back. A second one stops at
 once. RUST_LOG says which talk is wanted, such as pixmill=debug. OTEL_EXPORTER_OTLP_ENDPOINT names a
-collector of traces.
+collector of traces. /healthz, /readyz and /metrics tell how it is; 'pixmill health' asks. systemd is
+told when it is ready and that it lives, where it asks for that (Type=notify, WatchdogSec=).
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml.
 Exit codes: 0 stopped, 1 could not go on, 2 bad usage or configuration.";
 
@@ -135,12 +140,14 @@ pub(crate) struct ServeOptions {
     pub(crate) webhook_url: Option<Url>,
     /// What signs webhooks, when it was set.
     pub(crate) webhook_secret: Option<Secret>,
-    /// Where the API listens.
-    pub(crate) listen: SocketAddr,
+    /// Where it listens; a worker, unless it was told, nowhere.
+    pub(crate) listen: Option<SocketAddr>,
     /// Address that links to this server begin with, without a slash at its end, when that was said.
     pub(crate) public_url: Option<String>,
     /// Networks that need no key.
     pub(crate) trust: Vec<IpNet>,
+    /// Opens figures, and nothing else.
+    pub(crate) metrics_token: Option<Secret>,
     /// Proxies that say truly for whom they ask.
     pub(crate) trust_proxy: Vec<IpNet>,
     /// Origins whose pages may call the API.
@@ -213,7 +220,11 @@ impl ServeArgs {
             webhook_url: self.webhook.webhook_url,
             webhook_secret: self.webhook.signing.webhook_secret,
             public_url: self.listen.public_url_said(),
-            listen: self.listen.listen,
+            listen: match self.serve.role {
+                Role::Worker => self.listen.at().of_worker(),
+                Role::All | Role::Api => Some(self.listen.at().address()),
+            },
+            metrics_token: self.access.metrics_token,
             trust: self.access.trust,
             trust_proxy: self.access.trust_proxy,
             origins: self.access.cors_origin,
@@ -249,7 +260,7 @@ fn lease() -> Duration {
 /// Serves until a signal comes.
 pub(super) fn run(args: ServeArgs, stacks: Vec<Table>) -> Result<End, Stop> {
     let traces = wiring::Telling::start().map_err(Stop::Usage)?;
-    logs::start(traces.hearing()).map_err(Stop::Usage)?;
+    logs::start(args.logs.log_format, traces.hearing()).map_err(Stop::Usage)?;
     let options = args.resolve(stacks)?;
     let runtime = super::runtime()?;
     let stop = interrupt::watch(&runtime);

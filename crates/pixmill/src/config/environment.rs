@@ -101,6 +101,29 @@ pub(crate) fn webhook_wait() -> Option<String> {
     std::env::var("PIXMILL_TEST_WEBHOOK_WAIT_MS").ok()
 }
 
+/// The port that a platform names for whatever answers calls, where it decides.
+pub(super) fn port() -> Option<String> {
+    let variables = variables();
+    let value = |wanted: &str| {
+        let found = variables.iter().find(|(name, value)| name == wanted && !value.is_empty());
+        found.and_then(|(_, value)| value.to_str().map(str::to_owned))
+    };
+    value("PORT").filter(|_| value("PIXMILL_LISTEN").is_none())
+}
+
+/// The time that whoever makes packages wants in what is made, milliseconds.
+pub(crate) fn source_date() -> Option<i64> {
+    let seconds: i64 = std::env::var("SOURCE_DATE_EPOCH").ok()?.parse().ok()?;
+    seconds.checked_mul(1_000)
+}
+
+/// The device and the inode of what systemd's journal reads, where standard error or output was connected to it.
+pub(crate) fn journal_stream() -> Option<(u64, u64)> {
+    let stream = std::env::var("JOURNAL_STREAM").ok()?;
+    let (device, inode) = stream.split_once(':')?;
+    device.parse().ok().zip(inode.parse().ok())
+}
+
 /// What `RUST_LOG` says of which talk is wanted.
 pub(crate) fn rust_log() -> Option<String> {
     let told = variables().into_iter().find(|(name, value)| name == "RUST_LOG" && !value.is_empty());
@@ -114,6 +137,17 @@ pub(crate) fn of_clouds() -> Vec<(String, String)> {
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let settings = variables().into_iter().filter_map(text);
     settings.filter(|(name, _)| CLOUDS.iter().any(|cloud| name.starts_with(cloud))).collect()
+}
+
+/// What the vendors of buckets call secret, for whoever takes it out of what is told.
+pub(crate) fn secrets_of_clouds() -> Vec<String> {
+    let marks = ["SECRET", "TOKEN", "PASSWORD", "KEY", "HEADERS"];
+    let is_secret = |name: &str| {
+        ["AWS_", "GOOGLE_", "AZURE_", "CLOUDINARY_", "OTEL_"].iter().any(|vendor| name.starts_with(vendor))
+            && marks.iter().any(|mark| name.contains(mark))
+    };
+    let secret = |(name, value): (OsString, OsString)| is_secret(name.to_str()?).then(|| value.into_string().ok())?;
+    variables().into_iter().filter_map(secret).collect()
 }
 
 /// Settings by name, `a_b`. Empty values count as not set.

@@ -13,7 +13,7 @@ use pixmill_engine::stack::table::Table;
 use super::file::File;
 use super::recipe::RecipeFlags;
 use super::secret::{holds_secrets, shown};
-use super::setting::Place;
+use super::setting::{Place, Setting};
 use super::{environment, file, names, stack};
 use crate::command::Cli;
 
@@ -114,10 +114,10 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
 const ENV_FILE: &str = "PIXMILL_ENV_FILE";
 
 /// The option that names a file.
-const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 
 /// Adds the variables of the file that `--env-file` or its variable names, where the command takes one.
-fn add_variables(chosen: &ArgMatches, variables: &mut Vec<(OsString, OsString)>) -> Result<(), String> {
+pub(super) fn add_variables(chosen: &ArgMatches, variables: &mut Vec<(OsString, OsString)>) -> Result<(), String> {
     let Ok(said) = chosen.try_get_one::<PathBuf>("env_file") else { return Ok(()) };
     let in_environment = variables.iter().find(|(name, value)| name == ENV_FILE && !value.is_empty());
     match said.cloned().or_else(|| in_environment.map(|(_, path)| path.into())) {
@@ -127,7 +127,7 @@ fn add_variables(chosen: &ArgMatches, variables: &mut Vec<(OsString, OsString)>)
 }
 
 /// The file that was named on the command line, in the environment, or that was found.
-fn file(said: Option<&String>, layers: &Layers) -> Result<Option<File>, String> {
+pub(super) fn file(said: Option<&String>, layers: &Layers) -> Result<Option<File>, String> {
     let in_environment =
         || environment::file(&layers.variables).map(|path| path.to_string_lossy().into_owned());
     match said.cloned().or_else(in_environment) {
@@ -143,14 +143,7 @@ fn added<'a>(
     file: Option<&File>,
     layers: &Layers,
 ) -> Result<(Vec<OsString>, Option<String>), String> {
-    let all = names::known(command);
-    let recipe: BTreeSet<String> =
-        names::of(&RecipeFlags::augment_args(clap::Command::new("recipe"))).collect();
-    let mut settings = match file {
-        Some(file) => file::settings(file, &file::Known { all: &all, recipe: &recipe })?,
-        None => BTreeMap::new(),
-    };
-    settings.extend(environment::settings(layers.variables.clone(), &all)?);
+    let (recipe, settings) = (recipe(), settings(command, file, layers)?);
     let (mut added, mut from_file) = (Vec::new(), Vec::new());
     for option in open {
         let name = option.get_long().unwrap_or_default().replace('-', "_");
@@ -166,6 +159,29 @@ fn added<'a>(
     }
     let told = file.map(|file| format!("from {}: {}", file.name, from_file.join(", ")));
     Ok((added, told.filter(|_| !from_file.is_empty())))
+}
+
+/// What file and environment say, by name; the environment wins.
+///
+/// # Errors
+/// A sentence on what is wrong.
+pub(super) fn settings(
+    command: &clap::Command,
+    file: Option<&File>,
+    layers: &Layers,
+) -> Result<BTreeMap<String, Setting>, String> {
+    let (all, recipe) = (names::known(command), recipe());
+    let mut settings = match file {
+        Some(file) => file::settings(file, &file::Known { all: &all, recipe: &recipe })?,
+        None => BTreeMap::new(),
+    };
+    settings.extend(environment::settings(layers.variables.clone(), &all)?);
+    Ok(settings)
+}
+
+/// The names of recipe options.
+fn recipe() -> BTreeSet<String> {
+    names::of(&RecipeFlags::augment_args(clap::Command::new("recipe"))).collect()
 }
 
 /// Where the subcommands' names end: before them only the option that names a file may stand.

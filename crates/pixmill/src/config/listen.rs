@@ -1,20 +1,48 @@
 //! Section listen: where a server is reached.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use http::HeaderValue;
 use ipnet::IpNet;
 use url::Url;
 
 use super::bounds::{addresses, whole};
+use super::environment;
+use super::secret::Secret;
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, clap::Args)]
+#[command(next_help_heading = "Listening")]
+pub(crate) struct AddressFlags {
+    /// Address and port; a port alone means this machine only. A worker answers /healthz, /readyz and /metrics there, where
+    /// it is told so [also read: PORT, unless by a worker] [default: 127.0.0.1:3000; a worker's: none]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = address)]
+    listen: Option<SocketAddr>,
+}
+
+impl AddressFlags {
+    /// Where a server that answers calls listens.
+    pub(crate) fn address(self) -> SocketAddr {
+        self.listen.unwrap_or(USUAL)
+    }
+
+    /// Where a worker does, which answers no calls: nowhere unless it is told. A port that platforms and shared environments
+    /// name is meant for those that do.
+    pub(crate) fn of_worker(self) -> Option<SocketAddr> {
+        let of_others = environment::port().and_then(|port| address(&port).ok());
+        self.listen.filter(|listen| Some(*listen) != of_others)
+    }
+}
+
+/// Where a server listens unless it is told otherwise.
+const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
 /// Where a server listens, and how others reach it.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Listening")]
 pub(crate) struct ListenFlags {
-    /// Address and port; a port alone means this machine only [also read: PORT]
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3000", value_parser = address)]
-    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    at: AddressFlags,
 
     /// Address that links to this server begin with [default: http:// and the listening address]
     #[arg(long, value_name = "URL", value_parser = web_address)]
@@ -37,12 +65,21 @@ pub(crate) struct AccessFlags {
     #[arg(long, value_name = "ORIGIN", value_parser = origin, action = clap::ArgAction::Append)]
     pub(crate) cors_origin: Vec<HeaderValue>,
 
+    /// Whoever shows it as a bearer may read /metrics, and nothing else [default: none]
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    pub(crate) metrics_token: Option<Secret>,
+
     /// Size of an uploaded catalogue at most, in MiB
     #[arg(long = "max-upload", value_name = "MIB", default_value_t = 4096, value_parser = whole::<u64>(1, 1 << 20))]
     pub(crate) max_upload_mib: u64,
 }
 
 impl ListenFlags {
+    /// Where it listens.
+    pub(crate) fn at(&self) -> AddressFlags {
+        self.at
+    }
+
     /// What links begin with when that was said, without a slash at its end.
     pub(crate) fn public_url_said(&self) -> Option<String> {
         self.public_url.as_ref().map(|url| url.as_str().trim_end_matches('/').to_owned())
@@ -50,7 +87,7 @@ impl ListenFlags {
 
     /// What links begin with, without a slash at its end.
     pub(crate) fn public_url(&self) -> String {
-        self.public_url_said().unwrap_or_else(|| format!("http://{}", self.listen))
+        self.public_url_said().unwrap_or_else(|| format!("http://{}", self.at.address()))
     }
 }
 
@@ -61,6 +98,18 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .or_else(port_alone)
         .ok_or_else(|| "allowed are 127.0.0.1:3000, [::1]:3000 and a port alone".to_owned())
 }
+
+/// What can be sent as a bearer, and is not guessed.
+fn token(text: &str) -> Result<Secret, String> {
+    let sendable = text.bytes().all(|byte| byte.is_ascii_graphic());
+    match sendable && text.len() >= SHORTEST_TOKEN {
+        true => Ok(text.into()),
+        false => Err(format!("allowed are {SHORTEST_TOKEN} or more letters, digits and signs without white space")),
+    }
+}
+
+/// As a key that is made of 96 random bits.
+const SHORTEST_TOKEN: usize = 16;
 
 /// An address that a browser or a webhook's sender can call.
 pub(crate) fn web_address(text: &str) -> Result<Url, String> {
@@ -106,10 +155,27 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_listens_nowhere_unless_it_is_told() {
+        let at = |listen: Option<&str>| AddressFlags { listen: listen.map(|at| at.parse().unwrap()) };
+        assert_eq!((at(None).address(), at(None).of_worker()), (USUAL, None));
+        let told = at(Some("127.0.0.1:9100"));
+        assert_eq!((told.address(), told.of_worker()), (told.address(), Some(told.address())));
+    }
+
+    #[test]
+    fn a_token_can_be_sent_and_is_not_guessed() {
+        assert!(token("0123456789abcdef").is_ok());
+        for wrong in ["", "short", "0123456789 abcdef", "0123456789abcdéf"] {
+            assert!(token(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn links_begin_with_the_public_url_or_the_listening_address() {
         let listen = "127.0.0.1:3000".parse().unwrap();
         let told = |public_url: Option<&str>| {
-            ListenFlags { listen, public_url: public_url.map(|url| url.parse().unwrap()) }.public_url()
+            let at = AddressFlags { listen: Some(listen) };
+            ListenFlags { at, public_url: public_url.map(|url| url.parse().unwrap()) }.public_url()
         };
         assert_eq!(told(None), "http://127.0.0.1:3000");
         assert_eq!(told(Some("https://shop.example/pixmill/")), "https://shop.example/pixmill");

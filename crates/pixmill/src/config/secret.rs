@@ -3,13 +3,22 @@
 use std::fmt;
 
 /// Settings whose values hold secrets, as `pixmill.toml` names them.
-const HOLDING: [&str; 8] =
-    ["api_key", "database", "header", "proxy", "queue", "storage", "webhook_secret", "webhook_url"];
+const HOLDING: [&str; 9] = [
+    "api_key",
+    "database",
+    "header",
+    "metrics_token",
+    "proxy",
+    "queue",
+    "storage",
+    "webhook_secret",
+    "webhook_url",
+];
 
 /// What is shown of a value of this setting.
 pub(super) fn shown(name: &str, value: &str) -> String {
     match name {
-        "webhook_secret" | "api_key" | "header" => "***".to_owned(),
+        "webhook_secret" | "api_key" | "header" | "metrics_token" => "***".to_owned(),
         name if HOLDING.contains(&name) => masked(value),
         _ => value.to_owned(),
     }

@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use super::doctor::OfServer;
 use super::serve::Configured;
 use super::{backends, webhook};
-use crate::api::{self, Foundation};
+use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
 use crate::command::run::folder_of;
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
+use crate::figures::Disks;
 
 /// How long is waited before backends that could not be reached at the start are tried again.
 const START_PAUSE: Duration = Duration::from_secs(2);
@@ -33,15 +34,12 @@ pub(super) struct Door {
 }
 
 /// Listens before anything else is done: a server that nobody can reach is not to begin. None where this process
-/// answers no calls.
+/// listens nowhere.
 ///
 /// # Errors
 /// `config.invalid` for an address that can't be listened on.
 pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> {
-    if options.role == Role::Worker {
-        return Ok(None);
-    }
-    let address = options.listen;
+    let Some(address) = options.listen else { return Ok(None) };
     let unusable = |error: std::io::Error| {
         let message = format!("{address} can't be listened on: {error}; choose another with --listen");
         Fault::permanent(Code::ConfigInvalid, message)
@@ -51,7 +49,7 @@ pub(super) async fn open(options: &ServeOptions) -> Result<Option<Door>, Fault> 
     Ok(Some(Door { listener, listening }))
 }
 
-/// Answers calls until stopped.
+/// Answers calls until stopped: whether the process lives at once, and all else from when backends can be reached.
 ///
 /// # Errors
 /// What waiting does not mend.
@@ -60,18 +58,47 @@ pub(super) async fn answer(
     configured: &Arc<Configured>,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
-    let Some(foundation) = reached(configured, &stop).await? else { return Ok(()) };
-    api::serve(door.listener, door.listening, foundation, stop).await
+    let over = stop.child_token();
+    let front = Front::new(over.clone());
+    let opening = async {
+        let opened = open_behind(&front, door.listening, configured, &over).await;
+        match &opened {
+            Ok(true) => tracing::info!(address = %door.listening, "listening"),
+            Ok(false) => {}
+            Err(_) => over.cancel(),
+        }
+        opened.map(drop)
+    };
+    let ((), opened) = tokio::join!(api::listen(door.listener, &front, over.clone()), opening);
+    opened
 }
 
-/// What the API stands on, once all of it can be reached; none when stopped before.
-async fn reached(
+/// Opens what is behind the front once all it stands on can be reached; false when stopped before.
+async fn open_behind(
+    front: &Front,
+    listening: SocketAddr,
     configured: &Arc<Configured>,
     stop: &CancellationToken,
-) -> Result<Option<Foundation>, Fault> {
+) -> Result<bool, Fault> {
+    if configured.options.role == Role::Worker {
+        let Some(backends) = reached(stop, || backends_of(configured)).await? else { return Ok(false) };
+        let watched =
+            Watched { backends, tells: tells(configured), trust: configured.options.trust.clone() };
+        api::open_watched(front, watched, stop.clone());
+        return Ok(true);
+    }
+    let Some(foundation) = reached(stop, || foundation(configured)).await? else { return Ok(false) };
+    api::open(front, listening, foundation, stop.clone()).await.map(|()| true)
+}
+
+/// What can be had once all of it can be reached; none when stopped before.
+async fn reached<T, F>(stop: &CancellationToken, reach: impl Fn() -> F) -> Result<Option<T>, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
     let mut told = false;
     loop {
-        let fault = match foundation(configured).await {
+        let fault = match reach().await {
             Err(fault) if fault.transient => fault,
             reached => return reached.map(Some),
         };
@@ -82,6 +109,34 @@ async fn reached(
             () = stop.cancelled() => return Ok(None),
             () = tokio::time::sleep(START_PAUSE) => {}
         }
+    }
+}
+
+/// What is asked whether the process is ready.
+async fn backends_of(configured: &Configured) -> Result<Backends, Fault> {
+    let options = &configured.options;
+    Ok(Backends {
+        ledger: configured.open_records.ledger().await?,
+        queue: backends::queue(options, backends::Use::Leaving, &configured.strangers).await?,
+        storage: backends::storage(options)?,
+        disks: disks(options),
+    })
+}
+
+/// What the process tells in figures.
+fn tells(configured: &Configured) -> Tells {
+    let options = &configured.options;
+    let records = match &options.records {
+        RecordsChoice::Sqlite(file) => Some(file.clone()),
+        RecordsChoice::Mongodb(_) => None,
+    };
+    Tells {
+        figures: configured.figures.clone(),
+        paces: configured.paces.clone(),
+        strangers: configured.strangers.clone(),
+        queue_name: options.queue_name.clone(),
+        disks: Disks { folders: disks(options), records },
+        token: options.metrics_token.clone(),
     }
 }
 
@@ -100,22 +155,15 @@ async fn foundation(configured: &Arc<Configured>) -> Result<Foundation, Fault> {
         recipe: options.recipe,
         trust: options.trust.clone(),
         trust_proxy: options.trust_proxy.clone(),
-        disks: disks(options),
-        records_file: match &options.records {
-            RecordsChoice::Sqlite(file) => Some(file.clone()),
-            RecordsChoice::Mongodb(_) => None,
-        },
         checkup: Arc::new(OfServer(configured.clone())),
         queue_is_shared: matches!(options.queue, QueueChoice::Redis(_)),
         memory_bytes: options.settings.memory_bytes,
         origins: options.origins.clone(),
         links: configured.links.clone(),
         traces: configured.traces.clone(),
-        queue_name: options.queue_name.clone(),
         most_bytes: options.most_bytes,
         lease: options.settings.lease,
-        paces: configured.paces.clone(),
-        strangers: configured.strangers.clone(),
+        tells: tells(configured),
     })
 }
 

@@ -1,11 +1,13 @@
 //! From what the configuration names to the adapters that stand for it.
 
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
 use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
 use pixmill_adapters::storage::disk::DiskStorage;
+use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::Ledger;
@@ -13,7 +15,7 @@ use pixmill_engine::port::storage::Storage;
 use tokio::sync::Mutex;
 
 use super::Strangers;
-use super::folder::private;
+use super::folder::{explained, private};
 use super::optional::{self, Adoption};
 use super::reach::trust;
 use crate::command::serve::ServeOptions;
@@ -45,6 +47,11 @@ impl OpenRecords {
         OpenRecords::new(&options.records, adoption)
     }
 
+    /// The records, where somebody has them open.
+    pub(super) async fn peek(&self) -> Option<Arc<dyn Ledger>> {
+        self.open.lock().await.as_ref().and_then(Weak::upgrade)
+    }
+
     /// The records, opened unless somebody has them open.
     ///
     /// # Errors
@@ -55,12 +62,25 @@ impl OpenRecords {
             return Ok(ledger);
         }
         let ledger: Arc<dyn Ledger> = match &self.choice {
-            RecordsChoice::Sqlite(file) => Arc::new(Sqlite::open(file)?),
+            RecordsChoice::Sqlite(file) => Arc::new(open_file(file).await?),
             RecordsChoice::Mongodb(address) => optional::mongodb(address, &self.adoption).await?,
         };
         *open = Some(Arc::downgrade(&ledger));
         Ok(ledger)
     }
+}
+
+/// Opens embedded records where nobody waits for it who must not: bringing a large file up to date takes a while.
+async fn open_file(file: &Path) -> Result<Sqlite, Fault> {
+    let opening = {
+        let file = file.to_owned();
+        tokio::task::spawn_blocking(move || Sqlite::open(&file))
+    };
+    let opened = opening.await.unwrap_or_else(|broken| {
+        let told = format!("opening the records broke off: {broken}");
+        Err(Fault::permanent(Code::BackendUnavailable, told))
+    });
+    opened.map_err(|fault| explained(fault, file))
 }
 
 /// What a queue is wanted for.
@@ -100,7 +120,10 @@ pub(super) fn storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, Fault>
     }
     let trust = trust(options.reach.ca_file.as_deref())?;
     match &options.storage {
-        StorageChoice::File(folder) => Ok(Arc::new(DiskStorage::shared(folder)?)),
+        StorageChoice::File(folder) => {
+            let opened = DiskStorage::shared(folder).map_err(|fault| explained(fault, &folder.join("outputs")));
+            Ok(Arc::new(opened?))
+        }
         StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal(), &trust)?)),
         StorageChoice::Bucket(address) => optional::bucket(address, &trust),
     }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::pipeline::{Ended, Learnt, Look, OriginAsked, Watcher};
+use pixmill_engine::pipeline::{Ended, Learnt, Look, OriginAsked, Told, Watcher};
 
 use super::Strangers;
+use crate::figures::Figures;
 use crate::paces::Paces;
 use crate::tally::Day;
 
@@ -19,12 +20,12 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 const LATELY: Duration = Duration::from_secs(30);
 
 /// Counts what ended, and keeps how all stood last.
-#[derive(Default)]
 pub(super) struct Beats {
     completed: AtomicU64,
     failed: AtomicU64,
     paces: Arc<Paces>,
     strangers: Arc<Strangers>,
+    figures: Arc<Figures>,
     look: Mutex<Option<(Instant, Look)>>,
     /// How many had ended, when.
     ended: Mutex<VecDeque<(Instant, u64)>>,
@@ -36,8 +37,17 @@ fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Beats {
-    pub(super) fn new(paces: Arc<Paces>, strangers: Arc<Strangers>) -> Self {
-        Beats { paces, strangers, ..Beats::default() }
+    pub(super) fn new(paces: Arc<Paces>, strangers: Arc<Strangers>, figures: Arc<Figures>) -> Self {
+        Beats {
+            completed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            paces,
+            strangers,
+            figures,
+            look: Mutex::default(),
+            ended: Mutex::default(),
+            day: Mutex::default(),
+        }
     }
 
     /// Images that completed and that failed.
@@ -93,6 +103,7 @@ impl Watcher for Beats {
 
     fn asked(&self, asked: OriginAsked<'_>) {
         self.day().count(&asked);
+        self.figures.asked(asked);
     }
 
     fn stands(&self, look: &dyn Fn() -> Look) {
@@ -103,6 +114,8 @@ impl Watcher for Beats {
         let counted = if ended.status == ImageStatus::Completed { &self.completed } else { &self.failed };
         counted.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(
+            request = %ended.request,
+            image = %ended.image,
             row = ended.row,
             position = ended.position,
             origin = ended.origin,
@@ -113,5 +126,26 @@ impl Watcher for Beats {
             attempt = ended.attempt,
             "image ended"
         );
+        self.figures.ended(ended);
+    }
+
+    fn entered(&self, stage: &'static str) {
+        self.figures.entered(stage);
+    }
+
+    fn left(&self, stage: &'static str, took: Duration) {
+        self.figures.left(stage, took);
+    }
+
+    fn origins_open(&self, origins: usize) {
+        self.figures.origins_open(origins);
+    }
+
+    fn told(&self, told: Told) {
+        self.figures.told(told);
+    }
+
+    fn works(&self, works: bool) {
+        self.figures.works(works);
     }
 }

@@ -1,10 +1,12 @@
 //! A server on the backends that its configuration names.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::id::RequestId;
 use pixmill_engine::pipeline::{HostRules, Ports, Supply};
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::traces::Traces;
@@ -19,8 +21,11 @@ use super::{Strangers, api, backends, origin, sandbox, stacks, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
+use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
+use crate::figures::Figures;
 use crate::paces::Paces;
+use crate::service;
 
 /// Serves until stopped.
 ///
@@ -32,14 +37,17 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> Result<(), Fault> {
     let door = api::open(&options).await?;
-    let listening = door.as_ref().map_or(options.listen, |door| door.listening);
+    let listening = door.as_ref().map_or(USUAL_ADDRESS.to_owned(), |door| door.listening.to_string());
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
     let open_records = OpenRecords::of(&options);
     let paces = Arc::new(Paces::default());
     let strangers = Arc::new(Strangers::default());
-    let beats = Arc::new(Beats::new(paces.clone(), strangers.clone()));
-    let configured = Arc::new(Configured { options, open_records, links, traces, paces, strangers });
+    let figures = Arc::new(Figures::new(options.role.as_str()));
+    let beats = Arc::new(Beats::new(paces.clone(), strangers.clone(), figures.clone()));
+    let configured = Configured { options, open_records, links, traces, paces, strangers, figures };
+    let configured = Arc::new(configured);
     let rules = Arc::new(HostRules::default());
+    let managed = tokio::spawn(tell_service_manager(configured.clone(), stop.clone()));
     // What can't go on in one half ends the other.
     let over = stop.child_token();
     let answering = async {
@@ -62,8 +70,46 @@ pub(crate) async fn serve(
     };
     let telling = Teller::new(configured.clone(), beats.clone(), rules.clone()).tell(over.clone());
     let (answered, worked, ()) = tokio::join!(answering, working, telling);
+    managed.abort();
     tracing::info!("stopped");
     answered.and(worked)
+}
+
+/// What links begin with where nothing is said of any address.
+const USUAL_ADDRESS: &str = "127.0.0.1:3000";
+
+/// Tells a service manager when the process is ready: it listens, and what lies on this machine is up to date. Whatever is
+/// elsewhere may be waited for, and that is told; nobody's patience depends on it.
+async fn tell_service_manager(configured: Arc<Configured>, stop: CancellationToken) {
+    let embedded = matches!(configured.options.records, RecordsChoice::Sqlite(_));
+    let starting = async {
+        let opened = match embedded {
+            true => service::given_time(configured.open_records.ledger()).await.map(Some),
+            false => Ok(None),
+        };
+        match &opened {
+            Err(fault) if !pixmill_engine::serve::may_pass(fault) => return None,
+            Err(fault) => service::does(&format!("waiting: {fault}")),
+            Ok(_) => {}
+        }
+        service::is_ready();
+        opened.ok().flatten()
+    };
+    // Held until the others have it open too.
+    let _ledger = tokio::select! {
+        () = stop.cancelled() => None,
+        ledger = starting => ledger,
+    };
+    let answers = || async {
+        // Whether it writes is not asked here, only whether there is an answer.
+        if let Some(ledger) = configured.open_records.peek().await.filter(|_| embedded) {
+            let _ = ledger.release(&RequestId::from("")).await;
+        }
+    };
+    tokio::join!(service::show_life(answers), async {
+        stop.cancelled().await;
+        service::stops();
+    });
 }
 
 /// Whether this process does anything beside answering calls. Workers on a queue of their own find by themselves what
@@ -104,11 +150,30 @@ pub(super) struct Configured {
     pub(super) paces: Arc<Paces>,
     /// Jobs of other programs, which are left alone.
     pub(super) strangers: Arc<Strangers>,
+    /// What is counted.
+    pub(super) figures: Arc<Figures>,
 }
 
 #[async_trait]
 impl Footing for Configured {
     async fn open(&self) -> Result<Ground, Fault> {
+        let opened = self.ground().await;
+        match &opened {
+            Ok(_) => service::does(&format!(
+                "works ({}) on {}, queue {}, storage {}",
+                self.options.role.as_str(),
+                self.options.records,
+                self.options.queue,
+                self.options.storage
+            )),
+            Err(fault) => service::does(&format!("waiting: {fault}")),
+        }
+        opened
+    }
+}
+
+impl Configured {
+    async fn ground(&self) -> Result<Ground, Fault> {
         let options = &self.options;
         let records = self.open_records.ledger().await?;
         let clock = Arc::new(SystemClock);
@@ -131,7 +196,7 @@ impl Footing for Configured {
         };
         tracing::info!(
             records = %options.records, queue = %options.queue, storage = %options.storage,
-            role = ?options.role, version = env!("CARGO_PKG_VERSION"), "ready"
+            role = options.role.as_str(), version = env!("CARGO_PKG_VERSION"), "ready"
         );
         Ok(Ground { part, retain })
     }

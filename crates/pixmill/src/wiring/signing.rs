@@ -38,6 +38,11 @@ pub(super) fn secret(set: Option<&Secret>, data: &Path) -> Result<String, Fault>
     set.map_or_else(|| kept(&data.join(FILE)), |secrets| Ok(secrets.reveal().to_owned()))
 }
 
+/// The secret in the state folder, where one was made.
+pub(crate) fn kept_secret(data: &Path) -> Option<String> {
+    fs::read_to_string(data.join(FILE)).ok()
+}
+
 /// What the file holds; made when it is not there.
 fn kept(file: &Path) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| {

@@ -31,6 +31,7 @@ pub(super) fn stage(configured: &Configured, outbox: Arc<dyn Outbox>) -> Result<
         receiver: Arc::new(receiver(&options.reach.allow, options.reach.ca_file.as_deref())?),
         clock: Arc::new(SystemClock),
         traces: configured.traces.clone(),
+        watcher: configured.figures.clone(),
         signer: Arc::new(signer(options.webhook_secret.as_ref(), &options.data)?),
         url: options.webhook_url.clone(),
         links: configured.links.clone(),

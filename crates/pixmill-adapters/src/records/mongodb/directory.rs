@@ -12,14 +12,14 @@ use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::page::{Bytes, Page};
-use pixmill_engine::port::records::{Directory, RequestView, Usage};
+use pixmill_engine::port::records::{Directory, Oldest, RequestView, Usage};
 
 use super::command::{Reading, aggregate, by_id, find};
-use super::document::{as_it_is, at, date, ends, no_output, request_status, whole};
+use super::document::{as_it_is, at, date, ends, moment, no_output, request_status, whole};
 use super::fault::fault;
 use super::head::{self, CANCELLING, DROPPING, Head};
 use super::id::earlier;
-use super::outbox::delivery_in;
+use super::outbox::{delivery_in, events};
 use super::{Mongodb, Shared, lock, odd, schema, unknown};
 
 #[async_trait]
@@ -164,6 +164,23 @@ impl Directory for Mongodb {
         let census = self.shared.counted_census().await?;
         self.shared.census.remember(&census, began.elapsed());
         Ok(census)
+    }
+
+    async fn oldest(&self) -> Result<Oldest, Fault> {
+        let first = |field: &str, query: Document| {
+            let order = doc! { field: 1 };
+            let reading = Reading { fields: order.clone(), order, most: 1, ..Reading::default() };
+            async move { find(&self.shared.requests(), query, reading).await.map(|mut found| found.pop()) }
+        };
+        let date = doc! { "$type": "date" };
+        let open = [RequestStatus::Pending, RequestStatus::Processing].map(RequestStatus::as_str).to_vec();
+        let open = doc! { "status": { "$in": open }, "createdAt": &date };
+        let open = first("createdAt", open).await?;
+        let due = first("pixmill.events.due", doc! { "pixmill.events.due": date }).await?;
+        Ok(Oldest {
+            open: open.and_then(|open| moment(&open, "createdAt")),
+            due: due.and_then(|due| events(&due).filter_map(|event| moment(event, "due")).min()),
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::page::Page;
-use pixmill_engine::port::records::{Directory, RequestView, Usage};
+use pixmill_engine::port::records::{Directory, Oldest, RequestView, Usage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
@@ -207,7 +207,24 @@ impl Directory for Sqlite {
         })
         .await
     }
+
+    async fn oldest(&self) -> Result<Oldest, Fault> {
+        self.read(|connection| {
+            let first = |statement: &str| {
+                let moment: Option<i64> = connection.prepare_cached(statement)?.query_row([], |row| row.get(0))?;
+                Ok::<_, rusqlite::Error>(moment.map(Timestamp))
+            };
+            Ok(Oldest { open: first(OLDEST_OPEN)?, due: first(FIRST_DUE)? })
+        })
+        .await
+    }
 }
+
+/// Over those that are open alone: that is what the index holds.
+const OLDEST_OPEN: &str = "SELECT min(created) FROM requests INDEXED BY requests_open
+  WHERE status IN ('pending', 'processing') AND tenant >= ''";
+
+const FIRST_DUE: &str = "SELECT min(due) FROM events WHERE due IS NOT NULL";
 
 /// Statuses of which nothing is there are not told.
 pub(super) const CENSUS: &str =

@@ -109,6 +109,8 @@ pub(super) struct Lanes {
     idle: VecDeque<(Instant, LaneName)>,
     parked: usize,
     under_way: usize,
+    /// Lanes whose origin is left alone.
+    open: usize,
     per_origin: usize,
     patient: bool,
     longest_retry_after: Duration,
@@ -124,11 +126,17 @@ impl Lanes {
             idle: VecDeque::new(),
             parked: 0,
             under_way: 0,
+            open: 0,
             per_origin,
             patient,
             longest_retry_after,
             rules: Arc::default(),
         }
+    }
+
+    /// Origins that are left alone.
+    pub(super) fn origins_open(&self) -> usize {
+        self.open
     }
 
     /// Images that wait.
@@ -193,7 +201,7 @@ impl Lanes {
         let (per_origin, longest) = (self.per_origin, self.longest_retry_after);
         let lane = self.lanes.get_mut(&turn.lane)?;
         lane.under_way = lane.under_way.saturating_sub(1);
-        let was_limited = !lane.pace.is_fresh();
+        let (was_limited, was_open) = (!lane.pace.is_fresh(), lane.breaker.is_open());
         match asked {
             Asked::Answered => {
                 lane.breaker.answered();
@@ -212,6 +220,7 @@ impl Lanes {
             }
             Asked::Skipped => lane.breaker.lost(&turn.image),
         }
+        self.open = self.open + usize::from(lane.breaker.is_open()) - usize::from(was_open);
         let (per_second, refusals) = lane.pace.learnt();
         let told = was_limited || per_second.is_some();
         let learnt = told.then(|| Learnt { origin: turn.lane.to_string(), per_second, refusals });
@@ -243,8 +252,8 @@ impl Lanes {
             if idle && self.idle.len() <= MOST_REMEMBERED && now.since(*since) < REMEMBERED {
                 return;
             }
-            if idle {
-                self.lanes.remove(name);
+            if idle && self.lanes.remove(name).is_some_and(|lane| lane.breaker.is_open()) {
+                self.open -= 1;
             }
             self.idle.pop_front();
         }

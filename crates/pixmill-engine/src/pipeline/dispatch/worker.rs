@@ -14,7 +14,7 @@ use super::super::fetch::{Fetch, Fetched};
 use super::super::recompress::Recompress;
 use super::super::save::Save;
 use super::super::settle::{Patience, Settler, wait_after};
-use super::super::{Ended, Ports, Scope, Settings, Watcher};
+use super::super::{Ended, Ports, Scope, Settings, Stay, Watcher};
 use super::LONGEST_OUTAGE;
 use super::Signal;
 use super::hosts::{HostRules, OriginAsked};
@@ -100,6 +100,10 @@ impl Worker {
         }
     }
 
+    fn stay(&self, stage: &'static str) -> Stay<'_> {
+        Stay::begin(&*self.watcher, &*self.ports.clock, stage)
+    }
+
     /// What stopped the worker, when something did.
     pub(super) fn fatal(&self) -> Option<Fault> {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -183,6 +187,7 @@ impl Worker {
         signals: &mpsc::UnboundedSender<Signal>,
     ) -> Result<Fetched, End> {
         let fetch = async {
+            let _stay = self.stay("fetch");
             looked_up?;
             self.fetch
                 .fetch(source, &claim.request, seat)
@@ -226,7 +231,10 @@ impl Worker {
             }
             Err(fault) => return self.after(fault, claim, started),
         };
-        let recompress = self.recompressed(&fetched, recipe);
+        let recompress = async {
+            let _stay = self.stay("recompress");
+            self.recompressed(&fetched, recipe).await
+        };
         let done = tokio::select! {
             biased;
             () = self.stop.cancelled() => return End::Outcome(Outcome::GivenBack),
@@ -234,6 +242,7 @@ impl Worker {
         };
         let saved = match done {
             Ok(output) => {
+                let _stay = self.stay("save");
                 let save = self.save.save(claim, source, fetched.bytes.len() as u64, output);
                 save.instrument(info_span!(target: TARGET, "save")).await
             }
@@ -340,8 +349,10 @@ impl Worker {
             End::Fatal(fault) => (self.stop_for(fault), Delivered::Returned),
         };
         let settlement = Settlement { image: claim.image.clone(), token: claim.token, outcome };
+        let stay = self.stay("settle");
         let settle = self.settler.settle(settlement);
         let won = settle.instrument(info_span!(target: TARGET, "settle")).await;
+        drop(stay);
         crate::fail_point!("after_settle");
         if won != Some(true) {
             // Its lease was taken away meanwhile, so records may have put it back.
@@ -373,6 +384,8 @@ impl Worker {
             _ => return,
         };
         self.watcher.ended(Ended {
+            request: claim.request.clone(),
+            image: claim.image.clone(),
             row: claim.row,
             position: claim.position,
             origin,
