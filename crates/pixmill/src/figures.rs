@@ -120,7 +120,8 @@ impl Figures {
         registry.register("pixmill_origins_open", help, self.origins_open.clone());
         let help = "Tries to tell a webhook: delivered, retried later, or given up";
         registry.register("pixmill_webhook_deliveries", help, self.webhooks.clone());
-        let help = "1 while this process works images off; the sum over all processes is the number of workers";
+        let help =
+            "1 while this process works images off; the sum over all processes is the number of workers";
         registry.register("pixmill_workers", help, self.workers.clone());
         process::register(registry, self.started);
     }

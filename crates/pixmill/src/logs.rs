@@ -67,7 +67,9 @@ impl Manner {
 /// Whether standard error is what systemd says its journal reads: somebody may have led it elsewhere since.
 fn is_journal() -> bool {
     #[cfg(target_os = "linux")]
-    if let (Some((device, inode)), Ok(found)) = (environment::journal_stream(), rustix::fs::fstat(io::stderr())) {
+    if let (Some((device, inode)), Ok(found)) =
+        (environment::journal_stream(), rustix::fs::fstat(io::stderr()))
+    {
         return (found.st_dev, found.st_ino) == (device, inode);
     }
     false

@@ -87,7 +87,10 @@ pub(crate) async fn show_life<F: Future<Output = ()>>(answers: impl Fn() -> F) {
         if tokio::time::timeout(patience / 2, answers()).await.is_ok() {
             tell(News::Lives);
         } else {
-            tracing::error!("records have not answered for {:?}: the service manager is told nothing", patience / 2);
+            tracing::error!(
+                "records have not answered for {:?}: the service manager is told nothing",
+                patience / 2
+            );
         }
         tokio::time::sleep(patience / 4).await;
     }

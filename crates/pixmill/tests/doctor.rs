@@ -155,7 +155,12 @@ fn a_bundle_holds_what_was_found_and_no_secret() {
         let at = text.find(secret).map(|at| &text[at.saturating_sub(200)..(at + 50).min(text.len())]);
         assert_eq!(at, None, "{secret}");
     }
-    for wanted in ["\"quality in line 2 of pixmill.toml\"", "\"redis://***@127.0.0.1:1/\"", "backend.unavailable", "\"features\""] {
+    for wanted in [
+        "\"quality in line 2 of pixmill.toml\"",
+        "\"redis://***@127.0.0.1:1/\"",
+        "backend.unavailable",
+        "\"features\"",
+    ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     #[cfg(unix)]
@@ -178,5 +183,8 @@ fn the_secret_in_the_state_folder_is_in_no_bundle() {
     let bytes = std::fs::read(folder.path().join("b.tar")).unwrap();
     let text = String::from_utf8_lossy(&bytes);
     assert!(!text.contains(secret.trim()), "{text}");
-    assert!(text.contains("whsec_***") || text.contains("*** (give it"), "it is told that there is one: {text}");
+    assert!(
+        text.contains("whsec_***") || text.contains("*** (give it"),
+        "it is told that there is one: {text}"
+    );
 }

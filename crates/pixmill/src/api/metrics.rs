@@ -10,8 +10,8 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, header};
-use pixmill_engine::model::key;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::key;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::pipeline::Learnt;
@@ -98,7 +98,9 @@ impl Tells {
     pub(super) fn is_shown(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(header::AUTHORIZATION).and_then(|shown| access::bearer(shown.to_str().ok()?));
         // Hashes, so that how long it takes tells nothing of how much of it was right.
-        shown.zip(self.token.as_ref()).is_some_and(|(shown, token)| key::hash(shown) == key::hash(token.reveal()))
+        shown
+            .zip(self.token.as_ref())
+            .is_some_and(|(shown, token)| key::hash(shown) == key::hash(token.reveal()))
     }
 
     /// What the process counts, how its disks are, and whether it is ready.

@@ -57,7 +57,8 @@ pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
     if let Some(path) = &bundle {
         let said = Layers::of_process().and_then(config::said).unwrap_or_default();
         let entries = bundle::write(path, &as_json(&parts, worst), &said, &options)?;
-        let told = format!("{}: {}. Look through it before you hand it on.", path.display(), entries.join(", "));
+        let told =
+            format!("{}: {}. Look through it before you hand it on.", path.display(), entries.join(", "));
         display::say(&told);
     }
     if json {

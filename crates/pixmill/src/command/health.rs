@@ -68,7 +68,9 @@ fn reachable(listening: SocketAddr) -> SocketAddr {
 fn asked(address: SocketAddr, path: &str) -> std::io::Result<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
+    )?;
     let (began, mut answer) = (Instant::now(), Vec::new());
     let mut piece = [0; 4096];
     while answer.len() < LONGEST {

@@ -101,7 +101,9 @@ mod tests {
     fn every_command_has_a_page_of_its_own() {
         let pages = pages("2026-11-28");
         let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
-        for name in ["pixmill.1", "pixmill-run.1", "pixmill-serve.1", "pixmill-keys-create.1", "pixmill.toml.5"] {
+        for name in
+            ["pixmill.1", "pixmill-run.1", "pixmill-serve.1", "pixmill-keys-create.1", "pixmill.toml.5"]
+        {
             assert!(names.contains(&name), "{name} is not among {names:?}");
         }
         for (name, page) in &pages {

@@ -146,7 +146,8 @@ pub(crate) fn secrets_of_clouds() -> Vec<String> {
         ["AWS_", "GOOGLE_", "AZURE_", "CLOUDINARY_", "OTEL_"].iter().any(|vendor| name.starts_with(vendor))
             && marks.iter().any(|mark| name.contains(mark))
     };
-    let secret = |(name, value): (OsString, OsString)| is_secret(name.to_str()?).then(|| value.into_string().ok())?;
+    let secret =
+        |(name, value): (OsString, OsString)| is_secret(name.to_str()?).then(|| value.into_string().ok())?;
     variables().into_iter().filter_map(secret).collect()
 }
 

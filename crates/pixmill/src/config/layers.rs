@@ -117,7 +117,10 @@ const ENV_FILE: &str = "PIXMILL_ENV_FILE";
 pub(super) const CONFIG: &str = "config";
 
 /// Adds the variables of the file that `--env-file` or its variable names, where the command takes one.
-pub(super) fn add_variables(chosen: &ArgMatches, variables: &mut Vec<(OsString, OsString)>) -> Result<(), String> {
+pub(super) fn add_variables(
+    chosen: &ArgMatches,
+    variables: &mut Vec<(OsString, OsString)>,
+) -> Result<(), String> {
     let Ok(said) = chosen.try_get_one::<PathBuf>("env_file") else { return Ok(()) };
     let in_environment = variables.iter().find(|(name, value)| name == ENV_FILE && !value.is_empty());
     match said.cloned().or_else(|| in_environment.map(|(_, path)| path.into())) {

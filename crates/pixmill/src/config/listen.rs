@@ -104,7 +104,9 @@ fn token(text: &str) -> Result<Secret, String> {
     let sendable = text.bytes().all(|byte| byte.is_ascii_graphic());
     match sendable && text.len() >= SHORTEST_TOKEN {
         true => Ok(text.into()),
-        false => Err(format!("allowed are {SHORTEST_TOKEN} or more letters, digits and signs without white space")),
+        false => {
+            Err(format!("allowed are {SHORTEST_TOKEN} or more letters, digits and signs without white space"))
+        }
     }
 }
 

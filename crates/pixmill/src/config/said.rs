@@ -37,8 +37,10 @@ pub(crate) fn said(mut layers: Layers) -> Result<Vec<Said>, Misuse> {
     layers::add_variables(chosen, &mut layers.variables).map_err(Misuse::Setting)?;
     let file = layers::file(chosen.get_one::<String>(layers::CONFIG), &layers).map_err(Misuse::Setting)?;
     let settings = layers::settings(&command, file.as_ref(), &layers).map_err(Misuse::Setting)?;
-    let settings: BTreeMap<_, _> =
-        settings.into_iter().map(|(name, setting)| (name, (setting.values, setting.place.to_string()))).collect();
+    let settings: BTreeMap<_, _> = settings
+        .into_iter()
+        .map(|(name, setting)| (name, (setting.values, setting.place.to_string())))
+        .collect();
     let options = subcommand.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?)));
     let said = options.map(|(arg, long)| {
         let name = long.replace('-', "_");
@@ -101,6 +103,9 @@ mod tests {
         assert_eq!(told("quality"), "42 (quality in line 1 of pixmill.toml)");
         assert_eq!(told("attempts"), "5 (default)");
         let shown: Vec<_> = said.iter().flat_map(|said| &said.shown).collect();
-        assert!(shown.iter().all(|value| !value.contains("planted") && !value.contains("secret")), "{shown:?}");
+        assert!(
+            shown.iter().all(|value| !value.contains("planted") && !value.contains("secret")),
+            "{shown:?}"
+        );
     }
 }

@@ -80,7 +80,9 @@ mod tests {
         encode(&mut text, &registry).unwrap();
         assert!(text.contains("pixmill_records_wal_bytes 77"), "{text}");
         #[cfg(unix)]
-        for line in ["pixmill_disk_free_bytes{folder=\"records\"} ", "pixmill_disk_size_bytes{folder=\"records\"} "] {
+        for line in
+            ["pixmill_disk_free_bytes{folder=\"records\"} ", "pixmill_disk_size_bytes{folder=\"records\"} "]
+        {
             let value = text.lines().find_map(|found| found.strip_prefix(line)).expect(line);
             assert!(value.parse::<u64>().unwrap() > 0, "{text}");
         }

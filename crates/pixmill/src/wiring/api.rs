@@ -22,6 +22,7 @@ use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 use crate::figures::Disks;
+use crate::service;
 
 /// How long is waited before backends that could not be reached at the start are tried again.
 const START_PAUSE: Duration = Duration::from_secs(2);
@@ -63,7 +64,12 @@ pub(super) async fn answer(
     let opening = async {
         let opened = open_behind(&front, door.listening, configured, &over).await;
         match &opened {
-            Ok(true) => tracing::info!(address = %door.listening, "listening"),
+            Ok(true) => {
+                tracing::info!(address = %door.listening, "listening");
+                if configured.options.role == Role::Api {
+                    service::does(&format!("answers calls on {}", door.listening));
+                }
+            }
             Ok(false) => {}
             Err(_) => over.cancel(),
         }
@@ -82,8 +88,7 @@ async fn open_behind(
 ) -> Result<bool, Fault> {
     if configured.options.role == Role::Worker {
         let Some(backends) = reached(stop, || backends_of(configured)).await? else { return Ok(false) };
-        let watched =
-            Watched { backends, tells: tells(configured), trust: configured.options.trust.clone() };
+        let watched = Watched { backends, tells: tells(configured), trust: configured.options.trust.clone() };
         api::open_watched(front, watched, stop.clone());
         return Ok(true);
     }

@@ -121,7 +121,8 @@ pub(super) fn storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, Fault>
     let trust = trust(options.reach.ca_file.as_deref())?;
     match &options.storage {
         StorageChoice::File(folder) => {
-            let opened = DiskStorage::shared(folder).map_err(|fault| explained(fault, &folder.join("outputs")));
+            let opened =
+                DiskStorage::shared(folder).map_err(|fault| explained(fault, &folder.join("outputs")));
             Ok(Arc::new(opened?))
         }
         StorageChoice::Cloudinary(address) => Ok(Arc::new(Cloudinary::open(address.reveal(), &trust)?)),

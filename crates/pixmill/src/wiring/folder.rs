@@ -23,7 +23,8 @@ pub(super) fn explained(fault: Fault, place: &Path) -> Fault {
     if fault.code != Code::DiskReadOnly {
         return fault;
     }
-    let Some((folder, found)) = place.ancestors().find_map(|above| Some((above, above.metadata().ok()?))) else {
+    let Some((folder, found)) = place.ancestors().find_map(|above| Some((above, above.metadata().ok()?)))
+    else {
         return fault;
     };
     let (own, user) = (found.uid(), rustix::process::geteuid().as_raw());

@@ -20,8 +20,8 @@ use super::presence::Teller;
 use super::{Strangers, api, backends, origin, sandbox, stacks, webhook};
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
-use crate::config::serve::Role;
 use crate::config::records::RecordsChoice;
+use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 use crate::figures::Figures;
 use crate::paces::Paces;
@@ -71,12 +71,16 @@ pub(crate) async fn serve(
     let telling = Teller::new(configured.clone(), beats.clone(), rules.clone()).tell(over.clone());
     let (answered, worked, ()) = tokio::join!(answering, working, telling);
     managed.abort();
+    service::stops();
     tracing::info!("stopped");
     answered.and(worked)
 }
 
 /// What links begin with where nothing is said of any address.
 const USUAL_ADDRESS: &str = "127.0.0.1:3000";
+
+/// How long records that were opened at the start are held for those who use them.
+const HELD: Duration = Duration::from_secs(5);
 
 /// Tells a service manager when the process is ready: it listens, and what lies on this machine is up to date. Whatever is
 /// elsewhere may be waited for, and that is told; nobody's patience depends on it.
@@ -95,10 +99,14 @@ async fn tell_service_manager(configured: Arc<Configured>, stop: CancellationTok
         service::is_ready();
         opened.ok().flatten()
     };
-    // Held until the others have it open too.
-    let _ledger = tokio::select! {
+    let opened = tokio::select! {
         () = stop.cancelled() => None,
         ledger = starting => ledger,
+    };
+    // Others have it open by then; held longer, it could not be opened anew.
+    let held = async {
+        tokio::time::sleep(HELD).await;
+        drop(opened);
     };
     let answers = || async {
         // Whether it writes is not asked here, only whether there is an answer.
@@ -106,10 +114,11 @@ async fn tell_service_manager(configured: Arc<Configured>, stop: CancellationTok
             let _ = ledger.release(&RequestId::from("")).await;
         }
     };
-    tokio::join!(service::show_life(answers), async {
+    let stopping = async {
         stop.cancelled().await;
         service::stops();
-    });
+    };
+    tokio::join!(service::show_life(answers), stopping, held);
 }
 
 /// Whether this process does anything beside answering calls. Workers on a queue of their own find by themselves what

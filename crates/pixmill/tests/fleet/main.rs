@@ -26,3 +26,5 @@ mod tables;
 #[path = "../upload/mod.rs"]
 mod upload;
 mod uploads;
+#[cfg(target_os = "linux")]
+mod watching;

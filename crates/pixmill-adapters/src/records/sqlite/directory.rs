@@ -211,7 +211,8 @@ impl Directory for Sqlite {
     async fn oldest(&self) -> Result<Oldest, Fault> {
         self.read(|connection| {
             let first = |statement: &str| {
-                let moment: Option<i64> = connection.prepare_cached(statement)?.query_row([], |row| row.get(0))?;
+                let moment: Option<i64> =
+                    connection.prepare_cached(statement)?.query_row([], |row| row.get(0))?;
                 Ok::<_, rusqlite::Error>(moment.map(Timestamp))
             };
             Ok(Oldest { open: first(OLDEST_OPEN)?, due: first(FIRST_DUE)? })

@@ -32,7 +32,12 @@ const HEAD: usize = 100;
 ///
 /// # Errors
 /// `disk.*`: one that is there is not written over.
-pub(super) fn write(path: &Path, found: &Value, said: &[Said], options: &ServeOptions) -> Result<Vec<&'static str>, Fault> {
+pub(super) fn write(
+    path: &Path,
+    found: &Value,
+    said: &[Said],
+    options: &ServeOptions,
+) -> Result<Vec<&'static str>, Fault> {
     let secrets = Secrets::of(options, said);
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     let mut entries = vec![
@@ -130,7 +135,10 @@ fn schema(file: &Path) -> Option<u32> {
 
 /// What the service said last, where systemd's journal has it.
 fn log() -> Option<String> {
-    let log = output_of("journalctl", &["--unit", SERVICE, "--lines", LINES, "--no-pager", "--output", "short-iso"])?;
+    let log = output_of(
+        "journalctl",
+        &["--unit", SERVICE, "--lines", LINES, "--no-pager", "--output", "short-iso"],
+    )?;
     Some(log).filter(|log| log.lines().any(|line| !line.starts_with("--")))
 }
 

@@ -41,7 +41,12 @@ pub(super) fn page(command: &Command, date: &str) -> Vec<u8> {
         roff.text([roman(if line.is_empty() { " " } else { line })]);
     }
     roff.control("fi", []);
-    roff.control("SH", ["SEE ALSO"]).text([bold("pixmill"), roman("(1), "), bold("pixmill-serve"), roman("(1)")]);
+    roff.control("SH", ["SEE ALSO"]).text([
+        bold("pixmill"),
+        roman("(1), "),
+        bold("pixmill-serve"),
+        roman("(1)"),
+    ]);
     let mut page = Vec::new();
     // Text can be written to memory.
     let _ = roff.to_writer(&mut page);
@@ -76,7 +81,8 @@ fn sections(command: &Command) -> Vec<(String, BTreeMap<&str, &Arg>)> {
 fn gather<'c>(command: &'c Command, sections: &mut Vec<(String, BTreeMap<&'c str, &'c Arg>)>) {
     for subcommand in command.get_subcommands() {
         for arg in subcommand.get_arguments() {
-            let Some(long) = arg.get_long().filter(|long| !["help", "version", "config"].contains(long)) else {
+            let Some(long) = arg.get_long().filter(|long| !["help", "version", "config"].contains(long))
+            else {
                 continue;
             };
             let heading = arg.get_help_heading().unwrap_or("One command's own").to_owned();

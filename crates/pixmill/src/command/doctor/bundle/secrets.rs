@@ -33,7 +33,8 @@ impl Secrets {
 
     /// The text with stars in their place.
     pub(super) fn taken_out_of(&self, text: &str) -> String {
-        let mut text = self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), STARS));
+        let mut text =
+            self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), STARS));
         for beginning in OURS {
             text = without(&text, beginning);
         }
@@ -48,7 +49,12 @@ fn parts(secret: &str) -> Vec<String> {
     let Some((_, rest)) = secret.split_once("://") else {
         // A header: its value, and what follows the scheme in it.
         let value = secret.split_once(':').map(|(_, value)| value.trim());
-        parts.extend(value.into_iter().flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)]).map(str::to_owned));
+        parts.extend(
+            value
+                .into_iter()
+                .flat_map(|value| [value, value.rsplit(' ').next().unwrap_or(value)])
+                .map(str::to_owned),
+        );
         return parts;
     };
     if let Some((user, _)) = rest.rsplit_once('@') {
