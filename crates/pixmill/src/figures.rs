@@ -87,16 +87,16 @@ impl Figures {
 
     /// What grows from nothing is there from the start: rates of what appears later lack its first step.
     fn begin(&self) {
-        self.images.get_or_create(&Image { result: "completed", code: "" });
+        self.images.get_or_create(&Image { result: "completed", code: "" }).inc_by(0);
         for direction in ["fetched", "stored"] {
-            self.bytes.get_or_create(&Direction { direction });
+            self.bytes.get_or_create(&Direction { direction }).inc_by(0);
         }
         for stage in STAGES {
-            self.in_progress.get_or_create(&Stage { stage });
+            self.in_progress.get_or_create(&Stage { stage }).set(0);
         }
-        self.fetches.get_or_create(&Outcome { result: "ok" });
+        self.fetches.get_or_create(&Outcome { result: "ok" }).inc_by(0);
         for result in ["delivered", "retried", "given_up"] {
-            self.webhooks.get_or_create(&Outcome { result });
+            self.webhooks.get_or_create(&Outcome { result }).inc_by(0);
         }
     }
 

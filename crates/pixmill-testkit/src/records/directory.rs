@@ -7,7 +7,8 @@ use pixmill_engine::model::event::{Answer, Delivery, Next};
 use pixmill_engine::model::id::ImageId;
 use pixmill_engine::model::image::{Correction, ImageView, Moment};
 use pixmill_engine::model::key::{Key, Role, hash};
-use pixmill_engine::port::records::{Ledger, Reservation};
+use pixmill_engine::model::lease::Token;
+use pixmill_engine::port::records::{Ledger, Oldest, Reservation};
 
 use super::*;
 
