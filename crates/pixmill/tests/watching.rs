@@ -107,7 +107,7 @@ fn a_token_opens_figures_and_nothing_else() {
     assert_eq!(api.get("/metrics", &[]).status, 401);
     assert_eq!(api.get("/metrics", &wrong).status, 401);
     let figures = api.get("/metrics", &right);
-    assert!(figures.status == 200 && figures.text.contains("pixmill_requests"), "{figures:?}");
+    assert!(figures.status == 200 && figures.text.contains("bullmq_job_count"), "{figures:?}");
     assert_eq!(api.get("/v1/requests", &right).status, 401);
     assert_eq!(api.post("/v1/requests", &right, "Name,Image Urls\n").status, 401);
     let arguments = ["--role", "worker", "--listen", "127.0.0.1:0", "--metrics-token", TOKEN];
