@@ -120,7 +120,7 @@ impl<'s> MakeWriter<'s> for Sheet {
 
 impl Sheet {
     fn line(&self, level: &Level) -> plain::Lines<Line<'_, io::Stderr>> {
-        let priority = self.manner.priorities.then(|| priority(level)).unwrap_or_default();
+        let priority = if self.manner.priorities { priority(level) } else { "" };
         let worker = self.manner.json.then_some(self.worker.as_str());
         let inner = Line { inner: io::stderr(), priority, worker };
         plain::Lines { inner, json: self.manner.json }

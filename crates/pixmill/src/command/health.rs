@@ -44,7 +44,7 @@ pub(super) fn run(args: HealthArgs) -> Result<End, Stop> {
     match asked(address, path) {
         Ok((200, _)) => Ok(End::Done),
         Ok((status, body)) => {
-            display::error(&format!("{address}{path} answers {status} {body}").trim_end());
+            display::error(format!("{address}{path} answers {status} {body}").trim_end());
             Ok(End::Refused)
         }
         Err(error) => {

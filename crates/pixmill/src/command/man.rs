@@ -76,11 +76,23 @@ fn gather(command: &Command, above: Option<&str>, date: &str, pages: &mut Vec<(S
     // Text can be written to memory.
     let _ = man.render(&mut page);
     let _ = see_also(above).to_writer(&mut page);
-    pages.push((name, page));
+    pages.push((name, without_double_breaks(&String::from_utf8_lossy(&page)).into_bytes()));
     let own = command.get_display_name().unwrap_or("pixmill").to_owned();
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         gather(subcommand, Some(&own), date, pages);
     }
+}
+
+/// The page without breaks of a line where a paragraph is broken anyhow, which linters of pages mind.
+fn without_double_breaks(page: &str) -> String {
+    let lines: Vec<_> = page.lines().collect();
+    let breaks =
+        |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| line.starts_with(".sp"));
+    let kept = lines
+        .iter()
+        .enumerate()
+        .filter(|(at, line)| **line != ".br" || !(breaks(at.checked_sub(1)) || breaks(Some(at + 1))));
+    kept.map(|(_, line)| format!("{line}\n")).collect()
 }
 
 fn see_also(above: Option<&str>) -> Roff {
@@ -111,6 +123,12 @@ mod tests {
             assert!(text.contains("2026-11-28") && text.contains(SOURCE), "{name}");
             assert!(text.contains("SEE ALSO"), "{name}");
         }
+    }
+
+    #[test]
+    fn lines_are_broken_once() {
+        let page = "a\n.br\n.sp\n.br\nb\n.br\nc\n";
+        assert_eq!(without_double_breaks(page), "a\n.sp\nb\n.br\nc\n");
     }
 
     #[test]

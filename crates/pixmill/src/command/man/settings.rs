@@ -27,8 +27,11 @@ pub(super) fn page(command: &Command, date: &str) -> Vec<u8> {
     roff.control("TH", ["pixmill.toml", "5", date, SOURCE, MANUAL]);
     roff.control("SH", ["NAME"]).text([roman("pixmill.toml - settings of pixmill")]);
     roff.control("SH", ["DESCRIPTION"]);
-    for paragraph in WHAT {
-        roff.control("PP", []).text([roman(paragraph)]);
+    for (at, paragraph) in WHAT.into_iter().enumerate() {
+        if at > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(paragraph)]);
     }
     for (heading, options) in sections(command) {
         roff.control("SH", [heading.to_uppercase().as_str()]);
