@@ -19,17 +19,6 @@ pub(crate) struct ServeFlags {
     pub(crate) retention: Option<Duration>,
 }
 
-impl Role {
-    /// As it is said on the command line.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Role::All => "all",
-            Role::Api => "api",
-            Role::Worker => "worker",
-        }
-    }
-}
-
 /// A server's part in the whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
