@@ -79,7 +79,8 @@ impl Caller {
     /// Whoever showed the token for figures, which opens nothing else.
     pub(super) fn who_watches() -> Self {
         let by = By::Key(Arc::default());
-        Caller { tenant: DEFAULT_TENANT.into(), role: Role::Read, name: None, by }
+        let tenant = DEFAULT_TENANT.into();
+        Caller { tenant, role: Role::Read, name: None, key_id: None, from: None, by }
     }
 
     /// Whether it is one of those who run the server: somebody who needs no key, or whose key is the default tenant's.
