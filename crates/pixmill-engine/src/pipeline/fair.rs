@@ -82,6 +82,13 @@ impl Fair {
         lock(&self.0).free
     }
 
+    /// Whether a request waits that has none, once this one is given back.
+    pub(super) fn is_wanted(&self, permit: &Permit) -> bool {
+        let state = lock(&self.0);
+        let left = |request: &RequestId| state.held_by(request) - usize::from(*request == permit.request);
+        state.turns.iter().any(|request| left(request) == 0)
+    }
+
     /// Makes so many more.
     pub(super) fn add(&self, more: usize) {
         let mut state = lock(&self.0);

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pixmill_codec::{Limits, Recipe, Recompressed};
 
 use super::budget::Budget;
+use super::fair::Fair;
 use super::fetch::Fetched;
 use crate::fault::Fault;
+use crate::model::id::RequestId;
 use crate::port::sandbox::Sandbox;
 
 /// The stage.
@@ -16,11 +18,13 @@ pub(super) struct Recompress {
     budget: Arc<Budget>,
     limits: Limits,
     waiting: AtomicUsize,
+    turns: Fair,
 }
 
 impl Recompress {
     pub(super) fn new(sandbox: Arc<dyn Sandbox>, budget: Arc<Budget>, limits: Limits) -> Self {
-        Recompress { sandbox, budget, limits, waiting: AtomicUsize::new(0) }
+        let turns = Fair::new(sandbox.width(), false);
+        Recompress { sandbox, budget, limits, waiting: AtomicUsize::new(0), turns }
     }
 
     /// How many pictures wait for memory or a decoder, or are with one.
@@ -28,12 +32,18 @@ impl Recompress {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// Recompresses a fetched picture once there is memory for its pixels.
+    /// Recompresses a request's fetched picture when it is its turn and there is memory for its pixels.
     ///
     /// # Errors
     /// `image.*`, `backend.unavailable`.
-    pub(super) async fn recompress(&self, fetched: &Fetched, recipe: Recipe) -> Result<Recompressed, Fault> {
+    pub(super) async fn recompress(
+        &self,
+        request: &RequestId,
+        fetched: &Fetched,
+        recipe: Recipe,
+    ) -> Result<Recompressed, Fault> {
         let _waiting = Waiting::one(&self.waiting);
+        let _turn = self.turns.take(request).await;
         self.sandbox.recompress(fetched.bytes.clone(), recipe, self.limits, &*self.budget).await
     }
 }

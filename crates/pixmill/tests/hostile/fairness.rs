@@ -72,6 +72,28 @@ fn one_requests_thousand_slow_hosts_leave_connections_to_others() {
     assert!(took < SOON, "{took:?}");
 }
 
+#[test]
+fn pictures_that_take_long_to_encode_give_turns_to_others() {
+    let (origin, server) = (anywhere(), Server::new());
+    let caller = Caller::start(&server, &["--concurrency", "1", "--max-seconds", "600"]);
+    let slow = catalogue((1..=60).map(|number| origin.at(host(number), "/caps.jpg")));
+    let slow = caller.post_csv("/v1/requests?format=avif&quality=90", &slow).id();
+    let ended =
+        || caller.get(&format!("/v1/requests/{slow}"), &[]).json()["processedImages"].as_u64().unwrap();
+    while ended() == 0 {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let before = ended();
+    let quick = catalogue([origin.at(host(0), "/river.jpg")].into_iter());
+    let quick = caller.wait_for(&caller.post_csv("/v1/requests", &quick).id());
+    assert_eq!(quick["completedImages"], 1, "{quick}");
+    let after = ended();
+    println!("one good picture while {} of another request were encoded", after - before);
+    // It is found while one is encoded, waits for the place of that one, and for the decoder while the next is; two more end
+    // while records are asked.
+    assert!(after - before <= 5, "{before} had ended, then {after}");
+}
+
 /// A name server that takes questions and answers none.
 const SILENT: Ipv4Addr = Ipv4Addr::new(127, 9, 53, 53);
 

@@ -57,9 +57,11 @@ impl Places {
     }
 
     /// Gives one back, or closes it where places may close and so many pictures wait, or are worked on, that the decoders
-    /// can do without.
+    /// can do without. It is for a request that has none, where one waits: else those of a request whose pictures pile up
+    /// would close one after the other while the next request gets none of them.
     pub(super) fn give_back(&self, place: Permit, waiting: usize) {
-        if self.may_close.load(Ordering::Relaxed) && waiting > ENOUGH * self.decoders {
+        let spare = self.may_close.load(Ordering::Relaxed) && waiting > ENOUGH * self.decoders;
+        if spare && !self.free.is_wanted(&place) {
             self.open.fetch_sub(1, Ordering::Relaxed);
             place.close();
         }
@@ -140,5 +142,29 @@ mod tests {
             }
             assert_eq!((places.open(), places.free.free()), (left, left));
         }
+    }
+
+    #[tokio::test]
+    async fn no_place_closes_while_a_request_waits_that_has_none() {
+        let places = Places::new(20, 2);
+        places.may_close.store(true, Ordering::Relaxed);
+        let [large, small] = ["large", "small"].map(RequestId::from);
+        let mut held = Vec::new();
+        while !places.are_taken() {
+            held.push(places.take(&large).await);
+        }
+        let open = places.open();
+        let waits = tokio::join!(places.take(&small), async {
+            places.give_back(held.pop().unwrap(), 16);
+            assert_eq!(places.open(), open, "it is the small one's");
+        });
+        let next = tokio::join!(places.take(&small), async {
+            places.give_back(waits.0, 16);
+            assert_eq!(places.open(), open, "it is the small one's next");
+        });
+        places.give_back(held.pop().unwrap(), 16);
+        assert_eq!(places.open(), open - 1, "nobody waits who has none");
+        places.give_back(next.0, 16);
+        assert_eq!(places.open(), open - 2);
     }
 }

@@ -233,7 +233,7 @@ impl Worker {
         };
         let recompress = async {
             let _stay = self.stay("recompress");
-            self.recompressed(&fetched, recipe).await
+            self.recompressed(&claim.request, &fetched, recipe).await
         };
         let done = tokio::select! {
             biased;
@@ -283,10 +283,15 @@ impl Worker {
     }
 
     /// Recompresses. A sandbox that can't start anything is waited for.
-    async fn recompressed(&self, fetched: &Fetched, recipe: Recipe) -> Result<Recompressed, Fault> {
+    async fn recompressed(
+        &self,
+        request: &RequestId,
+        fetched: &Fetched,
+        recipe: Recipe,
+    ) -> Result<Recompressed, Fault> {
         let mut outage = Outage::none(Some(LONGEST_OUTAGE));
         loop {
-            match self.recompress.recompress(fetched, recipe).await {
+            match self.recompress.recompress(request, fetched, recipe).await {
                 Err(fault) => self.wait_out(&mut outage, fault).await?,
                 done => return done,
             }
