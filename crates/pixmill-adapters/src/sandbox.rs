@@ -8,6 +8,7 @@ mod child;
 mod death;
 #[cfg(feature = "failpoints")]
 mod harm;
+mod inbox;
 pub mod inside;
 mod nursery;
 pub mod process;

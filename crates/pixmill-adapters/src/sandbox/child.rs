@@ -17,8 +17,10 @@ use super::nursery::Nursery;
 use super::time;
 use super::wire::{self, Granted, Needs, Order, Reply, Walls};
 
-/// What a picture may take before its header is known. Most take no more, so that they are asked about only once.
+/// What a picture may take before its header is known, or as much as the one before it took, up to a bound: most take no
+/// more, so that their child need not ask.
 const FREE: Needs = Needs { memory_bytes: 8 << 20, pixels: time::PIXELS };
+const MOST_FREE_BYTES: u64 = 32 << 20;
 
 /// Bytes that a child takes beside what pictures need: its program, its stack, what its heap keeps.
 const OWN_BYTES: u64 = 128 << 20;
@@ -58,6 +60,8 @@ pub(super) struct Child {
     pub(super) pictures: u32,
     /// What pictures may take in it at most, bytes.
     pub(super) allowed_bytes: u64,
+    /// What the next one may take before its header is known.
+    free: Needs,
 }
 
 impl Drop for Child {
@@ -109,8 +113,16 @@ impl Child {
                 return Err(error);
             }
         };
-        let mut child =
-            Child { process: Some(process), nursery, orders, replies, said, pictures: 0, allowed_bytes: 0 };
+        let mut child = Child {
+            process: Some(process),
+            nursery,
+            orders,
+            replies,
+            said,
+            pictures: 0,
+            allowed_bytes: 0,
+            free: FREE,
+        };
         child.allow(FREE.memory_bytes);
         Ok(child)
     }
@@ -158,11 +170,12 @@ impl Child {
     /// What it says of a picture, once there is memory for it.
     async fn answer(&mut self, job: &Job<'_>) -> Result<Answer, Silence> {
         let source_bytes = job.source.len() as u64;
-        let mut charge: Charge = job.memory.charge(FREE.memory_bytes + source_bytes).await;
-        self.allow(FREE.memory_bytes + source_bytes);
+        let free = self.free;
+        let mut charge: Charge = job.memory.charge(free.memory_bytes + source_bytes).await;
+        self.allow(free.memory_bytes + source_bytes);
         let Limits { max_pixels, max_scans, lenient } = job.limits;
-        let order = Order { recipe: job.recipe, max_pixels, max_scans, lenient, source_bytes, free: FREE };
-        let time = time::allowed(job.time, FREE.pixels, &job.recipe);
+        let order = Order { recipe: job.recipe, max_pixels, max_scans, lenient, source_bytes, free };
+        let time = time::allowed(job.time, free.pixels, &job.recipe);
         let mut reply = self.within(time, &order, &job.source).await?;
         if let Reply::Asks(needs) = reply {
             // Given back first: two that each hold a part and wait for more would wait for good.
@@ -173,7 +186,8 @@ impl Child {
             reply = self.within(time, &Granted, &[]).await?;
         }
         let answer = match reply {
-            Reply::Done { format, width, height, frames, kept_source, bytes } => {
+            Reply::Done { format, width, height, frames, kept_source, bytes, memory_bytes } => {
+                self.free.memory_bytes = memory_bytes.clamp(FREE.memory_bytes, MOST_FREE_BYTES);
                 let bytes = self.output(bytes, job.time).await?;
                 Ok(Recompressed { bytes, format, width, height, frames, kept_source })
             }

@@ -57,10 +57,11 @@ pub(super) fn answering(replies: &mut File, reply: &Reply, bytes: &[u8], source:
         Some("nonsense") => replies.write_all(b"\x05\0\0\0hello"),
         Some("long") => replies.write_all(&[255; 4096]),
         Some("much") => {
-            let Reply::Done { format, width, height, frames, kept_source, .. } = *reply else {
+            let Reply::Done { format, width, height, frames, kept_source, memory_bytes, .. } = *reply else {
                 return Ok(());
             };
-            let reply = Reply::Done { format, width, height, frames, kept_source, bytes: 1 << 40 };
+            let reply =
+                Reply::Done { format, width, height, frames, kept_source, bytes: 1 << 40, memory_bytes };
             replies.write_all(&framed(&reply)?)
         }
         Some(_) => {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fs::File;
-use std::io::{self, Read, StdinLock};
+use std::io;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -10,6 +10,7 @@ use std::thread;
 
 use pixmill_codec::{Error, Limits, Recipe, Recompressed, Workspace, probe};
 
+use super::inbox::Inbox;
 use super::walls;
 use super::wire::{self, Granted, Needs, Order, Reply};
 
@@ -18,9 +19,6 @@ pub type Codec = fn(&[u8], &Recipe, &Limits, &mut Workspace) -> Result<Recompres
 
 /// The stack of the thread that decodes, bytes.
 const STACK: usize = 8 << 20;
-
-/// Room for sources that is kept from picture to picture, bytes.
-const KEPT: usize = 4 << 20;
 
 /// Most characters of what is told about a picture.
 const MESSAGE: usize = 2_000;
@@ -45,18 +43,18 @@ pub fn serve(codec: Codec) -> ExitCode {
 /// Where one picture after the other is worked on.
 struct Desk {
     codec: Codec,
-    orders: StdinLock<'static>,
+    orders: Inbox<File>,
     replies: File,
-    source: Vec<u8>,
     workspace: Workspace,
 }
 
 impl Desk {
     /// Shuts itself in before anything of a picture is read.
     fn open(codec: Codec) -> io::Result<Self> {
-        let (orders, replies) = (io::stdin().lock(), replies()?);
-        let walls = walls::around_work(&replies);
-        let mut desk = Desk { codec, orders, replies, source: Vec::new(), workspace: Workspace::default() };
+        let (orders, replies) = pipes()?;
+        let walls = walls::around_work(&orders, &replies);
+        let orders = Inbox::new(orders);
+        let mut desk = Desk { codec, orders, replies, workspace: Workspace::default() };
         desk.say(&Reply::Ready(walls), &[])?;
         Ok(desk)
     }
@@ -66,70 +64,63 @@ impl Desk {
     }
 
     fn work(&mut self) -> io::Result<()> {
-        while let Some(order) = wire::read::<Order>(&mut self.orders)? {
-            self.read_source(order.source_bytes)?;
+        while let Some(order) = self.orders.head::<Order>()? {
+            self.orders.take_source(usize::try_from(order.source_bytes).map_err(io::Error::other)?)?;
             #[cfg(feature = "failpoints")]
-            super::harm::at("read", &self.source);
-            if !self.may(&order)? {
-                continue;
+            super::harm::at("read", self.orders.source());
+            if let Some(needs) = self.may(&order)? {
+                self.recompress(&order, needs)?;
             }
-            let Order { recipe, .. } = &order;
-            let (codec, source, limits) = (self.codec, &self.source, order.limits());
-            let recompressed = caught(|| {
-                #[cfg(feature = "failpoints")]
-                super::harm::at("decode", source);
-                codec(source, recipe, &limits, &mut self.workspace)
-            });
-            match recompressed {
-                Ok(done) => self.done(&done)?,
-                Err(reply) => {
-                    if matches!(reply, Reply::Panicked { .. }) {
-                        self.workspace = Workspace::default();
-                    }
-                    self.say(&reply, &[])?;
-                }
-            }
+            self.orders.forget_source();
         }
         Ok(())
     }
 
-    fn done(&mut self, done: &Recompressed) -> io::Result<()> {
+    fn recompress(&mut self, order: &Order, needs: Needs) -> io::Result<()> {
+        let (codec, source, limits) = (self.codec, self.orders.source(), order.limits());
+        let recompressed = caught(|| {
+            #[cfg(feature = "failpoints")]
+            super::harm::at("decode", source);
+            codec(source, &order.recipe, &limits, &mut self.workspace)
+        });
+        match recompressed {
+            Ok(done) => self.done(&done, needs),
+            Err(reply) => {
+                if matches!(reply, Reply::Panicked { .. }) {
+                    self.workspace = Workspace::default();
+                }
+                self.say(&reply, &[])
+            }
+        }
+    }
+
+    fn done(&mut self, done: &Recompressed, Needs { memory_bytes, .. }: Needs) -> io::Result<()> {
         let Recompressed { bytes, format, width, height, frames, kept_source } = done;
         let (format, width, height, frames, kept_source) = (*format, *width, *height, *frames, *kept_source);
-        let reply = Reply::Done { format, width, height, frames, kept_source, bytes: bytes.len() as u64 };
+        let length = bytes.len() as u64;
+        let reply = Reply::Done { format, width, height, frames, kept_source, bytes: length, memory_bytes };
         #[cfg(feature = "failpoints")]
-        super::harm::answering(&mut self.replies, &reply, bytes, &self.source)?;
+        super::harm::answering(&mut self.replies, &reply, bytes, self.orders.source())?;
         self.say(&reply, bytes)
     }
 
-    fn read_source(&mut self, bytes: u64) -> io::Result<()> {
-        self.source.clear();
-        if self.source.capacity() > KEPT {
-            self.source = Vec::new();
-        }
-        let length = usize::try_from(bytes).map_err(io::Error::other)?;
-        self.source.reserve_exact(length);
-        let read = self.orders.by_ref().take(bytes).read_to_end(&mut self.source)?;
-        if read < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
-    }
-
-    /// Whether a picture may be begun. Asks for what its header says it needs, where that is more than is free.
-    fn may(&mut self, order: &Order) -> io::Result<bool> {
-        let source = &self.source;
+    /// What a picture needs, where it may be begun. Asks for what its header says, where that is more than is free.
+    fn may(&mut self, order: &Order) -> io::Result<Option<Needs>> {
+        let source = self.orders.source();
         let needs = caught(|| {
             let probe = probe(source, &order.recipe, &order.limits())?;
             let pixels = u64::from(probe.width) * u64::from(probe.height);
             Ok(Needs { memory_bytes: probe.memory_bytes, pixels })
         });
         match needs {
-            Ok(needs) if needs.within(order.free) => Ok(true),
+            Ok(needs) if needs.within(order.free) => Ok(Some(needs)),
             Ok(needs) => {
                 self.say(&Reply::Asks(needs), &[])?;
-                Ok(wire::read::<Granted>(&mut self.orders)?.is_some())
+                Ok(self.orders.head::<Granted>()?.map(|_| needs))
             }
             Err(reply) => {
                 self.say(&reply, &[])?;
-                Ok(false)
+                Ok(None)
             }
         }
     }
@@ -151,11 +142,17 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Reply> {
     }
 }
 
-/// Standard output without the buffer that looks for ends of lines.
-fn replies() -> io::Result<File> {
+/// Standard input and output without their buffers.
+fn pipes() -> io::Result<(File, File)> {
     #[cfg(unix)]
-    let handle = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    use std::os::fd::AsFd as _;
     #[cfg(windows)]
-    let handle = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
-    Ok(File::from(handle))
+    use std::os::windows::io::AsHandle as _;
+    #[cfg(unix)]
+    let (orders, replies) =
+        (io::stdin().as_fd().try_clone_to_owned(), io::stdout().as_fd().try_clone_to_owned());
+    #[cfg(windows)]
+    let (orders, replies) =
+        (io::stdin().as_handle().try_clone_to_owned(), io::stdout().as_handle().try_clone_to_owned());
+    Ok((File::from(orders?), File::from(replies?)))
 }

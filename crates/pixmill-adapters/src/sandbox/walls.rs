@@ -22,14 +22,14 @@ pub(super) fn around_process() {
 }
 
 /// The last wall: called by the thread that reads pictures, once it has all it needs.
-pub(super) fn around_work(replies: &File) -> Walls {
+pub(super) fn around_work(orders: &File, replies: &File) -> Walls {
     #[cfg(unix)]
     limits();
     #[cfg(target_os = "linux")]
-    let calls = calls::allow_few(replies);
+    let calls = calls::allow_few(orders, replies);
     #[cfg(not(target_os = "linux"))]
     let calls = {
-        let _ = replies;
+        let _ = (orders, replies);
         false
     };
     Walls { calls, files: FILES.load(Ordering::Relaxed) }

@@ -40,14 +40,15 @@ const FREE: [libc::c_long; 25] = [
 ];
 
 /// Shuts all threads in. Whether that could be done.
-pub(super) fn allow_few(replies: &File) -> bool {
-    filter(replies.as_raw_fd()).is_ok_and(|filter| apply_filter_all_threads(&filter).is_ok())
+pub(super) fn allow_few(orders: &File, replies: &File) -> bool {
+    filter(orders.as_raw_fd(), replies.as_raw_fd())
+        .is_ok_and(|filter| apply_filter_all_threads(&filter).is_ok())
 }
 
-fn filter(replies: RawFd) -> Result<BpfProgram, BackendError> {
+fn filter(orders: RawFd, replies: RawFd) -> Result<BpfProgram, BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().map(|call| (*call, Vec::new())).collect();
     // Whatever else was left open by whoever started the parent can't be used.
-    rules.insert(libc::SYS_read, vec![on(0, 0)?]);
+    rules.insert(libc::SYS_read, vec![on(0, orders)?]);
     rules.insert(libc::SYS_write, vec![on(0, replies)?, on(0, 2)?]);
     rules.insert(libc::SYS_writev, vec![on(0, replies)?, on(0, 2)?]);
     // Memory is never code.
