@@ -30,6 +30,7 @@ mod intake;
 mod keys;
 mod lead;
 mod odd;
+mod order;
 mod originals;
 mod outbox;
 mod page;

@@ -38,6 +38,8 @@ pub(super) struct Written {
 }
 
 impl Written {
+    pub(super) const NOTHING: Written = Written { matched: 0, twice: false };
+
     /// Whether a change that only one can make was made: it was seen to be, or may have been by a first sending.
     pub(super) fn may_be_ours(self) -> bool {
         self.matched == 0 && self.twice
@@ -62,7 +64,7 @@ pub(super) async fn update(
     statements: Vec<Document>,
     again: Again,
 ) -> Result<Written, Fault> {
-    let mut written = Written { matched: 0, twice: false };
+    let mut written = Written::NOTHING;
     let mut rest = statements.into_iter().peekable();
     while rest.peek().is_some() {
         let updates: Vec<_> = rest.by_ref().take(STATEMENTS).collect();

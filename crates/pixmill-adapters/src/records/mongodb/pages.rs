@@ -1,7 +1,6 @@
 //! Images of a request as clients page through them.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::catalogue::record;
@@ -18,10 +17,8 @@ use super::document::{
 };
 use super::head::Head;
 use super::id::{Series, later, matching, text};
+use super::order::IN_ORDER_AFTER;
 use super::page::page;
-
-/// Ends are told after so long: by then every write to which the server gave an earlier time can be read.
-const IN_ORDER_AFTER: Duration = Duration::from_millis(100);
 
 impl Shared {
     /// Images in the order of the catalogue, those after a certain one.

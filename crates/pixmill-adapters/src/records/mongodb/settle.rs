@@ -243,7 +243,10 @@ impl Shared {
     async fn write(&self, ends: &[Option<End<'_>>]) -> Result<Vec<bool>, Fault> {
         let statements: Vec<_> = ends.iter().flatten().map(End::statement).collect();
         let all = statements.len() as u64;
-        let written = command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?;
+        let over = ends.iter().flatten().filter(|end| end.is_end());
+        let (ids, marks): (Vec<Bson>, Vec<i64>) = over.map(|end| (end.held.id.clone(), end.mark)).unzip();
+        let these = doc! { "_id": { "$in": ids }, "pixmill.settled": { "$in": marks } };
+        let written = self.end_images(statements, these).await?;
         let won: Vec<bool> = if written.matched == all {
             ends.iter().map(Option::is_some).collect()
         } else {
@@ -287,6 +290,9 @@ impl Shared {
     /// after a crash.
     pub(super) async fn end_followers(&self, leads: &[(Bson, Document, Timestamp)]) -> Result<(), Fault> {
         let (mut followers, mut told) = (Vec::new(), Vec::new());
+        let (ids, times): (Vec<Bson>, Vec<Bson>) =
+            leads.iter().map(|(lead, _, now)| (lead.clone(), Bson::from(date(*now)))).unzip();
+        let these = doc! { "pixmill.sameAs": { "$in": ids }, "updatedAt": { "$in": times } };
         for (lead, ending, now) in leads {
             let mut set = ending.clone();
             set.insert("updatedAt", date(*now));
@@ -302,7 +308,7 @@ impl Shared {
                 doc! { "$unset": { "pixmill.telling": "" } },
             ));
         }
-        command::update(&self.database, schema::IMAGES, followers, Again::Safe).await?;
+        self.end_images(followers, these).await?;
         pixmill_engine::fail_point!("after_followers");
         command::update(&self.database, schema::IMAGES, told, Again::Safe).await?;
         Ok(())

@@ -5,6 +5,7 @@ mod contention;
 mod faults;
 mod foreign;
 mod neighbours;
+mod order;
 mod shapes;
 mod times;
 
