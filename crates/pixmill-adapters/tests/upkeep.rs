@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pixmill_adapters::records::sqlite::Sqlite;
+use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_engine::lead::Leading;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::lease::LEASE;
@@ -33,7 +34,8 @@ impl Process {
         let (leading, stop) = (Leading::default(), CancellationToken::new());
         let retain = Retain {
             ledger: records.clone(),
-            outputs: None,
+            storage: Arc::new(DiskStorage::shared(&file.with_extension("outputs")).unwrap()),
+            outputs: false,
             clock: clock.clone(),
             keep: Some(Duration::from_secs(1)),
         };

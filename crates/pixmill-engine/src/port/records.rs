@@ -198,8 +198,18 @@ pub trait Report: Send + Sync {
 /// know such requests.
 pub const FOREIGN: &str = "another program made the request, so it is for that program to delete it";
 
-/// Why a request that is retired is not opened again.
-pub const RETIRED: &str = "the request ended longer ago than requests are kept, and is being deleted";
+/// Why a request that is retired, or whose deletion was begun, is not opened again.
+pub const RETIRED: &str =
+    "the request is being deleted: somebody asked for it, or it ended longer ago than requests are kept";
+
+/// A deletion that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deletion {
+    /// Of this request.
+    pub request: RequestId,
+    /// With its outputs, wherever they are.
+    pub outputs: bool,
+}
 
 /// Upkeep's side, and what people ask for.
 #[async_trait]
@@ -219,6 +229,10 @@ pub trait Upkeep: Send + Sync {
     /// deleted, nothing opens them or tells of them again. One of which something is still to be told stays. Answers with
     /// them, and with those that were retired before and are there still.
     async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault>;
+
+    /// Deletions that were begun ([`Amend::begin_deletion`]) and are not done, `most` of them: whoever began them is at
+    /// it, or crashed.
+    async fn deletions(&self, most: usize) -> Result<Vec<Deletion>, Fault>;
 
     /// Re-opens the failed images of a request (and the cancelled ones of a cancelled request) with their attempts at
     /// zero and raises its round. Returns how many; none leaves the request as it is.
@@ -391,6 +405,11 @@ pub trait Amend: Send + Sync {
         corrections: Vec<Correction>,
         now: Timestamp,
     ) -> Result<Vec<usize>, Fault>;
+
+    /// Marks a request that has ended as one that is being deleted, as [`Upkeep::retire`] does, before any of its outputs
+    /// goes: from then on it can only be deleted. False while it is open. One that another program made is refused with
+    /// `request.state`. Where it is begun again, the later word on outputs holds.
+    async fn begin_deletion(&self, deletion: &Deletion, now: Timestamp) -> Result<bool, Fault>;
 
     /// Deletes a request that has ended, with all that belongs to it; false while it is open. One that another program
     /// made is refused with `request.state`.

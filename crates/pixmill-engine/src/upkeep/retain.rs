@@ -13,7 +13,7 @@ use crate::model::id::RequestId;
 use crate::model::image::ImageStatus;
 use crate::pipeline::save::folder;
 use crate::port::clock::{Clock, Instant};
-use crate::port::records::{Directory, Ledger};
+use crate::port::records::{Deletion, Directory, Ledger};
 use crate::port::storage::Storage;
 
 /// How often a look is taken, unless what is kept is kept for less.
@@ -28,6 +28,9 @@ const OUTPUTS: usize = 1_000;
 /// How often a process looks whether it is the one that forgets.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How often is looked for deletions that somebody began and did not end.
+const DELETIONS_EVERY: Duration = Duration::from_secs(60);
+
 /// How long tries to tell webhooks are remembered, and how often old ones are forgotten.
 const TRIES_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 const TRIES_EVERY: Duration = Duration::from_secs(3600);
@@ -37,8 +40,10 @@ const TRIES_EVERY: Duration = Duration::from_secs(3600);
 pub struct Retain {
     /// The only truth.
     pub ledger: Arc<dyn Ledger>,
-    /// Where outputs go with their request; none where they stay.
-    pub outputs: Option<Arc<dyn Storage>>,
+    /// Where outputs are.
+    pub storage: Arc<dyn Storage>,
+    /// Whether outputs go with a request that is old.
+    pub outputs: bool,
     /// Tells and passes time.
     pub clock: Arc<dyn Clock>,
     /// How long requests are kept after their end; none where they are kept for good.
@@ -50,12 +55,22 @@ impl Retain {
     /// when the one before did not.
     pub async fn tend(&self, leading: &Leading, stop: CancellationToken) {
         let (mut told, mut requests_at, mut tries_at) = (false, Instant::default(), Instant::default());
+        let mut deletions_at = Instant::default();
         while !stop.is_cancelled() {
             let now = self.clock.instant();
             let mut looked = Ok(());
             if leading.holds(now) && now >= tries_at {
                 tries_at = now + TRIES_EVERY;
                 looked = self.ledger.forget_deliveries(self.clock.wall() - TRIES_KEPT).await.map(|_| ());
+            }
+            if leading.holds(now) && now >= deletions_at {
+                deletions_at = now + DELETIONS_EVERY;
+                let ended = tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    ended = self.end_deletions(leading) => ended,
+                };
+                looked = looked.and(ended);
             }
             if let Some(keep) = self.keep.filter(|_| leading.holds(now) && now >= requests_at) {
                 requests_at = now + keep.min(EVERY);
@@ -101,24 +116,54 @@ impl Retain {
         }
     }
 
+    /// Ends deletions that were begun. One that can't be ended holds up none beside it.
+    async fn end_deletions(&self, leading: &Leading) -> Result<(), Fault> {
+        let mut last = Ok(());
+        for deletion in self.ledger.deletions(AT_A_TIME).await? {
+            if !leading.holds(self.clock.instant()) {
+                break;
+            }
+            match end_deletion(&*self.ledger, &*self.storage, &deletion).await {
+                Ok(_) => tracing::info!(request = %deletion.request, "deleted, as was asked for before"),
+                Err(fault) => last = Err(fault),
+            }
+        }
+        last
+    }
+
     async fn delete(&self, request: &RequestId) -> Result<(), Fault> {
-        if let Some(outputs) = &self.outputs {
-            remove_outputs(&*self.ledger, &**outputs, request).await?;
-        }
-        match self.ledger.delete(request).await {
-            // Another process, or a client, was faster.
-            Err(fault) if fault.code == Code::RequestNotFound => Ok(()),
-            deleted => deleted.map(|_| ()),
-        }
+        let deletion = Deletion { request: request.clone(), outputs: self.outputs };
+        end_deletion(&*self.ledger, &*self.storage, &deletion).await.map(|_| ())
     }
 }
 
-/// Removes a request's outputs, before the request itself: so a crash leaves a request that can be deleted again, and no
-/// picture that nobody knows of.
+/// Removes a request that nothing opens any more, and its outputs where they go with it. Nothing is lost where it breaks
+/// off: the mark that it is being deleted goes last. False where it is open after all.
 ///
 /// # Errors
 /// Those of records and of storage.
-pub async fn remove_outputs(
+pub async fn end_deletion(
+    ledger: &dyn Ledger,
+    storage: &dyn Storage,
+    Deletion { request, outputs }: &Deletion,
+) -> Result<bool, Fault> {
+    if *outputs {
+        remove_outputs(ledger, storage, request).await?;
+    }
+    let deleted = match ledger.delete(request).await {
+        // Another process, or a client, was faster.
+        Err(fault) if fault.code == Code::RequestNotFound => Ok(true),
+        deleted => deleted,
+    };
+    if *outputs && matches!(deleted, Ok(true)) {
+        // A worker may have stored one for an image that was cancelled in its hands, while the request was still there.
+        clear(storage, request).await?;
+    }
+    deleted
+}
+
+/// Removes a request's outputs, before the request itself: so a crash leaves no picture that nobody knows of.
+async fn remove_outputs(
     directory: &dyn Directory,
     storage: &dyn Storage,
     request: &RequestId,
@@ -133,8 +178,12 @@ pub async fn remove_outputs(
         let locations: Vec<_> = outputs.map(|output| output.location).collect();
         storage.remove(&locations).await?;
     }
-    // Those of images that were cancelled in a worker's hands are named nowhere. Folders of ids that pixmill did not make
-    // may be others'.
+    // Those of images that were cancelled in a worker's hands are named nowhere.
+    clear(storage, request).await
+}
+
+/// Removes what is in a request's folder. Folders of ids that pixmill did not make may be others'.
+async fn clear(storage: &dyn Storage, request: &RequestId) -> Result<(), Fault> {
     match uuid::Uuid::try_parse(request.as_str()) {
         Ok(_) => storage.clear(&folder(request)).await,
         Err(_) => Ok(()),

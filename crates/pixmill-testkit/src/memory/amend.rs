@@ -10,9 +10,9 @@ use pixmill_engine::model::image::Correction;
 use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::ImageState;
-use pixmill_engine::port::records::Amend;
+use pixmill_engine::port::records::{Amend, Deletion};
 
-use super::{Entry, Memory};
+use super::{Entry, Memory, Wrong};
 
 #[async_trait]
 impl Amend for Memory {
@@ -33,6 +33,23 @@ impl Amend for Memory {
                 entry.touch(now);
             }
             Ok(wrong)
+        })
+        .await
+    }
+
+    async fn begin_deletion(&self, deletion: &Deletion, now: Timestamp) -> Result<bool, Fault> {
+        let now = self.times(now).of_store(now);
+        self.call("begin_deletion", |store| {
+            let wrong = store.wrong;
+            let entry = store.accepted(&deletion.request)?;
+            if entry.status().is_open() {
+                return Ok(false);
+            }
+            entry.end_cancelled(now, None);
+            if wrong != Some(Wrong::DeletionUnmarked) {
+                entry.deletion = Some(deletion.outputs);
+            }
+            Ok(true)
         })
         .await
     }

@@ -23,6 +23,8 @@ pub struct Entry {
     /// Its place in the order in which requests were opened.
     pub(super) order: i64,
     pub(super) retired: bool,
+    /// Its deletion was begun, with its outputs or without.
+    pub(super) deletion: Option<bool>,
     /// A newer pixmill wrote something in it that this one can't read.
     pub(super) garbled: bool,
     pub(super) rows: Vec<Row>,
@@ -149,6 +151,7 @@ impl Entry {
             },
             order: 0,
             retired: false,
+            deletion: None,
             garbled: false,
             rows: Vec::new(),
             images: Vec::new(),
@@ -166,7 +169,12 @@ impl Entry {
 
     /// Whether it can only be deleted.
     pub fn is_retired(&self) -> bool {
-        self.retired
+        self.retired || self.deletion.is_some()
+    }
+
+    /// Whether somebody has asked for it to be deleted.
+    pub fn is_being_deleted(&self) -> bool {
+        self.deletion.is_some()
     }
 
     pub(super) fn is_accepted(&self) -> bool {

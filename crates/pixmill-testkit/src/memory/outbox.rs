@@ -56,7 +56,7 @@ impl Outbox for Memory {
     async fn redeliver(&self, delivery: &str, now: Timestamp) -> Result<bool, Fault> {
         let now = self.times(now).of_store(now);
         self.call("redeliver", |store| {
-            for entry in store.entries.iter_mut().filter(|entry| !entry.retired) {
+            for entry in store.entries.iter_mut().filter(|entry| !entry.is_retired()) {
                 let Some(made) = entry.deliveries.iter().find(|made| made.id == delivery) else { continue };
                 let Some(event) = entry.events.iter_mut().find(|event| event.completion.id == made.event)
                 else {

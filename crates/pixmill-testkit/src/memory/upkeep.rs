@@ -8,7 +8,7 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::Rescue;
-use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
+use pixmill_engine::port::records::{Deletion, RETIRED, Upkeep, Void};
 
 use super::entry::Ending;
 use super::{Entry, Memory, Store, Wrong};
@@ -63,6 +63,16 @@ impl Upkeep for Memory {
         .await
     }
 
+    async fn deletions(&self, most: usize) -> Result<Vec<Deletion>, Fault> {
+        self.call("deletions", |store| {
+            let begun = store.entries.iter().filter_map(|entry| {
+                Some(Deletion { request: entry.request.id.clone(), outputs: entry.deletion? })
+            });
+            Ok(begun.take(most).collect())
+        })
+        .await
+    }
+
     async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault> {
         let now = self.times(now).of_store(now);
         self.call("retry", |store| store.retry(request, now)).await
@@ -88,7 +98,7 @@ impl Store {
     /// An accepted request that may be opened again; what was left of its cancelling is done.
     pub(super) fn reopenable(&mut self, request: &RequestId, now: Timestamp) -> Result<&mut Entry, Fault> {
         let entry = self.accepted(request)?;
-        if entry.retired {
+        if entry.is_retired() {
             return Err(Fault::permanent(Code::RequestState, RETIRED));
         }
         entry.end_cancelled(now, None);
@@ -144,7 +154,7 @@ impl Entry {
     }
 
     /// Ends what is left of a cancelled request; whether anything was.
-    fn end_cancelled(&mut self, now: Timestamp, wrong: Option<Wrong>) -> bool {
+    pub(super) fn end_cancelled(&mut self, now: Timestamp, wrong: Option<Wrong>) -> bool {
         if self.status() != RequestStatus::Cancelled || self.progress().is_complete() {
             return false;
         }
@@ -166,6 +176,8 @@ impl Entry {
             RequestStatus::Cancelled => Some(self.request.updated),
             _ => None,
         };
-        ended.is_some_and(|ended| ended <= before) && self.events.iter().all(|event| event.due.is_none())
+        self.deletion.is_none()
+            && ended.is_some_and(|ended| ended <= before)
+            && self.events.iter().all(|event| event.due.is_none())
     }
 }

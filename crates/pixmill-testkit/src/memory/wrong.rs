@@ -45,11 +45,13 @@ pub enum Wrong {
     OutputNotDurable,
     /// Leases are judged by the clock of whoever asks.
     CallersClock,
+    /// A request is not marked before its outputs go.
+    DeletionUnmarked,
 }
 
 impl Wrong {
     /// Every wrong rule.
-    pub const ALL: [Wrong; 21] = [
+    pub const ALL: [Wrong; 22] = [
         Wrong::TokenNotCompared,
         Wrong::CompletionEarly,
         Wrong::EventLost,
@@ -71,5 +73,6 @@ impl Wrong {
         Wrong::WallTimeInIntervals,
         Wrong::OutputNotDurable,
         Wrong::CallersClock,
+        Wrong::DeletionUnmarked,
     ];
 }

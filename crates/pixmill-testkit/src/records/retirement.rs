@@ -2,7 +2,7 @@
 
 use pixmill_engine::model::event::{Answer, Delivery, Next, Telling};
 use pixmill_engine::model::image::Correction;
-use pixmill_engine::port::records::Ledger;
+use pixmill_engine::port::records::{Deletion, Ledger};
 
 use super::*;
 
@@ -22,6 +22,8 @@ where
     what_is_still_to_be_told_is_not_retired(Case::new(make().await)).await;
     what_is_retired_is_shown_and_opened_by_nothing(Case::new(make().await)).await;
     what_is_retired_is_found_again_until_it_is_deleted(Case::new(make().await)).await;
+    what_is_being_deleted_is_opened_by_nothing_and_found_until_it_is_gone(Case::new(make().await)).await;
+    what_a_cancel_left_is_ended_before_its_request_is_deleted(Case::new(make().await)).await;
 }
 
 struct Case {
@@ -125,4 +127,42 @@ async fn what_is_retired_is_found_again_until_it_is_deleted(case: Case) {
     assert!(case.ledger.delete(&ids[0]).await.unwrap());
     assert_eq!(case.records.traces(&ids[0]).await, 0);
     assert_eq!(case.retire(START).await, ids[1..]);
+}
+
+async fn what_is_being_deleted_is_opened_by_nothing_and_found_until_it_is_gone(case: Case) {
+    let id = case.completed(START).await;
+    let made = case.tell(START, Next::Nothing).await;
+    let open = take_in_distinct(&case.records, 1).await;
+    let deletion = |request: &RequestId, outputs| Deletion { request: request.clone(), outputs };
+    assert!(!case.ledger.begin_deletion(&deletion(&open, true), START).await.unwrap(), "it is open");
+    assert_eq!(case.ledger.deletions(9).await.unwrap(), []);
+    assert!(case.ledger.begin_deletion(&deletion(&id, true), START).await.unwrap());
+    assert_eq!(case.records.retry(&id, at(1)).await.unwrap_err().code, Code::RequestState);
+    let correction = Correction { row: 0, position: 0, input: "http://h/new.jpg".into() };
+    let corrected = case.ledger.correct(&id, vec![correction], at(1)).await;
+    assert_eq!(corrected.unwrap_err().code, Code::RequestState);
+    assert!(!case.ledger.redeliver(&made[0].id, at(1)).await.unwrap());
+    assert_eq!(case.records.reconcile(at(1)).await.unwrap(), 0);
+    assert_eq!(case.retire(at(LATE)).await, [], "it is not for retention to say what becomes of its outputs");
+    assert_eq!(case.ledger.deletions(9).await.unwrap(), [deletion(&id, true)]);
+    assert!(case.ledger.begin_deletion(&deletion(&id, false), START).await.unwrap());
+    assert_eq!(case.ledger.deletions(9).await.unwrap(), [deletion(&id, false)], "the later word holds");
+    assert_eq!(case.ledger.images(&id, Some(ImageStatus::Completed), None, 9).await.unwrap().len(), 1);
+    assert!(case.ledger.delete(&id).await.unwrap());
+    assert_eq!(case.ledger.deletions(9).await.unwrap(), []);
+    assert_eq!(case.records.traces(&id).await, 0);
+    let gone = case.ledger.begin_deletion(&deletion(&id, true), START).await.unwrap_err();
+    assert_eq!(gone.code, Code::RequestNotFound);
+    assert_eq!(status(&case.records, &open).await, RequestStatus::Pending);
+}
+
+async fn what_a_cancel_left_is_ended_before_its_request_is_deleted(case: Case) {
+    let id = take_in_distinct(&case.records, 2).await;
+    let claims = claim_fresh(&case.records, &id, START).await;
+    case.records.cancel(&id, START).await.unwrap();
+    let deletion = Deletion { request: id.clone(), outputs: true };
+    assert!(case.ledger.begin_deletion(&deletion, START).await.unwrap());
+    assert_eq!(settle(&case.records, [completed(&claims[0])], START).await.won, [false]);
+    assert!(case.ledger.delete(&id).await.unwrap());
+    assert_eq!(case.records.traces(&id).await, 0);
 }

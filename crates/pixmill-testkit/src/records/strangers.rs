@@ -7,7 +7,7 @@ use pixmill_engine::model::event::{Answer, Delivery, Next};
 use pixmill_engine::model::image::{Correction, Moment};
 use pixmill_engine::model::key::{Key, Role};
 use pixmill_engine::port::boards::{Board, Notice};
-use pixmill_engine::port::records::{Ledger, Right, Void};
+use pixmill_engine::port::records::{Deletion, Ledger, Right, Void};
 
 use super::foreign::{AppRequest, Ids, RecordsOfApps};
 use super::*;
@@ -190,6 +190,10 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
     let retired = records.retire(later(1_000_000), 1_000).await.unwrap();
     assert!(retired.iter().all(|retired| *retired == id), "{retired:?}");
     unchanged("retire").await;
+    let deletion = Deletion { request: id.clone(), outputs: true };
+    assert!(records.begin_deletion(&deletion, later(1_000_000)).await.unwrap());
+    assert_eq!(records.deletions(1_000).await.unwrap(), [deletion]);
+    unchanged("begin_deletion").await;
     assert!(records.delete(&id).await.unwrap());
     unchanged("delete").await;
     assert_eq!(records.traces(&id).await, 0);
@@ -230,6 +234,9 @@ async fn requests_that_others_made_are_not_deleted<R: Neighbourhood + 'static>(r
     assert!(records.request(&id).await.unwrap().unwrap().foreign);
     let fault = records.delete(&id).await.unwrap_err();
     assert_eq!((fault.code, fault.transient), (Code::RequestState, false), "{fault}");
+    let deletion = Deletion { request: id.clone(), outputs: true };
+    assert_eq!(records.begin_deletion(&deletion, START).await.unwrap_err().code, Code::RequestState);
+    assert_eq!(records.deletions(9).await.unwrap(), []);
     assert_eq!(records.retire(later(1_000_000), 9).await.unwrap(), []);
     assert_eq!(records.neighbours().await, before);
 }

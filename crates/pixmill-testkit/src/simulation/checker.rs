@@ -27,8 +27,6 @@ pub(super) struct Checker {
     tells: Option<(String, bool)>,
     /// Until then a process may have been kept from renewing its leases.
     pub(super) disturbed: Duration,
-    /// Requests that a client has begun to delete.
-    pub(super) deleting: Vec<RequestId>,
 }
 
 #[derive(Debug, Clone)]
@@ -195,7 +193,7 @@ impl Checker {
             if image.state.status == ImageStatus::Completed && seen.state.status != ImageStatus::Completed {
                 let location =
                     image.output.as_ref().map(|output| output.location.as_str()).unwrap_or_default();
-                let there = outputs.contains_key(location) || self.deleting.contains(id);
+                let there = outputs.contains_key(location) || entry.is_retired();
                 hold!(there, "image {image_id} is completed, and its output {location} is not there");
             }
             after.images[number] = now_seen;

@@ -11,8 +11,8 @@ use pixmill_engine::model::image::Correction;
 use pixmill_engine::model::request::Options;
 use pixmill_engine::pipeline::accept::{Intake, Reading, Unwatched, accept_by};
 use pixmill_engine::port::clock::Clock;
-use pixmill_engine::port::records::{Amend, Directory, Records, Upkeep};
-use pixmill_engine::upkeep::retain::remove_outputs;
+use pixmill_engine::port::records::{Amend, Deletion, Records, Upkeep};
+use pixmill_engine::upkeep::retain::end_deletion;
 
 use super::link::Wire;
 use super::process::Process;
@@ -92,7 +92,7 @@ pub(super) fn ask(process: &Process, wish: Wish) {
             Wish::Correct(request, corrections) => {
                 memory.correct(request, corrections.clone(), now).await.map(|_| ())
             }
-            Wish::Delete(request) => delete(&here, &memory, request).await,
+            Wish::Delete(request) => delete(&here, &memory, request.clone()).await,
         };
         if let Err(fault) = done {
             let refused = matches!(fault.code, Code::RequestNotFound | Code::RequestState);
@@ -128,13 +128,11 @@ async fn upload(here: &Here, memory: Arc<Memory>, catalogue: String) {
 async fn delete(
     here: &Here,
     memory: &Memory,
-    request: &RequestId,
+    request: RequestId,
 ) -> Result<(), pixmill_engine::fault::Fault> {
-    let Some(view) = memory.view(request).await? else { return Ok(()) };
-    if view.request.status.is_open() {
-        return Ok(());
+    let deletion = Deletion { request, outputs: true };
+    if memory.begin_deletion(&deletion, here.clock.wall()).await? {
+        end_deletion(memory, &SimulatedStorage(here.clone()), &deletion).await?;
     }
-    here.chance(|state, _| state.checker.deleting.push(request.clone()));
-    remove_outputs(memory, &SimulatedStorage(here.clone()), request).await?;
-    memory.delete(request).await.map(|_| ())
+    Ok(())
 }

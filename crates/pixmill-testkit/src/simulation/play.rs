@@ -271,6 +271,7 @@ impl Game {
         let store = lock(&self.world.store);
         store.entries.iter().all(|entry| {
             !entry.status().is_open()
+                && !entry.is_being_deleted()
                 && entry.events.iter().all(|event| event.due.is_none() || event.tries > 0)
         })
     }
@@ -297,8 +298,10 @@ impl Game {
                     state.break_off(format!("event {event_id} of {id} is never told"));
                 }
             }
-            let deleting = entry.is_retired() || state.checker.deleting.contains(id);
-            for image in entry.images.iter().filter(|_| !deleting) {
+            if entry.is_being_deleted() {
+                state.break_off(format!("the deletion of {id} was begun, and nobody ends it"));
+            }
+            for image in entry.images.iter().filter(|_| !entry.is_retired()) {
                 let output = image.output.as_ref().filter(|_| image.state.status == ImageStatus::Completed);
                 let gone = output.filter(|output| !state.outputs.contains_key(&output.location));
                 if let Some(output) = gone {

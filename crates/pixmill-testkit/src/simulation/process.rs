@@ -193,7 +193,8 @@ impl Footing for Floor {
         let storage = Arc::new(SimulatedStorage(here()));
         let retain = Retain {
             ledger: records.clone(),
-            outputs: Some(storage.clone()),
+            storage: storage.clone(),
+            outputs: true,
             clock: clock.clone(),
             keep: self.kind.keep,
         };

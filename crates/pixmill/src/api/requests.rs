@@ -17,8 +17,8 @@ use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::row::RowError;
 use pixmill_engine::pipeline::accept::apart;
 use pixmill_engine::port::records::page::may_go_on;
-use pixmill_engine::port::records::{FOREIGN, RequestView};
-use pixmill_engine::upkeep::retain::remove_outputs;
+use pixmill_engine::port::records::{Deletion, FOREIGN, RequestView};
+use pixmill_engine::upkeep::retain::end_deletion;
 
 use super::Api;
 use super::access::Caller;
@@ -377,12 +377,15 @@ pub(super) async fn delete_it(api: &Api, caller: &Caller, id: &str, elsewhere: b
         return Err(Problem::new(Code::RequestState, FOREIGN));
     }
     let id = standing.request.id;
-    if elsewhere || api.on.outputs.is_some() {
-        remove_outputs(&*api.on.ledger, &*api.on.storage, &id).await?;
-    }
-    if !api.on.ledger.delete(&id).await? {
+    // Marked before anything of it goes: a retry that comes now finds nothing to open, and what a crash leaves, upkeep ends.
+    let deletion = Deletion { request: id, outputs: elsewhere || api.on.outputs.is_some() };
+    let (ledger, storage) = (&*api.on.ledger, &*api.on.storage);
+    if !ledger.begin_deletion(&deletion, api.on.clock.wall()).await?
+        || !end_deletion(ledger, storage, &deletion).await?
+    {
         return Err(open());
     }
-    api.note(caller, "request.deleted", id.as_str(), None, Some(standing.request.catalogue)).await;
+    let (id, catalogue) = (deletion.request.as_str(), standing.request.catalogue);
+    api.note(caller, "request.deleted", id, None, Some(catalogue)).await;
     Ok(())
 }

@@ -213,9 +213,7 @@ impl Configured {
 
 /// What forgets what is old. Outputs elsewhere stay: others may show them still.
 fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Retain, Fault> {
-    let outputs = match &options.storage {
-        StorageChoice::File(_) if options.retention.is_some() => Some(backends::storage(options)?),
-        _ => None,
-    };
-    Ok(Retain { ledger, outputs, clock: Arc::new(SystemClock), keep: options.retention })
+    let outputs = matches!(options.storage, StorageChoice::File(_));
+    let storage = backends::storage(options)?;
+    Ok(Retain { ledger, storage, outputs, clock: Arc::new(SystemClock), keep: options.retention })
 }

@@ -12,13 +12,13 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{Correction, ImageStatus};
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Amend, FOREIGN};
+use pixmill_engine::port::records::{Amend, Deletion};
 use uuid::Uuid;
 
 pub(super) use self::plan::{Plan, Waiting};
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, at, date, string};
-use super::head::{CANCELLING, CORRECTING, DROPPING, Head, RETIRING};
+use super::head::{CANCELLING, CORRECTING, DROPPING, GOING, Head};
 use super::upkeep::retried;
 use super::{Mongodb, Shared, schema};
 
@@ -57,17 +57,20 @@ impl Amend for Mongodb {
         Err(busy(request))
     }
 
+    async fn begin_deletion(&self, deletion: &Deletion, now: Timestamp) -> Result<bool, Fault> {
+        self.shared.begin_deletion(deletion, now).await
+    }
+
     async fn delete(&self, request: &RequestId) -> Result<bool, Fault> {
-        let head = self.shared.accepted(request).await?;
-        if !head.own {
-            return Err(Fault::permanent(Code::RequestState, FOREIGN));
-        }
+        let head = self.shared.deletable(request).await?;
         if head.status.is_open() {
             return Ok(false);
         }
         let mut ended = head.in_round();
         ended.insert("status", head.status.as_str());
-        ended.insert("pixmill.unfinished", doc! { "$in": [Bson::Null, CANCELLING, RETIRING] });
+        let mut calm = vec![Bson::Null, CANCELLING.into()];
+        calm.extend(GOING.map(Bson::from));
+        ended.insert("pixmill.unfinished", doc! { "$in": calm });
         let drop = doc! { "$set": { "pixmill.unfinished": DROPPING } };
         if !self.shared.change_once(request, ended, drop).await? {
             // It is being opened again.

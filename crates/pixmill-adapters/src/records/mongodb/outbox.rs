@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, at, date, ends, few, moment, said, string, whole};
 use super::fault::{fault, is_duplicate};
-use super::head::{DROPPING, RETIRING};
+use super::head::{DROPPING, GOING};
 use super::id::{matching, text};
 use super::{Mongodb, Shared, odd, schema};
 
@@ -152,7 +152,7 @@ impl Outbox for Mongodb {
         let of_it = doc! {
             "_id": matching(string(&found, "request")),
             "pixmill.events": { "$elemMatch": { "id": event } },
-            "pixmill.unfinished": { "$ne": RETIRING },
+            "pixmill.unfinished": { "$nin": GOING.to_vec() },
         };
         let due = date(self.shared.shift(now).await?.of_server(now));
         let anew = doc! {

@@ -1,14 +1,17 @@
-//! Requests that ended long ago, marked before they are deleted.
+//! Requests that ended long ago, or that somebody wants deleted, marked before they are.
 
 use mongodb::bson::{Bson, Document, doc};
+use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::{Deletion, FOREIGN};
 
+use super::amend::{TRIES, busy};
 use super::command::{self, Again, Reading, find};
 use super::document::date;
-use super::head::{self, Head, RETIRING};
+use super::head::{self, DELETING, DELETING_OUTPUTS, GOING, Head, RETIRING};
 use super::{Shared, schema};
 
 impl Shared {
@@ -32,6 +35,42 @@ impl Shared {
         let reading = Reading { fields: head::fields(), ..Reading::default() };
         let retired = find(&self.requests(), marked, reading).await?;
         Ok(retired.iter().filter_map(Head::of).map(|head| head.request).collect())
+    }
+
+    /// Deletions that were begun and are not done.
+    pub(super) async fn deletions(&self, most: usize) -> Result<Vec<Deletion>, Fault> {
+        let begun = doc! { "pixmill.unfinished": { "$in": [DELETING, DELETING_OUTPUTS] }, schema::OWN: true };
+        let reading = Reading { fields: head::fields(), most, ..Reading::default() };
+        let begun = find(&self.requests(), begun, reading).await?;
+        let of =
+            |head: Head| Deletion { outputs: head.unfinished == DELETING_OUTPUTS, request: head.request };
+        Ok(begun.iter().filter_map(Head::of).map(of).collect())
+    }
+
+    /// Marks a request that has ended, once nothing else is being done to it; false while it is open.
+    pub(super) async fn begin_deletion(&self, deletion: &Deletion, now: Timestamp) -> Result<bool, Fault> {
+        let mark = if deletion.outputs { DELETING_OUTPUTS } else { DELETING };
+        for _ in 0..TRIES {
+            let head = self.deletable(&deletion.request).await?;
+            // What was begun is ended first: a retry, which opens it, or what a cancel left.
+            if !GOING.contains(&head.unfinished.as_str()) && !head.unfinished.is_empty() {
+                self.finish_one(&head, now).await?;
+                continue;
+            }
+            if head.status.is_open() {
+                return Ok(false);
+            }
+            if self.change(&head, doc! { "$set": { "pixmill.unfinished": mark } }).await? {
+                return Ok(true);
+            }
+        }
+        Err(busy(&deletion.request))
+    }
+
+    /// A request of pixmill's own.
+    pub(super) async fn deletable(&self, request: &RequestId) -> Result<Head, Fault> {
+        let head = self.accepted(request).await?;
+        if head.own { Ok(head) } else { Err(Fault::permanent(Code::RequestState, FOREIGN)) }
     }
 }
 

@@ -12,7 +12,7 @@ use pixmill_engine::model::image::{Failure, ImageStatus, Outcome, Settlement};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::exhausted;
-use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
+use pixmill_engine::port::records::{Deletion, RETIRED, Upkeep, Void};
 
 use super::amend::{TRIES, busy};
 use super::claim::{due_in, token_in};
@@ -21,7 +21,7 @@ use super::command::{self, Again, Reading, aggregate, find};
 use super::document::{
     as_it_is, at, date, few, image_id, moment, no_output, open, request_id, slot_fields, string,
 };
-use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING, RETIRING};
+use super::head::{self, CANCELLING, CORRECTING, DROPPING, GOING, Head, REOPENING};
 use super::id::{later, text};
 use super::settle::Given;
 use super::{Mongodb, Shared, lock, schema, unknown};
@@ -62,6 +62,10 @@ impl Upkeep for Mongodb {
 
     async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault> {
         self.shared.retire(before, most).await
+    }
+
+    async fn deletions(&self, most: usize) -> Result<Vec<Deletion>, Fault> {
+        self.shared.deletions(most).await
     }
 
     async fn retry(&self, request: &RequestId, now: Timestamp) -> Result<u64, Fault> {
@@ -207,7 +211,7 @@ impl Shared {
     pub(super) async fn reopenable(&self, request: &RequestId) -> Result<Head, Fault> {
         let head = self.accepted(request).await?;
         let retired = || Fault::permanent(Code::RequestState, RETIRED);
-        if head.unfinished == RETIRING { Err(retired()) } else { Ok(head) }
+        if GOING.contains(&head.unfinished.as_str()) { Err(retired()) } else { Ok(head) }
     }
 
     /// Changes a request if it is as it was read; whether it did.

@@ -10,7 +10,7 @@ use pixmill_engine::model::image::{Correction, ImageStatus};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::Amend;
+use pixmill_engine::port::records::{Amend, Deletion};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Sqlite;
@@ -35,6 +35,26 @@ impl Amend for Sqlite {
         }
         let id = request.clone();
         self.write(move |transaction| correct(transaction.connection, &id, &corrections, now)).await
+    }
+
+    async fn begin_deletion(&self, deletion: &Deletion, now: Timestamp) -> Result<bool, Fault> {
+        let Deletion { request, outputs } = deletion.clone();
+        let owner = self
+            .write(move |transaction| {
+                let owner = accepted(transaction.connection, &request)?;
+                if !owner.status.is_open() {
+                    transaction
+                        .connection
+                        .prepare_cached("UPDATE requests SET retired = ?2 WHERE num = ?1")?
+                        .execute([owner.num, 2 + i64::from(outputs)])?;
+                }
+                Ok(owner)
+            })
+            .await?;
+        if owner.status == RequestStatus::Cancelled {
+            self.end_cancelled(owner.num, now).await?;
+        }
+        Ok(!owner.status.is_open())
     }
 
     async fn delete(&self, request: &RequestId) -> Result<bool, Fault> {

@@ -29,6 +29,7 @@ const STEPS: &[M<'static>] = &[
     M::up(NOTES),
     M::up(ROLES),
     M::up(super::boards::MIGRATION),
+    M::up(DELETIONS),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.
@@ -51,6 +52,9 @@ const READING: &str = "ALTER TABLE requests ADD COLUMN reading TEXT NOT NULL DEF
 /// Frames of the source, where there was more than the one that is stored.
 const NOTES: &str = "ALTER TABLE images ADD COLUMN frames INTEGER;
 CREATE INDEX images_noted ON images (id) WHERE frames IS NOT NULL";
+
+/// Requests whose deletion was begun: `retired` is 2 where their outputs stay, and 3 where these go too.
+const DELETIONS: &str = "CREATE INDEX requests_deletions ON requests (num) WHERE retired > 1";
 
 /// What keys allow. Those that were made before there were roles hand catalogues in.
 const ROLES: &str = "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'submit'";

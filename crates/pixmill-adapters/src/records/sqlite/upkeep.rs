@@ -9,7 +9,7 @@ use pixmill_engine::model::lease::Token;
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::exhausted;
-use pixmill_engine::port::records::{RETIRED, Upkeep, Void};
+use pixmill_engine::port::records::{Deletion, RETIRED, Upkeep, Void};
 use rusqlite::{Connection, params};
 
 use super::Sqlite;
@@ -24,7 +24,7 @@ const AT_A_TIME: usize = 5_000;
 
 const RETIRE: &str = "UPDATE requests SET retired = 1 WHERE num IN
     (SELECT num FROM requests WHERE status IN ('completed', 'cancelled') AND coalesce(completed, touched) <= ?1
-       AND NOT EXISTS (SELECT 1 FROM events WHERE events.request = requests.num AND events.due IS NOT NULL)
+       AND retired <= 1 AND NOT EXISTS (SELECT 1 FROM events WHERE events.request = requests.num AND events.due IS NOT NULL)
      ORDER BY coalesce(completed, touched), num LIMIT ?2)
   RETURNING id";
 
@@ -42,8 +42,11 @@ const VOID: &str = "SELECT images.id, lease, attempts
   FROM images INDEXED BY images_lease_until JOIN requests ON requests.num = images.id >> 32
   WHERE lease_until <= ?1 AND requests.status IN ('pending', 'processing')";
 
+const DELETIONS: &str = "SELECT id, retired = 3 FROM requests INDEXED BY requests_deletions
+  WHERE retired > 1 AND status IN ('completed', 'cancelled') ORDER BY num LIMIT ?1";
+
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [FORGET, HALF_CANCELLED, OVER, VOID];
+pub(super) const STATEMENTS: [&str; 5] = [FORGET, HALF_CANCELLED, OVER, VOID, DELETIONS];
 
 #[async_trait]
 impl Upkeep for Sqlite {
@@ -85,6 +88,17 @@ impl Upkeep for Sqlite {
             let mut retire = transaction.connection.prepare_cached(RETIRE)?;
             let retired = retire.query_map(params![before.0, most as i64], |row| row.get::<_, String>(0))?;
             Ok(retired.map(|id| id.map(RequestId::from)).collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    async fn deletions(&self, most: usize) -> Result<Vec<Deletion>, Fault> {
+        self.read(move |connection| {
+            let mut begun = connection.prepare_cached(DELETIONS)?;
+            let begun = begun.query_map([most as i64], |row| {
+                Ok(Deletion { request: RequestId::from(row.get::<_, String>(0)?), outputs: row.get(1)? })
+            })?;
+            Ok(begun.collect::<Result<_, _>>()?)
         })
         .await
     }
