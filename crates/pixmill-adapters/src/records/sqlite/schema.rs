@@ -54,7 +54,7 @@ const NOTES: &str = "ALTER TABLE images ADD COLUMN frames INTEGER;
 CREATE INDEX images_noted ON images (id) WHERE frames IS NOT NULL";
 
 /// Requests whose deletion was begun: `retired` is 2 where their outputs stay, and 3 where these go too.
-const DELETIONS: &str = "CREATE INDEX requests_deletions ON requests (num) WHERE retired > 1";
+const DELETIONS: &str = "CREATE INDEX requests_deletions ON requests (retired, num) WHERE retired > 1";
 
 /// What keys allow. Those that were made before there were roles hand catalogues in.
 const ROLES: &str = "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'submit'";

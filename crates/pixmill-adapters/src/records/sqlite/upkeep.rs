@@ -43,7 +43,7 @@ const VOID: &str = "SELECT images.id, lease, attempts
   WHERE lease_until <= ?1 AND requests.status IN ('pending', 'processing')";
 
 const DELETIONS: &str = "SELECT id, retired = 3 FROM requests INDEXED BY requests_deletions
-  WHERE retired > 1 AND status IN ('completed', 'cancelled') ORDER BY num LIMIT ?1";
+  WHERE retired > 1 AND status IN ('completed', 'cancelled') ORDER BY retired, num LIMIT ?1";
 
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 5] = [FORGET, HALF_CANCELLED, OVER, VOID, DELETIONS];
