@@ -20,6 +20,7 @@ use crate::model::row::{NewRow, ResultRow, RowError};
 use crate::model::time::Timestamp;
 use crate::port::boards::Boards;
 use crate::port::originals::Originals;
+use page::{Bytes, PAGE_BYTES};
 
 /// All of records.
 ///
@@ -104,6 +105,25 @@ pub trait Backlog: Send + Sync {
         after: Option<&ImageId>,
         most: usize,
     ) -> Result<Vec<Candidate>, Fault>;
+
+    /// The same of several requests, each with the image to begin after: of each at most `most`. Where that is much, it
+    /// ends before the last ones, though never before the first.
+    async fn fresh_of_each(
+        &self,
+        requests: &[(RequestId, Option<ImageId>)],
+        most: usize,
+    ) -> Result<Vec<Vec<Candidate>>, Fault> {
+        let (mut each, mut bytes) = (Vec::with_capacity(requests.len()), 0);
+        for (request, after) in requests {
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+            let fresh = self.fresh(request, after.as_ref(), most).await?;
+            bytes += fresh.iter().map(Bytes::bytes).sum::<usize>();
+            each.push(fresh);
+        }
+        Ok(each)
+    }
 
     /// Pending images that were put back and whose time has come, and when the next one's comes. Given a request,
     /// only its images.

@@ -9,6 +9,7 @@ use pixmill_engine::model::image::{Candidate, Claim, ImageStatus, Standing};
 use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::page::{Bytes, PAGE_BYTES};
 use pixmill_engine::port::records::{Backlog, Opened, Right};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -74,6 +75,27 @@ impl Backlog for Sqlite {
     ) -> Result<Vec<Candidate>, Fault> {
         let (request, after) = (request.clone(), after.cloned());
         self.read(move |connection| fresh(connection, &request, after.as_ref(), most)).await
+    }
+
+    async fn fresh_of_each(
+        &self,
+        requests: &[(RequestId, Option<ImageId>)],
+        most: usize,
+    ) -> Result<Vec<Vec<Candidate>>, Fault> {
+        let requests = requests.to_vec();
+        self.read(move |connection| {
+            let (mut each, mut bytes) = (Vec::with_capacity(requests.len()), 0);
+            for (request, after) in &requests {
+                if bytes >= PAGE_BYTES {
+                    break;
+                }
+                let fresh = fresh(connection, request, after.as_ref(), most)?;
+                bytes += fresh.iter().map(Bytes::bytes).sum::<usize>();
+                each.push(fresh);
+            }
+            Ok(each)
+        })
+        .await
     }
 
     async fn due(

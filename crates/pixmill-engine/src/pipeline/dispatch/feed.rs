@@ -294,22 +294,23 @@ impl Feed {
         let (mut left, mut bytes, mut read, mut moved) = (room, 0, Vec::new(), Vec::new());
         let first = waiting.partition_point(|tenant| *tenant <= self.turn);
         for tenant in waiting.iter().cycle().skip(first).take(waiting.len()) {
-            let Some(line) = self.lines.get(tenant).filter(|_| left > 0 && moved.len() < READS) else {
+            let goes_on = left > 0 && moved.len() < READS && bytes < READ_BYTES;
+            let Some(line) = self.lines.get(tenant).filter(|_| goes_on) else {
                 break;
             };
             self.turn.clone_from(tenant);
-            let each = (share / line.cursors.len().max(1)).clamp(1, READ);
-            let mut fresh_of_it = Vec::with_capacity(line.cursors.len());
-            for (at, cursor) in line.cursors.iter().enumerate() {
-                let most = each.min(left);
-                if most == 0 || bytes >= READ_BYTES {
-                    break;
-                }
-                let fresh = self.supply.records.fresh(&cursor.request, cursor.after.as_ref(), most).await?;
+            let each = (share / line.cursors.len().max(1)).clamp(1, READ).min(left);
+            let cursors = line.cursors.iter().take(left / each);
+            // Together, for each question of its own costs more than what is read for it.
+            let asked: Vec<_> =
+                cursors.clone().map(|cursor| (cursor.request.clone(), cursor.after.clone())).collect();
+            let answers = self.supply.records.fresh_of_each(&asked, each).await?;
+            let mut fresh_of_it = Vec::with_capacity(answers.len());
+            for (at, (cursor, fresh)) in cursors.zip(answers).enumerate() {
                 left -= fresh.len();
                 bytes += fresh.iter().map(Bytes::bytes).sum::<usize>();
                 let after = fresh.last().map(|last| last.image.clone()).or_else(|| cursor.after.clone());
-                moved.push((tenant.clone(), at, after, !may_go_on(&fresh, most)));
+                moved.push((tenant.clone(), at, after, !may_go_on(&fresh, each)));
                 fresh_of_it.push(fresh.into_iter());
             }
             read.push(in_turn(fresh_of_it));
