@@ -56,7 +56,7 @@ fn receiver(allowed: &[&str]) -> HttpReceiver {
 
 fn message() -> Message {
     Message {
-        headers: vec![("webhook-id", "e1".to_owned())],
+        headers: vec![("webhook-id".into(), "e1".to_owned())],
         body: r#"{"type":"request.completed"}"#.to_owned(),
     }
 }

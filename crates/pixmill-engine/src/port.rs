@@ -2,6 +2,7 @@
 
 pub mod boards;
 pub mod clock;
+pub mod documents;
 pub mod errands;
 pub mod origin;
 pub mod originals;

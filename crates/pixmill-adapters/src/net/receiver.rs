@@ -120,7 +120,9 @@ fn request(url: &Url, message: Message) -> Result<Request<Full<Bytes>>, Fault> {
     for (name, value) in message.headers {
         let value = HeaderValue::try_from(value)
             .map_err(|_| Fault::permanent(Code::WebhookAddress, format!("{name} can't be sent")))?;
-        headers.insert(HeaderName::from_static(name), value);
+        let name = HeaderName::try_from(&*name)
+            .map_err(|_| Fault::permanent(Code::WebhookAddress, format!("{name} is no header's name")))?;
+        headers.insert(name, value);
     }
     Ok(request)
 }

@@ -27,6 +27,7 @@ mod head;
 mod id;
 mod idempotency;
 mod intake;
+mod json;
 mod keys;
 mod lead;
 mod odd;
@@ -35,6 +36,7 @@ mod originals;
 mod outbox;
 mod page;
 mod pages;
+mod papers;
 mod report;
 mod retire;
 mod schema;
@@ -64,6 +66,7 @@ use self::gather::Gather;
 use self::head::Heads;
 use self::intake::Intakes;
 use self::page::Widths;
+pub use self::papers::MongoDocuments;
 use self::settle::{Given, HeldImages};
 use self::upkeep::Rounds;
 
@@ -127,19 +130,19 @@ impl Mongodb {
     /// `config.invalid`: the address can't be read. `backend.unavailable`: no server answers, or the user may not do
     /// what is needed; transient unless trying again can't help.
     pub async fn connect(address: &str, settings: Settings, now: Timestamp) -> Result<Mongodb, Fault> {
+        Self::open(Self::options(address, &settings).await?, settings, GATHER, now).await
+    }
+
+    async fn options(address: &str, settings: &Settings) -> Result<ClientOptions, Fault> {
         let mut options = ClientOptions::parse(address).await.map_err(|error| fault::address(&error))?;
         if let Some(Tls::Enabled(tls)) = &mut options.tls {
             tls.ca_file_path = tls.ca_file_path.take().or(settings.ca_file.clone());
         }
-        Self::open(options, settings, GATHER, now).await
+        Ok(options)
     }
 
-    async fn open(
-        mut options: ClientOptions,
-        settings: Settings,
-        gather: Gathering,
-        now: Timestamp,
-    ) -> Result<Mongodb, Fault> {
+    /// The database that is named; nothing is asked yet.
+    fn reach(mut options: ClientOptions) -> Result<Database, Fault> {
         // Whatever the address says: less would lose what was acknowledged, or read what is over.
         options.write_concern =
             Some(WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build());
@@ -148,7 +151,16 @@ impl Mongodb {
         options.app_name.get_or_insert_with(|| "pixmill".to_owned());
         let name = options.default_database.clone().unwrap_or_else(|| DATABASE.to_owned());
         let client = Client::with_options(options).map_err(|error| fault::address(&error))?;
-        let database = client.database(&name);
+        Ok(client.database(&name))
+    }
+
+    async fn open(
+        options: ClientOptions,
+        settings: Settings,
+        gather: Gathering,
+        now: Timestamp,
+    ) -> Result<Mongodb, Fault> {
+        let database = Self::reach(options)?;
         schema::prepare(&database).await?;
         Foreign::open(&database, settings.adopt_since, now).await?;
         let shared = Arc::new(Shared {

@@ -190,7 +190,7 @@ impl Webhook {
         let mut headers = self.signer.headers(&telling.event.id, at, &body);
         // Where no span is made, a client's trace is passed on as it came.
         let traceparent = self.traces.traceparent(&Span::current()).or_else(|| telling.traceparent.clone());
-        headers.extend(traceparent.map(|parent| ("traceparent", parent.to_string())));
+        headers.extend(traceparent.map(|parent| ("traceparent".into(), parent.to_string())));
         post(&*self.receiver, &*self.clock, url, set_by, Message { headers, body }).await
     }
 }
@@ -218,7 +218,7 @@ pub async fn post(
 
 /// How long is waited for another try after one; `None` when there is none. An address that may not be called is not asked
 /// again, nor is one that says it is gone; one that asks to be left alone for a while is.
-fn wait_after(
+pub(crate) fn wait_after(
     answer: &Result<Answer, Failure>,
     tries: u32,
     retry_after: Option<Duration>,

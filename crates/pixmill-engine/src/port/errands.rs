@@ -4,11 +4,17 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use crate::model::time::Timestamp;
+
 /// A job of an application's.
 #[derive(Debug)]
 pub struct Errand {
-    /// Names the job, its data and its round, the same whenever it is delivered again after a crash.
-    pub key: String,
+    /// Names the job, the same whenever it is delivered again.
+    pub job: String,
+    /// How often it ended before: another after a retry, the same after a crash.
+    pub round: u64,
+    /// When it was added.
+    pub added: Timestamp,
     /// What it says.
     pub data: Value,
     /// Is told what became of it. One that is dropped gives the job back.
@@ -22,6 +28,8 @@ pub enum Done {
     Completed(Value),
     /// It failed for this reason.
     Failed(String),
+    /// What it names is not there, so it is left to others; this is what it lacks.
+    LeftAlone(String),
 }
 
 /// Where such jobs come from.

@@ -1,5 +1,6 @@
 //! Who is told of events: one call at one webhook, with the network policy's guard inside.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,8 +21,8 @@ pub enum SetBy {
 /// What is said to a webhook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Headers beside those of every JSON body, in lower case.
-    pub headers: Vec<(&'static str, String)>,
+    /// Headers beside those of every JSON body, in lower case; they take the place of others of that name.
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// JSON.
     pub body: String,
 }

@@ -1,44 +1,50 @@
-//! What a table says of the jobs of one queue: where addresses are in them, and what they return.
+//! What a table says of the jobs of one queue: where addresses are, what is written where they end, and what jobs return.
+
+mod fields;
+mod parts;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-use super::template::Template;
-use crate::model::image::{Failure, Output};
+use self::fields::Fields;
+pub use self::fields::Wrong;
+pub(super) use self::parts::{Act, Hook, Lookup, On, RequestTold, Rows, Sheet, Term, Write};
+use super::completion::first_field;
+use super::scope::{Picture, Scope};
+use super::template::{Pictures, Template, Within, plain};
+use crate::model::time::Timestamp;
 use crate::port::errands::Done;
 
 /// The most addresses that a job may have.
-const MOST_ITEMS: usize = 100_000;
+const MOST_PICTURES: usize = 100_000;
 
-/// A key of a table, and what is wrong with what it says.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Wrong {
-    /// Which key.
-    pub key: &'static str,
-    /// What is wrong, and what is allowed.
-    pub told: String,
-}
+/// What keys of a queue begin with unless a table says otherwise.
+const PREFIX: &str = "bull";
 
-/// What a table says, as it was written.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    /// The queue's name.
-    pub queue: String,
-    /// What its keys begin with.
-    pub prefix: String,
-    /// What jobs are called that are taken, `*` for any name.
-    pub jobs: Vec<String>,
-    /// Where in the job its items are: a path; the job itself is the one where none is said.
-    pub items: Option<String>,
-    /// Where in an item its address is: a path.
-    pub url: String,
-    /// What a job returns.
-    pub returns: Value,
-    /// When a job fails: `any`, `all` or `never`.
-    pub fails: Option<String>,
-}
+const KEYS: [&str; 16] = [
+    "csv",
+    "dialect",
+    "documents",
+    "fails",
+    "file",
+    "folder",
+    "items",
+    "jobs",
+    "missing",
+    "prefix",
+    "products",
+    "queue",
+    "request",
+    "returns",
+    "url",
+    "webhook",
+];
+const WRITE: &str = "write";
 
 /// When a job fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +52,28 @@ enum Fails {
     Any,
     All,
     Never,
+}
+
+/// What becomes of a job that names what is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// It is left alone.
+    Wait,
+    /// It fails.
+    Fail,
+}
+
+/// Where pictures are.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// In the job.
+    Job,
+    /// In products that the job lists.
+    Products(JsonPath),
+    /// In documents.
+    Documents(Lookup),
+    /// In rows of a file.
+    File { path: Template, folder: PathBuf },
 }
 
 /// A table that was found right.
@@ -57,8 +85,14 @@ pub struct Table {
     pub prefix: String,
     /// What jobs are called that are taken, `*` for any name.
     pub jobs: Vec<String>,
+    pub(super) source: Source,
+    pub(super) missing: Missing,
+    pub(super) request: Option<RequestTold>,
+    pub(super) writes: Vec<Write>,
+    pub(super) sheet: Option<Sheet>,
+    pub(super) hooks: Vec<Hook>,
     items: Option<JsonPath>,
-    url: JsonPath,
+    url: Option<JsonPath>,
     returns: Template,
     fails: Fails,
 }
@@ -69,237 +103,232 @@ impl fmt::Debug for Table {
     }
 }
 
-/// One of a job's pictures.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Item<'a> {
-    /// What the job says of it.
-    pub said: &'a Value,
-    /// Its address; empty where it has none.
-    pub url: &'a str,
-}
-
-/// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
-    /// Its output, where it is completed.
-    pub output: Option<Output>,
-    /// Why it failed, where it did.
-    pub failure: Option<Failure>,
-}
-
 impl Table {
-    /// Reads what was written.
+    /// Reads what was written; variables of the environment may be named in it.
     ///
     /// # Errors
-    /// The first key that is wrong.
-    pub fn read(told: Told) -> Result<Table, Wrong> {
-        let wrong = |key, told| Wrong { key, told };
-        let path = |key, text: &str| path(text).map_err(|told| Wrong { key, told });
-        let returns = Template::read(&told.returns).map_err(|told| wrong("returns", told))?;
-        let fails = match told.fails.as_deref() {
-            None if returns.is_of_one() => Fails::Any,
-            None => Fails::Never,
-            Some("any") => Fails::Any,
-            Some("all") => Fails::All,
-            Some("never") => Fails::Never,
-            Some(other) => {
-                return Err(wrong("fails", format!("'{other}' is none of any, all and never")));
+    /// What is wrong first.
+    pub fn read(told: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Result<Table, Wrong> {
+        let keys: Vec<_> = KEYS.into_iter().chain([WRITE]).collect();
+        let fields = Fields::of(told, Vec::new(), &keys)?;
+        match fields.text("dialect")? {
+            None | Some("bullmq") => {}
+            Some("bull") => {
+                let told = "'bull' is not served: queues of Bull (3, 4) have keys of another shape, and their jobs are left \
+                            alone. Allowed is bullmq";
+                return Err(fields.wrong("dialect", told));
             }
+            Some(other) => {
+                return Err(fields.wrong("dialect", format!("'{other}' is not served, allowed is bullmq")));
+            }
+        }
+        let request_told = fields.has("request");
+        let within = Within { pictures: Pictures::None, request: request_told, row: false, environment };
+        let source = source(&fields, Within { request: false, ..within })?;
+        let request = fields.get("request").map(|told| parts::request(told, fields.place("request"), within));
+        let request = request.transpose()?;
+        let whole = request.as_ref().is_some_and(|request| request.total.is_empty());
+        let of_request = request.as_ref().map(|request| request.lookup.collection.clone());
+        let of_source = match &source {
+            Source::Documents(lookup) => Some(lookup.collection.clone()),
+            _ => None,
         };
+        let read = |collection: &str, on: On| {
+            let of_product = !matches!(on, On::Start | On::Job);
+            of_request.as_deref() == Some(collection)
+                || (of_product && of_source.as_deref() == Some(collection))
+        };
+        let writes = fields.tables(WRITE).into_iter();
+        let hooks = fields.tables("webhook").into_iter();
+        let returns = match fields.template("returns", Within { pictures: Pictures::Any, ..within })? {
+            Some(returns) => returns,
+            None if fields.has(WRITE) || request_told => Template::Said(Value::Null),
+            None => return Err(fields.missing("returns", "a value")),
+        };
+        let fails =
+            fields.word("fails", &[("any", Fails::Any), ("all", Fails::All), ("never", Fails::Never)])?;
+        let missing = fields.word("missing", &[("wait", Missing::Wait), ("fail", Missing::Fail)])?;
+        let of_file = matches!(source, Source::File { .. });
+        let (items, url) = (fields.path("items")?, fields.path("url")?);
+        if let (true, Some(key)) = (of_file, ["items", "url"].into_iter().find(|key| fields.has(key))) {
+            return Err(fields.wrong(key, "the file's own columns say where addresses are: remove it"));
+        }
+        if !of_file && url.is_none() {
+            return Err(fields.missing("url", "a text"));
+        }
         Ok(Table {
-            items: told.items.as_deref().map(|text| path("items", text)).transpose()?,
-            url: path("url", &told.url)?,
+            queue: fields.needed("queue")?.to_owned(),
+            prefix: fields.text("prefix")?.unwrap_or(PREFIX).to_owned(),
+            jobs: names(&fields)?,
+            writes: writes
+                .map(|(told, at)| parts::write(told, at, within, read))
+                .collect::<Result<_, _>>()?,
+            hooks: hooks.map(|(told, at)| parts::hook(told, at, within, whole)).collect::<Result<_, _>>()?,
+            sheet: fields
+                .get("csv")
+                .map(|told| parts::sheet(told, fields.place("csv"), within))
+                .transpose()?,
+            fails: fails.unwrap_or(if returns.is_of_picture() { Fails::Any } else { Fails::Never }),
+            missing: missing.unwrap_or(Missing::Wait),
+            source,
+            request,
+            items,
+            url,
             returns,
-            fails,
-            queue: told.queue,
-            prefix: told.prefix,
-            jobs: told.jobs,
         })
     }
 
-    /// The pictures that a job names, in order.
+    /// Whether it names documents in MongoDB.
+    pub fn needs_documents(&self) -> bool {
+        let looks = matches!(self.source, Source::Documents(_)) || self.request.is_some();
+        looks || !self.writes.is_empty() || self.sheet.is_some() || !self.hooks.is_empty()
+    }
+
+    /// Whether a job's data says all that the table asks for.
     ///
     /// # Errors
     /// What it lacks.
-    pub fn items<'a>(&self, data: &'a Value) -> Result<Vec<Item<'a>>, String> {
-        let said = match &self.items {
-            None => vec![data],
-            Some(path) => path.query(data).all(),
-        };
-        if said.is_empty() && !self.is_empty_list(data) {
-            return Err(format!(
-                "nothing is at {} in its data",
-                self.items.as_ref().map_or("$".into(), ToString::to_string)
-            ));
+    pub fn fits(&self, data: &Value) -> Result<(), String> {
+        let scope = Scope::of(data, Timestamp::default());
+        match &self.source {
+            Source::Job => _ = self.pictures(std::slice::from_ref(data))?,
+            Source::Products(_) => _ = self.pictures(&self.products(data)?)?,
+            Source::Documents(lookup) => _ = lookup.filter.filter(&scope)?,
+            Source::File { path, .. } => _ = path.filter(&scope)?,
         }
-        if said.len() > MOST_ITEMS {
-            return Err(format!("it names more than {MOST_ITEMS} pictures"));
+        if let Some(request) = &self.request {
+            request.lookup.filter.filter(&scope)?;
         }
-        if self.returns.is_of_one() && said.len() != 1 {
-            return Err(format!("it names {} pictures, and the table says what one returns", said.len()));
-        }
-        let items: Vec<_> = said
-            .into_iter()
-            .map(|said| {
-                let found = self.url.query(said).first();
-                Item { said, url: found.and_then(Value::as_str).unwrap_or_default() }
-            })
-            .collect();
-        if !items.is_empty() && items.iter().all(|item| self.url.query(item.said).is_empty()) {
-            return Err(format!("no address is at {} in its data", self.url));
-        }
-        Ok(items)
+        Ok(())
     }
 
-    /// Whether a job says that it has no pictures, rather than nothing: what holds them is there.
-    fn is_empty_list(&self, data: &Value) -> bool {
-        let Some(text) = self.items.as_ref().map(ToString::to_string) else { return false };
-        let Some(list) = text.strip_suffix("[*]") else { return false };
-        let list = JsonPath::parse(list).ok().and_then(|list| list.query(data).first());
-        list.is_some_and(|list| list.as_array().is_some_and(Vec::is_empty))
+    /// The products that a job holds: the job itself where none are told.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(super) fn products(&self, data: &Value) -> Result<Vec<Value>, String> {
+        let Source::Products(path) = &self.source else { return Ok(vec![data.clone()]) };
+        let found = path.query(data).all();
+        if found.is_empty() && !is_empty_list(path, data) {
+            return Err(format!("nothing is at {path} in its data"));
+        }
+        Ok(found.into_iter().cloned().collect())
+    }
+
+    /// The pictures that products name, in order.
+    ///
+    /// # Errors
+    /// What they lack.
+    pub(super) fn pictures(&self, products: &[Value]) -> Result<Vec<Picture>, String> {
+        let mut pictures = Vec::new();
+        for (product, data) in products.iter().enumerate() {
+            let said = match &self.items {
+                None => vec![data],
+                Some(path) => path.query(data).all(),
+            };
+            if let (true, Some(path)) = (said.is_empty(), &self.items)
+                && !is_empty_list(path, data)
+            {
+                return Err(format!("nothing is at {path} in its data"));
+            }
+            let Some(url) = &self.url else { continue };
+            let address =
+                |said: &Value| url.query(said).first().and_then(Value::as_str).unwrap_or_default().to_owned();
+            if !said.is_empty() && said.iter().all(|said| url.query(said).is_empty()) {
+                return Err(format!("no address is at {url} in its data"));
+            }
+            pictures.extend(said.into_iter().enumerate().map(|(position, said)| Picture {
+                product,
+                position,
+                said: said.clone(),
+                url: address(said),
+            }));
+            if pictures.len() > MOST_PICTURES {
+                return Err(format!("it names more than {MOST_PICTURES} pictures"));
+            }
+        }
+        if self.returns.is_of_picture() && pictures.len() != 1 {
+            return Err(format!("it names {} pictures, and the table says what one returns", pictures.len()));
+        }
+        Ok(pictures)
+    }
+
+    /// The field of a document in which its addresses are.
+    pub(super) fn field(&self) -> Option<String> {
+        first_field(self.items.as_ref().or(self.url.as_ref())?)
+    }
+
+    /// Whether it counts pictures that failed, of a whole request.
+    pub(super) fn counts_failures(&self) -> bool {
+        self.request.as_ref().is_some_and(|told| told.ended.iter().any(|term| matches!(term, Term::Failed)))
     }
 
     /// How a job ends whose pictures ended so.
-    pub fn done(&self, data: &Value, items: &[Item<'_>], ends: &[End]) -> Done {
-        let failed: Vec<_> = ends.iter().filter_map(|end| end.failure.as_ref()).collect();
+    pub(super) fn done(&self, scope: &Scope<'_>) -> Done {
+        let failed: Vec<_> = scope.ends.iter().filter_map(|end| end.failure.as_ref()).collect();
         let fails = match self.fails {
             Fails::Any => !failed.is_empty(),
-            Fails::All => !failed.is_empty() && failed.len() == ends.len(),
+            Fails::All => !failed.is_empty() && failed.len() == scope.ends.len(),
             Fails::Never => false,
         };
         if let (true, Some(first)) = (fails, failed.first()) {
             let first = format!("{}: {}", first.code, first.message);
-            return Done::Failed(match ends.len() {
+            return Done::Failed(match scope.ends.len() {
                 1 => first,
                 all => format!("{} of {all} pictures failed, the first: {first}", failed.len()),
             });
         }
-        Done::Completed(self.returns.value(data, items, ends))
+        let one = Some(0).filter(|_| scope.pictures.len() == 1);
+        Done::Completed(plain(self.returns.value(&Scope { picture: one, ..*scope })))
     }
+}
+
+fn source(fields: &Fields<'_>, within: Within<'_>) -> Result<Source, Wrong> {
+    let told: Vec<_> = ["products", "documents", "file"].into_iter().filter(|key| fields.has(key)).collect();
+    if let [_, second, ..] = told.as_slice() {
+        return Err(
+            fields.wrong(second, "pictures are in one of products, documents and file: remove the others")
+        );
+    }
+    if fields.has("folder") && !fields.has("file") {
+        return Err(fields.wrong("folder", "it belongs to file, which is missing"));
+    }
+    Ok(match told.first() {
+        None => Source::Job,
+        Some(&"products") => Source::Products(fields.path("products")?.expect("it is there")),
+        Some(&"documents") => {
+            let documents = fields.get("documents").expect("it is there");
+            Source::Documents(parts::lookup(documents, fields.place("documents"), within)?)
+        }
+        Some(_) => {
+            fields.needed("file")?;
+            let path = fields.template("file", within)?.expect("it is there");
+            let folder = fields.text("folder")?;
+            let folder =
+                folder.ok_or_else(|| fields.missing("folder", "the folder that files may not leave"))?;
+            Source::File { path, folder: folder.into() }
+        }
+    })
+}
+
+fn names(fields: &Fields<'_>) -> Result<Vec<String>, Wrong> {
+    let Some(told) = fields.get("jobs") else { return Ok(vec!["*".to_owned()]) };
+    let names = told.as_array().filter(|names| !names.is_empty());
+    let text = |name: &Value| name.as_str().map(str::to_owned);
+    let names: Option<Vec<_>> = names.and_then(|names| names.iter().map(text).collect());
+    names.ok_or_else(|| fields.wrong("jobs", "a list of names is needed"))
+}
+
+/// Whether nothing is at a path because the list there has nothing in it, rather than because it is not there.
+fn is_empty_list(path: &JsonPath, data: &Value) -> bool {
+    let text = path.to_string();
+    let Some(list) = text.strip_suffix("[*]") else { return false };
+    let list = JsonPath::parse(list).ok().and_then(|list| list.query(data).first());
+    list.is_some_and(|list| list.as_array().is_some_and(Vec::is_empty))
 }
 
 /// A path as RFC 9535 writes it.
 pub(super) fn path(text: &str) -> Result<JsonPath, String> {
     JsonPath::parse(text)
         .map_err(|error| format!("'{text}' is not a JSONPath (RFC 9535), such as $.images[*].url: {error}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::code::Code;
-
-    fn told(items: Option<&str>, url: &str, returns: Value, fails: Option<&str>) -> Told {
-        Told {
-            queue: "q".into(),
-            prefix: "bull".into(),
-            jobs: vec!["*".into()],
-            items: items.map(str::to_owned),
-            url: url.into(),
-            returns,
-            fails: fails.map(str::to_owned),
-        }
-    }
-
-    fn table(items: Option<&str>, url: &str, returns: Value, fails: Option<&str>) -> Table {
-        Table::read(told(items, url, returns, fails)).unwrap()
-    }
-
-    fn stored(location: &str) -> End {
-        let output = Output { location: location.into(), bytes_before: 9, bytes_after: 5, frames: 1 };
-        End { output: Some(output), failure: None }
-    }
-
-    fn failed() -> End {
-        let failure = Failure { code: Code::FetchStatus, message: "the server answered 404".into() };
-        End { output: None, failure: Some(failure) }
-    }
-
-    #[test]
-    fn a_picture_a_job_returns_what_its_table_says() {
-        let returns = json!({
-            "outputUrl": "$output", "requestId": "$.requestId", "product": "$.productOid", "bytes": "$bytes",
-            "none": "$.nothing", "said": "$$output",
-        });
-        let table = table(None, "$.url", returns, None);
-        let data = json!({ "url": "http://a/1.jpg", "requestId": "r", "productOid": "p" });
-        let items = table.items(&data).unwrap();
-        let value = json!({
-            "outputUrl": "https://cdn/1.jpg", "requestId": "r", "product": "p", "bytes": 5, "none": null,
-            "said": "$output",
-        });
-        assert_eq!(table.done(&data, &items, &[stored("https://cdn/1.jpg")]), Done::Completed(value));
-        let Done::Failed(reason) = table.done(&data, &items, &[failed()]) else { panic!("it failed") };
-        assert_eq!(reason, "fetch.status: the server answered 404");
-    }
-
-    #[test]
-    fn a_list_a_job_returns_an_entry_for_each() {
-        let returns =
-            json!([{ "url": "$output", "error": "$error", "place": "$position", "metadata": "@.metadata" }]);
-        let table = table(Some("$.data[*]"), "$.url", returns, None);
-        let data = json!({ "data": [{ "url": " http://a/1.jpg", "metadata": { "sku": 1 } }, { "url": "http://a/2.jpg" }] });
-        let items = table.items(&data).unwrap();
-        assert_eq!(
-            items.iter().map(|item| item.url).collect::<Vec<_>>(),
-            [" http://a/1.jpg", "http://a/2.jpg"]
-        );
-        let value = json!([
-            { "url": "https://cdn/1.jpg", "error": null, "place": 0, "metadata": { "sku": 1 } },
-            { "url": null, "error": "fetch.status: the server answered 404", "place": 1, "metadata": null },
-        ]);
-        assert_eq!(
-            table.done(&data, &items, &[stored("https://cdn/1.jpg"), failed()]),
-            Done::Completed(value)
-        );
-        let none = json!({ "data": [] });
-        assert_eq!(table.done(&none, &table.items(&none).unwrap(), &[]), Done::Completed(json!([])));
-    }
-
-    #[test]
-    fn when_a_job_fails_is_for_the_table_to_say() {
-        let data = json!({ "data": [{ "url": "a" }, { "url": "b" }] });
-        let fails = |fails, ends: &[End]| {
-            let table = table(Some("$.data[*]"), "$.url", json!(["$output"]), Some(fails));
-            matches!(table.done(&data, &table.items(&data).unwrap(), ends), Done::Failed(_))
-        };
-        let (some, all) = ([stored("x"), failed()], [failed(), failed()]);
-        assert_eq!([fails("any", &some), fails("all", &some), fails("never", &some)], [true, false, false]);
-        assert_eq!([fails("any", &all), fails("all", &all), fails("never", &all)], [true, true, false]);
-    }
-
-    #[test]
-    fn what_a_job_lacks_is_told() {
-        let list = table(Some("$.data[*]"), "$.url", json!(["$output"]), None);
-        for data in [json!({}), json!({ "data": "text" }), json!(null), json!({ "data": [{ "link": "a" }] })]
-        {
-            assert!(list.items(&data).is_err(), "{data}");
-        }
-        assert_eq!(
-            list.items(&json!({ "data": [{ "url": "a" }, {}] })).unwrap()[1].url,
-            "",
-            "it ends as url.invalid"
-        );
-        let one = table(None, "$.urls[*]", json!("$output"), None);
-        assert!(one.items(&json!({ "url": "a" })).is_err());
-    }
-
-    #[test]
-    fn a_tables_mistake_is_told_with_its_key_and_what_is_allowed() {
-        for (told, key, allowed) in [
-            (told(Some("data[*]"), "$.url", json!(1), None), "items", "RFC 9535"),
-            (told(None, "$.[", json!(1), None), "url", "RFC 9535"),
-            (told(None, "$.url", json!({ "a": "$outputs" }), None), "returns", "$output"),
-            (told(None, "$.url", json!(["$output", "$url"]), None), "returns", "one element"),
-            (told(None, "$.url", json!([["$output"]]), None), "returns", "in a list"),
-            (told(None, "$.url", json!("@.["), None), "returns", "RFC 9535"),
-            (told(None, "$.url", json!(1), Some("some")), "fails", "any, all and never"),
-        ] {
-            let wrong = Table::read(told).unwrap_err();
-            assert_eq!(wrong.key, key, "{wrong:?}");
-            assert!(wrong.told.contains(allowed), "{wrong:?}");
-        }
-    }
 }

@@ -1,20 +1,15 @@
-//! What a job returns, as a table writes it: a value in which texts that begin with `$` or `@` stand for something.
+//! Values as a table writes them: texts that begin with `$` or `@`, and parts of texts in braces, stand for something.
 
-use serde_json::{Map, Value};
+mod reading;
+
+use serde_json::{Map, Value, json};
 use serde_json_path::JsonPath;
 
-use super::table::{End, Item, path};
+pub(super) use self::reading::{Mistake, Pictures, Within};
+use super::scope::Scope;
+use crate::model::time::Timestamp;
 
-/// Words that stand for something of a picture.
-const WORDS: [(&str, Word); 6] = [
-    ("$url", Word::Url),
-    ("$output", Word::Output),
-    ("$error", Word::Error),
-    ("$position", Word::Position),
-    ("$bytes", Word::Bytes),
-    ("$bytes_before", Word::BytesBefore),
-];
-
+/// What stands for something of a picture, or of what is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     Url,
@@ -23,6 +18,24 @@ pub(super) enum Word {
     Position,
     Bytes,
     BytesBefore,
+    Now,
+    Id,
+    Number,
+    Total,
+    Ended,
+    Failed,
+    Completed,
+}
+
+/// Where a path begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Root {
+    Job,
+    Item,
+    Product,
+    Request,
+    Row,
+    Picture,
 }
 
 /// A value to be.
@@ -30,116 +43,280 @@ pub(super) enum Word {
 pub(super) enum Template {
     /// Itself.
     Said(Value),
-    /// Something of a picture.
-    Word(Word),
-    /// What is found in the job.
-    InJob(JsonPath),
-    /// What is found in what the job says of a picture.
-    InItem(JsonPath),
+    /// Something of what is told, or another text where it is not there.
+    Word(Word, Option<String>),
+    /// What is found there.
+    Path(Root, JsonPath),
+    /// An ObjectId of a text.
+    Oid(Box<Template>),
+    /// A text with parts that stand for something.
+    Text(Vec<Piece>),
     /// Fields.
-    Fields(Vec<(String, Template)>),
-    /// One for each picture.
+    Fields(Vec<(Vec<Piece>, Template)>),
+    /// One for each picture that is told of.
     Each(Box<Template>),
+    /// A list.
+    List(Vec<Template>),
 }
 
+/// A part of a text.
+#[derive(Debug, Clone)]
+pub(super) enum Piece {
+    Said(String),
+    Value(Template),
+}
+
+/// What has no value: which template, and why.
+pub(super) type Lacks = String;
+
 impl Template {
-    /// Reads what a table says.
-    pub(super) fn read(told: &Value) -> Result<Template, String> {
-        Self::within(told, false)
-    }
-
-    fn within(told: &Value, in_list: bool) -> Result<Template, String> {
-        match told {
-            Value::String(text) => text_or_word(text),
-            Value::Array(_) if in_list => Err("a list can't stand in a list".to_owned()),
-            Value::Array(list) => match list.as_slice() {
-                [one] => Ok(Template::Each(Box::new(Self::within(one, true)?))),
-                _ => Err("a list says what stands for each picture, so it has one element".to_owned()),
-            },
-            Value::Object(fields) => {
-                let read =
-                    |(name, value): (&String, &Value)| Ok((name.clone(), Self::within(value, in_list)?));
-                Ok(Template::Fields(fields.iter().map(read).collect::<Result<_, String>>()?))
+    /// Whether it says what one picture returns: something of a picture or of what is said of it, in no list.
+    pub(super) fn is_of_picture(&self) -> bool {
+        use Word::{Bytes, BytesBefore, Error, Output, Position, Url};
+        match self {
+            Template::Word(word, _) => {
+                matches!(word, Url | Output | Error | Position | Bytes | BytesBefore)
             }
-            value => Ok(Template::Said(value.clone())),
-        }
-    }
-
-    /// Whether it says what one picture returns: no list, and something of a picture or of what is said of it.
-    pub(super) fn is_of_one(&self) -> bool {
-        match self {
-            Template::Word(_) | Template::InItem(_) => true,
-            Template::Fields(fields) => fields.iter().any(|(_, field)| field.is_of_one()),
-            Template::Said(_) | Template::InJob(_) | Template::Each(_) => false,
-        }
-    }
-
-    /// What it stands for, where the pictures of a job ended so.
-    pub(super) fn value(&self, job: &Value, items: &[Item<'_>], ends: &[End]) -> Value {
-        self.of(job, items, ends, 0)
-    }
-
-    /// The same, for the picture at a position.
-    fn of(&self, job: &Value, items: &[Item<'_>], ends: &[End], position: usize) -> Value {
-        let (item, end) = (items.get(position), ends.get(position));
-        match self {
-            Template::Said(value) => value.clone(),
-            Template::Word(word) => word.of(item, end, position),
-            Template::InJob(path) => found(path, Some(job)),
-            Template::InItem(path) => found(path, item.map(|item| item.said)),
+            Template::Path(root, _) => *root == Root::Item,
+            Template::Oid(inner) => inner.is_of_picture(),
+            Template::Text(pieces) => Piece::any_of_picture(pieces),
             Template::Fields(fields) => {
-                let of =
-                    |(name, field): &(String, Template)| (name.clone(), field.of(job, items, ends, position));
-                Value::Object(fields.iter().map(of).collect::<Map<_, _>>())
+                fields.iter().any(|(key, field)| Piece::any_of_picture(key) || field.is_of_picture())
+            }
+            Template::List(list) => list.iter().any(Template::is_of_picture),
+            Template::Said(_) | Template::Each(_) => false,
+        }
+    }
+
+    /// What it stands for; null for what is not there.
+    pub(super) fn value(&self, scope: &Scope<'_>) -> Value {
+        self.of(scope, false).unwrap_or_default()
+    }
+
+    /// What it stands for where documents are looked for: all of it is there, and nothing in it is more than a value, so
+    /// that no job can say what it does not name.
+    ///
+    /// # Errors
+    /// What is not there.
+    pub(super) fn filter(&self, scope: &Scope<'_>) -> Result<Value, Lacks> {
+        self.of(scope, true)
+    }
+
+    /// The same where documents are written: what is not there is null, but every key is one.
+    ///
+    /// # Errors
+    /// Which key is none.
+    pub(super) fn written(&self, scope: &Scope<'_>) -> Result<Value, Lacks> {
+        self.of(scope, false)
+    }
+
+    fn of(&self, scope: &Scope<'_>, strict: bool) -> Result<Value, Lacks> {
+        match self {
+            Template::Said(value) => Ok(value.clone()),
+            Template::Word(word, other) => {
+                let value = word.of(scope);
+                let value =
+                    if value.is_null() { other.clone().map(Value::from).unwrap_or_default() } else { value };
+                match strict && value.is_null() {
+                    true => Err("what is looked for is not known yet".to_owned()),
+                    false => Ok(value),
+                }
+            }
+            Template::Path(root, path) => {
+                let found = root.of(scope).and_then(|value| path.query(value).first()).cloned();
+                let found = found.unwrap_or_default();
+                match strict && !is_one_value(&found) {
+                    true => Err(format!("no text, number or id is at {}", root.told(path))),
+                    false => Ok(found),
+                }
+            }
+            Template::Oid(inner) => {
+                let value = inner.of(scope, strict)?;
+                match &value {
+                    Value::String(text) if is_id(text) => Ok(json!({ "$oid": text })),
+                    Value::Object(fields) if fields.contains_key("$oid") => Ok(value),
+                    Value::Null if !strict => Ok(value),
+                    _ => Err(format!("{} is no ObjectId", text_of(&value))),
+                }
+            }
+            Template::Text(pieces) => Ok(Piece::all(pieces, scope, strict)?.into()),
+            Template::Fields(fields) => {
+                let of = |(key, field): &(Vec<Piece>, Template)| {
+                    Ok((Piece::key(key, scope)?, field.of(scope, strict)?))
+                };
+                Ok(Value::Object(fields.iter().map(of).collect::<Result<Map<_, _>, Lacks>>()?))
             }
             Template::Each(template) => {
-                let each = (0..items.len()).map(|position| template.of(job, items, ends, position));
-                Value::Array(each.collect())
+                let each = |at| template.of(&Scope { picture: Some(at), ..*scope }, strict);
+                Ok(Value::Array(scope.told().map(each).collect::<Result<_, _>>()?))
             }
+            Template::List(list) => {
+                Ok(Value::Array(list.iter().map(|one| one.of(scope, strict)).collect::<Result<_, _>>()?))
+            }
+        }
+    }
+
+    /// The parts of a text, each with whether the table says it itself.
+    ///
+    /// # Errors
+    /// What is not there.
+    pub(super) fn parts(&self, scope: &Scope<'_>) -> Result<Vec<(bool, String)>, Lacks> {
+        let Template::Text(pieces) = self else {
+            return Ok(vec![(matches!(self, Template::Said(_)), text_of(&self.filter(scope)?))]);
+        };
+        let part = |piece: &Piece| match piece {
+            Piece::Said(text) => Ok((true, text.clone())),
+            Piece::Value(template) => Ok((false, text_of(&template.filter(scope)?))),
+        };
+        pieces.iter().map(part).collect()
+    }
+
+    /// All that it stands for, as texts: several where a path finds several.
+    pub(super) fn texts(&self, scope: &Scope<'_>) -> Vec<String> {
+        match self {
+            Template::Path(Root::Picture, path) => {
+                let pictures = scope.row.map(|(_, _, pictures)| pictures).unwrap_or_default();
+                pictures.iter().flat_map(|picture| path.query(picture).all()).map(text_of).collect()
+            }
+            Template::Path(root, path) => {
+                let found = root.of(scope).map(|value| path.query(value).all()).unwrap_or_default();
+                let each = |value: &Value| match value {
+                    Value::Array(list) => list.iter().map(text_of).collect(),
+                    value => vec![text_of(value)],
+                };
+                found.into_iter().flat_map(each).collect()
+            }
+            other => match other.value(scope) {
+                Value::Array(list) => list.iter().map(text_of).collect(),
+                value => vec![text_of(&value)],
+            },
+        }
+    }
+}
+
+impl Root {
+    fn of<'a>(self, scope: &Scope<'a>) -> Option<&'a Value> {
+        match self {
+            Root::Job => Some(scope.job),
+            Root::Item => scope.picture_told().map(|picture| &picture.said),
+            Root::Product => scope.product_told(),
+            Root::Request => scope.request,
+            Root::Row => scope.row.map(|(row, _, _)| row),
+            Root::Picture => scope.row.and_then(|(_, _, pictures)| pictures.first()),
+        }
+    }
+
+    /// The path as a table writes it.
+    fn told(self, path: &JsonPath) -> String {
+        let path = path.to_string();
+        let rest = path.strip_prefix('$').unwrap_or(&path);
+        match self {
+            Root::Job => format!("${rest}"),
+            Root::Item => format!("@{rest}"),
+            Root::Product => format!("$product{rest}"),
+            Root::Request => format!("$request{rest}"),
+            Root::Row => format!("$row{rest}"),
+            Root::Picture => format!("$picture{rest}"),
         }
     }
 }
 
 impl Word {
-    fn of(self, item: Option<&Item<'_>>, end: Option<&End>, position: usize) -> Value {
+    fn of(self, scope: &Scope<'_>) -> Value {
+        let (picture, end) = (scope.picture_told(), scope.end());
         let output = end.and_then(|end| end.output.as_ref());
         match self {
-            Word::Url => item.map(|item| item.url.trim()).into(),
+            Word::Url => picture.map(|picture| picture.url.trim()).into(),
             Word::Output => output.map(|output| output.location.as_str()).into(),
             Word::Error => {
                 let failure = end.and_then(|end| end.failure.as_ref());
                 failure.map(|failure| format!("{}: {}", failure.code, failure.message)).into()
             }
-            Word::Position => position.into(),
+            Word::Position => picture.map(|picture| picture.position).into(),
             Word::Bytes => output.map(|output| output.bytes_after).into(),
             Word::BytesBefore => output.map(|output| output.bytes_before).into(),
+            Word::Now => json!({ "$date": scope.now.0 }),
+            Word::Id => scope.id(),
+            Word::Number => scope.row.map(|(_, number, _)| number).into(),
+            Word::Total => scope.counted().total.into(),
+            Word::Ended => scope.counted().ended.into(),
+            Word::Failed => scope.counted().failed.into(),
+            Word::Completed => {
+                let counts = scope.counted();
+                counts.ended.saturating_sub(counts.failed).into()
+            }
         }
     }
 }
 
-fn found(path: &JsonPath, within: Option<&Value>) -> Value {
-    within.and_then(|value| path.query(value).first()).cloned().unwrap_or_default()
+impl Piece {
+    fn any_of_picture(pieces: &[Piece]) -> bool {
+        pieces.iter().any(|piece| matches!(piece, Piece::Value(value) if value.is_of_picture()))
+    }
+
+    fn all(pieces: &[Piece], scope: &Scope<'_>, strict: bool) -> Result<String, Lacks> {
+        let mut whole = String::new();
+        for piece in pieces {
+            match piece {
+                Piece::Said(text) => whole.push_str(text),
+                Piece::Value(template) => whole.push_str(&text_of(&template.of(scope, strict)?)),
+            }
+        }
+        Ok(whole)
+    }
+
+    /// A key: what stands in it for something may not lead elsewhere.
+    fn key(pieces: &[Piece], scope: &Scope<'_>) -> Result<String, Lacks> {
+        for piece in pieces {
+            let Piece::Value(template) = piece else { continue };
+            let part = text_of(&template.of(scope, true)?);
+            if part.is_empty() || part.contains(['.', '$', '\0']) {
+                return Err(format!("'{part}' can't be part of a field's name"));
+            }
+        }
+        Piece::all(pieces, scope, true)
+    }
 }
 
-fn text_or_word(text: &str) -> Result<Template, String> {
-    if let Some(said) = text.strip_prefix("$$") {
-        return Ok(Template::Said(format!("${said}").into()));
-    }
-    if let Some((_, word)) = WORDS.iter().find(|(name, _)| *name == text) {
-        return Ok(Template::Word(*word));
-    }
-    if let Some(rest) = text.strip_prefix('@') {
-        return path(&format!("${rest}")).map(Template::InItem);
-    }
-    match text.strip_prefix('$') {
-        None => Ok(Template::Said(text.into())),
-        Some(rest) if rest.is_empty() || rest.starts_with(['.', '[']) => path(text).map(Template::InJob),
-        Some(_) => {
-            let words = WORDS.map(|(name, _)| name).join(", ");
-            Err(format!(
-                "'{text}' stands for nothing: allowed are {words}, paths in the job ($.a), in an item (@.a), and $$ for \
-                 a dollar"
-            ))
+/// Whether it is a text, a number, a boolean, an id or a date.
+fn is_one_value(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Array(_) => false,
+        Value::Object(fields) => {
+            fields.len() == 1 && fields.keys().all(|key| matches!(key.as_str(), "$oid" | "$date"))
         }
+        _ => true,
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// A value as a text: ids and dates as programs show them, nothing for null.
+pub(super) fn text_of(value: &Value) -> String {
+    match plain(value.clone()) {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+/// A value as JSON that other programs read: ids are texts, and dates too.
+pub(super) fn plain(value: Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.into_iter().map(plain).collect()),
+        Value::Object(fields) if fields.len() == 1 => {
+            let (key, value) = fields.into_iter().next().expect("there is one");
+            match (key.as_str(), &value) {
+                ("$oid" | "$numberDecimal" | "$uuid", Value::String(_)) => value,
+                ("$date", Value::Number(at)) => Timestamp(at.as_i64().unwrap_or_default()).to_string().into(),
+                _ => Value::Object(Map::from_iter([(key, plain(value))])),
+            }
+        }
+        Value::Object(fields) => {
+            Value::Object(fields.into_iter().map(|(key, value)| (key, plain(value))).collect())
+        }
+        value => value,
     }
 }

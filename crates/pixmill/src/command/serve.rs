@@ -102,6 +102,9 @@ pub(crate) struct Stacks {
     pub(crate) redis: Address,
     /// One a queue.
     pub(crate) tables: Vec<Arc<Table>>,
+    /// Where the application's documents are, where a table names any.
+    #[cfg_attr(not(feature = "mongodb"), allow(dead_code))]
+    pub(crate) documents: Option<Address>,
 }
 
 /// A server, with everything decided.
@@ -174,7 +177,18 @@ impl ServeArgs {
                 "[[stack]] tables are about queues of BullMQ, and none is named: set REDIS_URL or --queue";
             return Err(Stop::Usage(told.to_owned()));
         };
-        Ok(Some(Stacks { redis, tables: tables.into_iter().map(Arc::new).collect() }))
+        let needs = tables.iter().find(|table| table.needs_documents());
+        let documents = match (needs, self.records.choice(&self.state.folder())) {
+            (None, _) => None,
+            (Some(_), RecordsChoice::Mongodb(address)) => Some(address),
+            (Some(table), RecordsChoice::Sqlite(_)) => {
+                return Err(Stop::Usage(format!(
+                    "the [[stack]] table of queue '{}' is about documents, and no database is named: set MONGODB_URI",
+                    table.queue
+                )));
+            }
+        };
+        Ok(Some(Stacks { redis, tables: tables.into_iter().map(Arc::new).collect(), documents }))
     }
 
     /// A worker works for somebody: one that was not told for whom would make records of its own, in which no job of an

@@ -67,6 +67,12 @@ pub(crate) fn variables() -> Vec<(OsString, OsString)> {
     std::env::vars_os().chain(OF_FILE.get().into_iter().flatten().cloned()).collect()
 }
 
+/// What a variable says.
+pub(super) fn value(variables: &[(OsString, OsString)], name: &str) -> Option<String> {
+    let found = variables.iter().find(|(variable, value)| variable == name && !value.is_empty());
+    found.and_then(|(_, value)| value.to_str().map(str::to_owned))
+}
+
 /// Adds the variables of a file, as `.env`, that are not set otherwise.
 ///
 /// # Errors
@@ -218,11 +224,7 @@ fn of_others(variables: &[(OsString, OsString)]) -> Result<BTreeMap<String, Sett
 /// Every name of others that is read.
 #[cfg(test)]
 pub(super) fn names_of_others() -> impl Iterator<Item = &'static str> {
-    OF_OTHERS
-        .into_iter()
-        .map(|(_, variable)| variable)
-        .chain(CLOUDINARY)
-        .chain(parts::NAMES.into_iter().filter(|name| *name != "MONGO_DB"))
+    OF_OTHERS.into_iter().map(|(_, variable)| variable).chain(CLOUDINARY).chain(parts::NAMES)
 }
 
 fn unknown(variable: &str, name: &str, known: &BTreeSet<String>) -> String {

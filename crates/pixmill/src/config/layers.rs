@@ -101,7 +101,10 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
     let file = file(chosen.get_one::<String>(CONFIG), &layers).map_err(Misuse::Setting)?;
     let (added, from_file) = added(&command, open, file.as_ref(), &layers).map_err(Misuse::Setting)?;
     let stacks = match &file {
-        Some(file) if names == ["serve"] => stack::stacks(file).map_err(Misuse::Setting)?,
+        Some(file) if names == ["serve"] => {
+            let variable = |name: &str| environment::value(&layers.variables, name);
+            stack::stacks(file, &variable).map_err(Misuse::Setting)?
+        }
         _ => Vec::new(),
     };
     let (before, after) = layers.arguments.split_at(after_names(&layers.arguments, &names));

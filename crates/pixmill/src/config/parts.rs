@@ -4,20 +4,23 @@ use url::Url;
 
 /// Every name that is read.
 #[cfg(test)]
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 16] = [
     "REDIS_HOST",
     "REDIS_PORT",
     "REDIS_USERNAME",
+    "REDIS_USER",
     "REDIS_PASSWORD",
     "REDIS_DB",
     "REDIS_TLS",
     "MONGO_HOST",
     "MONGO_PORT",
     "MONGO_USERNAME",
+    "MONGO_USER",
     "MONGO_PASSWORD",
     "MONGO_DATABASE",
     "MONGO_AUTH_SOURCE",
     "MONGO_DB",
+    "MONGO_DB_NAME",
 ];
 
 /// An address put together.

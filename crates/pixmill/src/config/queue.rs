@@ -9,7 +9,7 @@ use super::secret::Address;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Queue")]
 pub(crate) struct QueueFlags {
-    /// 'database', or a Redis on which BullMQ's queue is, as redis:// or rediss:// [also read: REDIS_URL, UPSTASH_REDIS_URL, or REDIS_HOST with REDIS_PORT, REDIS_USERNAME, REDIS_PASSWORD, REDIS_DB, REDIS_TLS] [default: database]
+    /// 'database', or a Redis on which BullMQ's queue is, as redis:// or rediss:// [also read: REDIS_URL, UPSTASH_REDIS_URL, or REDIS_HOST with REDIS_PORT, REDIS_USERNAME or REDIS_USER, REDIS_PASSWORD, REDIS_DB, REDIS_TLS] [default: database]
     #[arg(long, value_name = "URL", value_parser = queue)]
     queue: Option<QueueChoice>,
 

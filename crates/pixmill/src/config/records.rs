@@ -11,7 +11,7 @@ use super::secret::Address;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Records")]
 pub(crate) struct RecordsFlags {
-    /// sqlite:PATH, or mongodb://…/NAME or mongodb+srv://…/NAME [also read: MONGODB_URI, MONGODB_URL, MONGO_URI, MONGO_URL, DB_URI and DB_URL where they name MongoDB, or MONGO_HOST with MONGO_PORT, MONGO_USERNAME, MONGO_PASSWORD, MONGO_DATABASE, MONGO_AUTH_SOURCE] [default: sqlite:DATA/pixmill.db]
+    /// sqlite:PATH, or mongodb://…/NAME or mongodb+srv://…/NAME [also read: MONGODB_URI, MONGODB_URL, MONGO_URI, MONGO_URL, DB_URI and DB_URL where they name MongoDB, or MONGO_HOST with MONGO_PORT, MONGO_USERNAME or MONGO_USER, MONGO_PASSWORD, MONGO_DATABASE, MONGO_DB or MONGO_DB_NAME, MONGO_AUTH_SOURCE] [default: sqlite:DATA/pixmill.db]
     #[arg(long, value_name = "URL", value_parser = records)]
     database: Option<RecordsChoice>,
 

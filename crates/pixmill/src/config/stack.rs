@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pixmill_engine::stack::table::{Table, Told};
+use pixmill_engine::stack::table::{Table, Wrong};
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,22 +13,19 @@ use super::names::nearest;
 /// What the tables are called.
 pub(super) const STACK: &str = "stack";
 
-/// The keys that a table may have.
-const KEYS: [&str; 8] = ["dialect", "fails", "items", "jobs", "prefix", "queue", "returns", "url"];
-
-/// What keys of a queue begin with unless a table says otherwise.
-const PREFIX: &str = "bull";
-
-/// The tables of a file that was named.
+/// The tables of a file that was named; variables of the environment may be named in them.
 ///
 /// # Errors
 /// A sentence on the first mistake, with its line and what is allowed.
-pub(super) fn stacks(file: &File) -> Result<Vec<Table>, String> {
+pub(super) fn stacks(
+    file: &File,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<Table>, String> {
     let table = file.table()?;
     let Some((key, value)) = table.get_ref().iter().find(|(key, _)| key.get_ref() == STACK) else {
         return Ok(Vec::new());
     };
-    let reading = Reading { file };
+    let reading = Reading { file, environment };
     if !file.named {
         return Err(format!(
             "{} opens something, and the file was only found in the working folder: say --config {} if you trust it, or \
@@ -61,65 +58,59 @@ pub(super) fn stacks(file: &File) -> Result<Vec<Table>, String> {
 
 struct Reading<'a> {
     file: &'a File,
+    environment: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Reading<'_> {
     fn table(&self, fields: &DeTable<'_>, span: Range<usize>) -> Result<Table, String> {
-        for key in fields.keys() {
+        let mut told = Map::new();
+        for (key, value) in fields {
             let name: &str = key.get_ref();
-            if !KEYS.contains(&name) {
-                let meant = nearest(name, KEYS.into_iter());
-                let meant = meant.map(|name| format!("did you mean {name}?"));
-                let meant = meant.unwrap_or_else(|| format!("allowed are {}", KEYS.join(", ")));
-                return Err(format!(
-                    "{} is not a key of a table: {meant}",
+            let value = json(value.get_ref()).ok_or_else(|| {
+                format!(
+                    "{}: dates are not allowed",
                     self.file.place(key.span(), &format!("[[stack]] {name}"))
-                ));
-            }
+                )
+            })?;
+            told.insert(name.to_owned(), value);
         }
-        let at = |name: &str| {
-            let found = fields.iter().find(|(key, _)| key.get_ref() == name);
-            let span = found.map_or(span.clone(), |(key, _)| key.span());
-            self.file.place(span, &format!("[[stack]] {name}"))
-        };
-        let text = |name: &str| match fields.get(name).map(Spanned::get_ref) {
-            None => Ok(None),
-            Some(DeValue::String(text)) if !text.is_empty() => Ok(Some(text.to_string())),
-            Some(_) => Err(format!("{}: a text is needed", at(name))),
-        };
-        let needed =
-            |name: &str| text(name)?.ok_or_else(|| format!("{} is missing: a text is needed", at(name)));
-        match text("dialect")?.as_deref() {
-            None | Some("bullmq") => {}
-            Some(other) => {
-                return Err(format!("{}: '{other}' is not served, allowed is bullmq", at("dialect")));
-            }
+        Table::read(&Value::Object(told), self.environment).map_err(|wrong| self.told(&wrong, fields, span))
+    }
+
+    /// A mistake, with the line of the innermost key that is there.
+    fn told(&self, wrong: &Wrong, fields: &DeTable<'_>, span: Range<usize>) -> String {
+        let place = self.file.place(
+            span_of(fields, &wrong.path).unwrap_or(span),
+            &format!("[[stack]] {}", wrong.path.join(".")),
+        );
+        if wrong.allowed.is_empty() {
+            let colon = if wrong.told.starts_with("is ") { "" } else { ":" };
+            return format!("{place}{colon} {}", wrong.told);
         }
-        let jobs = match fields.get("jobs").map(Spanned::get_ref) {
-            None => vec!["*".to_owned()],
-            Some(DeValue::Array(names)) => {
-                let name = |name: &Spanned<DeValue<'_>>| name.get_ref().as_str().map(str::to_owned);
-                let names: Option<Vec<_>> = names.iter().map(name).collect();
-                names
-                    .filter(|names| !names.is_empty())
-                    .ok_or_else(|| format!("{}: a list of names is needed", at("jobs")))?
-            }
-            Some(_) => return Err(format!("{}: a list of names is needed", at("jobs"))),
-        };
-        let returns = fields
-            .get("returns")
-            .ok_or_else(|| format!("{} is missing: a value is needed", at("returns")))?;
-        let told = Told {
-            queue: needed("queue")?,
-            prefix: text("prefix")?.unwrap_or_else(|| PREFIX.to_owned()),
-            jobs,
-            items: text("items")?,
-            url: needed("url")?,
-            returns: json(returns.get_ref())
-                .ok_or_else(|| format!("{}: dates are not allowed", at("returns")))?,
-            fails: text("fails")?,
-        };
-        Table::read(told).map_err(|wrong| format!("{}: {}", at(wrong.key), wrong.told))
+        let name = wrong.path.last().map(String::as_str).unwrap_or_default();
+        match nearest(name, wrong.allowed.iter().copied()) {
+            Some(meant) => format!("{place} is not a key here: did you mean {meant}?"),
+            None => format!("{place} {}", wrong.told),
+        }
+    }
+}
+
+/// Where in a table these keys lead, as far as they are there.
+fn span_of(fields: &DeTable<'_>, path: &[String]) -> Option<Range<usize>> {
+    let (first, rest) = path.split_first()?;
+    let (key, value) = fields.iter().find(|(key, _)| key.get_ref() == first.as_str())?;
+    Some(within(value, rest).unwrap_or_else(|| key.span()))
+}
+
+fn within(value: &Spanned<DeValue<'_>>, path: &[String]) -> Option<Range<usize>> {
+    match value.get_ref() {
+        DeValue::Table(fields) => span_of(fields, path),
+        DeValue::Array(list) => {
+            let (first, rest) = path.split_first()?;
+            let one = list.get(first.parse::<usize>().ok()?)?;
+            Some(within(one, rest).unwrap_or_else(|| one.span()))
+        }
+        _ => None,
     }
 }
 
@@ -148,7 +139,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<Table>, String> {
-        stacks(&File { named: true, ..File::with(text) })
+        let environment = |name: &str| (name == "API_KEY").then(|| "secret".to_owned());
+        stacks(&File { named: true, ..File::with(text) }, &environment)
     }
 
     const LIST: &str =
@@ -171,7 +163,7 @@ mod tests {
             (format!("{LIST}{LIST}"), "in line 6 of pixmill.toml is the second for queue 'q'"),
             (
                 LIST.replace("returns =", "retruns ="),
-                "[[stack]] retruns in line 5 of pixmill.toml is not a key of a table: did you mean returns?",
+                "[[stack]] retruns in line 5 of pixmill.toml is not a key here: did you mean returns?",
             ),
             (
                 LIST.replace("$.url", "url"),
@@ -186,12 +178,24 @@ mod tests {
                 "[[stack]] dialect in line 2 of pixmill.toml: 'bull' is not served",
             ),
             (LIST.replace("queue = \"q\"\n", ""), "[[stack]] queue in line 1 of pixmill.toml is missing"),
+            (
+                format!(
+                    "{LIST}[[stack.write]]\non = \"completed\"\ncollection = \"images\"\ninsert = {{ out = \"$outptu\" }}\n"
+                ),
+                "[[stack]] write.0.insert.out in line 9 of pixmill.toml: '$outptu' stands for nothing: allowed are $url",
+            ),
+            (
+                format!(
+                    "{LIST}[[stack.webhook]]\non = \"job\"\nurl = \"http://a\"\nbody = 1\nheaders = {{ key = \"$env.KEY\" }}\n"
+                ),
+                "[[stack]] webhook.0.headers in line 10 of pixmill.toml: the environment has no KEY",
+            ),
             ("stack = 1".to_owned(), "stack in line 1 of pixmill.toml is a integer"),
         ] {
             let said = read(&text).unwrap_err();
             assert!(said.contains(told), "{said}");
         }
-        let found = stacks(&File::with(LIST)).unwrap_err();
+        let found = stacks(&File::with(LIST), &|_| None).unwrap_err();
         assert!(found.contains("--config pixmill.toml"), "{found}");
     }
 }

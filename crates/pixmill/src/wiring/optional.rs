@@ -6,6 +6,7 @@ use std::sync::Arc;
 use pixmill_adapters::net::trust::Trust;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::documents::Documents;
 use pixmill_engine::port::errands::Errands;
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::Ledger;
@@ -50,6 +51,26 @@ pub(super) async fn mongodb(address: &Address, adoption: &Adoption) -> Result<Ar
 #[cfg(not(feature = "mongodb"))]
 pub(super) async fn mongodb(_: &Address, _: &Adoption) -> Result<Arc<dyn Ledger>, Fault> {
     Err(lacks("records in MongoDB (--database)", "mongodb"))
+}
+
+/// An application's documents in MongoDB.
+///
+/// # Errors
+/// As those of [`mongodb`].
+#[cfg(feature = "mongodb")]
+pub(super) async fn documents(
+    address: &Address,
+    options: &ServeOptions,
+) -> Result<Arc<dyn Documents>, Fault> {
+    use pixmill_adapters::records::mongodb::{MongoDocuments, Settings};
+
+    let settings = Settings { ca_file: options.reach.ca_file.clone(), ..Settings::default() };
+    Ok(Arc::new(MongoDocuments::connect(address.reveal(), &settings).await?))
+}
+
+#[cfg(not(feature = "mongodb"))]
+pub(super) async fn documents(_: &Address, _: &ServeOptions) -> Result<Arc<dyn Documents>, Fault> {
+    Err(lacks("documents in MongoDB ([[stack]])", "mongodb"))
 }
 
 /// Jobs held for each connection, and beside those. Those beyond one a connection wait here, for a connection, a decoder

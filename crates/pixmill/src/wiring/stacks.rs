@@ -7,12 +7,14 @@ use futures::future::join_all;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::request::Options;
-use pixmill_engine::stack::Stack;
 use pixmill_engine::stack::table::Table;
+use pixmill_engine::stack::{Stack, Watch};
 use tokio_util::sync::CancellationToken;
 
 use super::optional;
 use super::serve::Configured;
+use super::webhook::receiver;
+
 use crate::command::serve::Stacks;
 use crate::config::serve::Role;
 
@@ -70,7 +72,13 @@ async fn stack(configured: &Configured, stacks: &Stacks, table: &Arc<Table>) -> 
         table: table.clone(),
         errands: optional::errands(&stacks.redis, options, table, &configured.strangers).await?,
         records: configured.open_records.ledger().await?,
+        documents: match &stacks.documents {
+            Some(address) if table.needs_documents() => Some(optional::documents(address, options).await?),
+            _ => None,
+        },
+        receiver: Some(Arc::new(receiver(&options.reach.allow, options.reach.ca_file.as_deref())?)),
         clock: Arc::new(SystemClock),
+        watch: Watch::default(),
         options: Options { recipe: options.recipe, webhook: None },
         links: configured.links.clone(),
     })

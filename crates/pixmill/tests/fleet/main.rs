@@ -13,6 +13,7 @@ mod ledger;
 mod neighbours;
 #[path = "../api/operating.rs"]
 mod operating;
+mod papers;
 mod refusals;
 #[path = "../seeded/mod.rs"]
 mod seeded;

@@ -71,7 +71,7 @@ async fn about(settings: &Settings, jobs: &Jobs, name: &str) -> Result<Finding, 
     let (called, text, scheduler): (Option<String>, Option<Vec<u8>>, Option<String>) =
         read.query_async(&mut connection).await?;
     let (called, read) = (called.unwrap_or_default(), text.as_deref().and_then(data));
-    let waiting = Waiting { name: &called, data: read.as_ref(), scheduled: scheduler.is_some() };
+    let waiting = Waiting { id: &newest, name: &called, data: read.as_ref(), scheduled: scheduler.is_some() };
     let stranger = match waiting.shape(&Names(settings.job_names.clone())) {
         Ok(_) => return Ok(Finding::well(ABOUT, format!("{counts}; the newest fits"))),
         Err(lacks) => waiting.stranger(lacks),

@@ -219,7 +219,8 @@ impl Driver {
                 let Some(text) = text else { continue };
                 let name = String::from_utf8_lossy(&name.unwrap_or_default()).into_owned();
                 let read = data(&text);
-                let waiting = Waiting { name: &name, data: read.as_ref(), scheduled: scheduler.is_some() };
+                let waiting =
+                    Waiting { id, name: &name, data: read.as_ref(), scheduled: scheduler.is_some() };
                 match self.work.lacks(&waiting) {
                     None => fitting.push(id.clone()),
                     Some(lacks) => {

@@ -67,8 +67,12 @@ pub(super) fn options() -> String {
 /// # Errors
 /// What it lacks.
 pub(super) fn read(job: &bullmq::Job, names: &Names) -> Result<Job, String> {
-    let waiting =
-        Waiting { name: job.name(), data: Some(job.data()), scheduled: job.repeat_job_key().is_some() };
+    let waiting = Waiting {
+        id: job.id(),
+        name: job.name(),
+        data: Some(job.data()),
+        scheduled: job.repeat_job_key().is_some(),
+    };
     let Shape { request, image, input } = waiting.shape(names)?;
     let (image, request) = (ImageId::from(image), RequestId::from(request));
     let ours = ours(job.id(), &image);

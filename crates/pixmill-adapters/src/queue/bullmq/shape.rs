@@ -38,6 +38,8 @@ pub(super) struct Shape<'a> {
 
 /// What was read of a job that waits.
 pub(super) struct Waiting<'a> {
+    /// Its id.
+    pub(super) id: &'a str,
     /// What it is called.
     pub(super) name: &'a str,
     /// Its data, none where they can't be read.
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     fn lacks(name: &str, data: &Value) -> String {
-        let waiting = Waiting { name, data: Some(data), scheduled: false };
+        let waiting = Waiting { id: "7", name, data: Some(data), scheduled: false };
         waiting.shape(&Names(vec!["process-image".into()])).expect_err("it does not fit")
     }
 
@@ -153,7 +155,7 @@ mod tests {
     fn other_names_and_jobs_of_schedulers_are_left_to_their_own_workers() {
         let data = json!({"requestId": "r", "imageId": "i", "inputUrl": ""});
         assert!(lacks("send-mail", &data).contains("process-image"));
-        let waiting = |name, scheduled| Waiting { name, data: Some(&data), scheduled };
+        let waiting = |name, scheduled| Waiting { id: "7", name, data: Some(&data), scheduled };
         let names = |names: &[&str]| Names(names.iter().map(|&name| name.to_owned()).collect());
         assert!(waiting("process-image", true).shape(&names(&["process-image"])).is_err());
         for known in [names(&["a", "process-image"]), names(&["*"])] {
@@ -165,7 +167,7 @@ mod tests {
     #[test]
     fn a_kind_is_told_in_few_words_that_no_terminal_obeys() {
         let data = json!({"to\u{1b}[31m": 1, "subject": "hush"});
-        let waiting = Waiting { name: "mail", data: Some(&data), scheduled: false };
+        let waiting = Waiting { id: "7", name: "mail", data: Some(&data), scheduled: false };
         let told = waiting.stranger("imageId is missing in its data".into()).to_string();
         assert!(told.contains("'mail'") && told.contains("subject") && told.contains("imageId"), "{told}");
         assert!(!told.contains('\u{1b}') && !told.contains("hush"), "{told}");

@@ -1,5 +1,7 @@
 //! Signatures as Standard Webhooks has them, one for each secret, so that secrets can be rotated.
 
+use std::borrow::Cow;
+
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP, Webhook};
 
 use crate::model::time::Timestamp;
@@ -32,16 +34,16 @@ impl Signer {
     }
 
     /// The headers that name and sign an event told at a time.
-    pub fn headers(&self, id: &str, at: Timestamp, body: &str) -> Vec<(&'static str, String)> {
+    pub fn headers(&self, id: &str, at: Timestamp, body: &str) -> Vec<(Cow<'static, str>, String)> {
         let seconds = at.0.div_euclid(1_000);
         let signatures = self
             .0
             .iter()
             .map(|signer| signer.sign(id, seconds, body.as_bytes()).expect("text can be signed"));
         vec![
-            (HEADER_WEBHOOK_ID, id.to_owned()),
-            (HEADER_WEBHOOK_TIMESTAMP, seconds.to_string()),
-            (HEADER_WEBHOOK_SIGNATURE, signatures.collect::<Vec<_>>().join(" ")),
+            (HEADER_WEBHOOK_ID.into(), id.to_owned()),
+            (HEADER_WEBHOOK_TIMESTAMP.into(), seconds.to_string()),
+            (HEADER_WEBHOOK_SIGNATURE.into(), signatures.collect::<Vec<_>>().join(" ")),
         ]
     }
 }

@@ -1,0 +1,144 @@
+//! What a job is about: its request's document, and its products with their pictures, wherever they are.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::Stack;
+use super::scope::{Picture, Scope};
+use super::table::Source;
+use crate::catalogue::{Catalogue, Hints, Next, OpenError, Row, fields};
+use crate::fault::Fault;
+use crate::port::documents::Query;
+use crate::port::errands::Errand;
+
+/// The most products that a job may have.
+const MOST_PRODUCTS: usize = 100_000;
+
+/// What was found.
+pub(super) struct Gathered {
+    pub(super) products: Vec<Value>,
+    pub(super) pictures: Vec<Picture>,
+    pub(super) request: Option<Value>,
+}
+
+/// What came of looking.
+pub(super) enum Look {
+    Found(Gathered),
+    /// Not all is there; what is missing.
+    Missing(String),
+}
+
+impl Stack {
+    /// Looks for what a job is about.
+    ///
+    /// # Errors
+    /// Those of the application's database.
+    pub(super) async fn gather(&self, errand: &Errand) -> Result<Look, Fault> {
+        let table = &self.table;
+        if let Err(lacks) = table.fits(&errand.data) {
+            return Ok(Look::Missing(lacks));
+        }
+        let request = match self.request_of(&errand.data).await? {
+            Ok(request) => request,
+            Err(missing) => return Ok(Look::Missing(missing)),
+        };
+        let found = match &table.source {
+            Source::Job | Source::Products(_) => table.products(&errand.data).and_then(|products| {
+                let pictures = table.pictures(&products)?;
+                Ok((products, pictures))
+            }),
+            Source::Documents(lookup) => {
+                let scope = Scope::of(&errand.data, self.clock.wall());
+                match lookup.query(&scope) {
+                    Ok(query) => self.products_in(query).await?,
+                    Err(lacks) => Err(lacks),
+                }
+            }
+            Source::File { path, folder } => {
+                let scope = Scope::of(&errand.data, self.clock.wall());
+                match path.filter(&scope) {
+                    Ok(path) => self.products_of(path, folder.clone()).await,
+                    Err(lacks) => Err(lacks),
+                }
+            }
+        };
+        Ok(match found {
+            Ok((products, pictures)) => Look::Found(Gathered { products, pictures, request }),
+            Err(missing) => Look::Missing(missing),
+        })
+    }
+
+    /// The document of the request that a job is of, where the table tells of one.
+    pub(super) async fn request_of(&self, job: &Value) -> Result<Result<Option<Value>, String>, Fault> {
+        let Some(told) = &self.table.request else { return Ok(Ok(None)) };
+        let query = match told.lookup.query(&Scope::of(job, self.clock.wall())) {
+            Ok(query) => query,
+            Err(lacks) => return Ok(Err(lacks)),
+        };
+        let missing = missing(&query);
+        let found = self.documents()?.find(query, 1).await?.into_iter().next();
+        Ok(found.map(Some).ok_or(missing))
+    }
+
+    async fn products_in(&self, query: Query) -> Result<Result<(Vec<Value>, Vec<Picture>), String>, Fault> {
+        let missing = missing(&query);
+        let products = self.documents()?.find(query, MOST_PRODUCTS).await?;
+        if products.is_empty() {
+            return Ok(Err(missing));
+        }
+        Ok(self.table.pictures(&products).map(|pictures| (products, pictures)))
+    }
+
+    async fn products_of(&self, path: Value, folder: PathBuf) -> Result<(Vec<Value>, Vec<Picture>), String> {
+        let Value::String(path) = path else { return Err("its file's path is no text".to_owned()) };
+        let read = tokio::task::spawn_blocking(move || rows(&path, &folder));
+        read.await.unwrap_or_else(|error| Err(format!("its file can't be read: {error}")))
+    }
+}
+
+fn missing(query: &Query) -> String {
+    format!("no document in {} is like {}", query.collection, query.filter)
+}
+
+/// The rows of a file of pictures, as products, and their pictures.
+fn rows(path: &str, folder: &Path) -> Result<(Vec<Value>, Vec<Picture>), String> {
+    let read = |error: std::io::Error| format!("its file {path} can't be read: {error}");
+    let folder = folder.canonicalize().map_err(|error| format!("folder {}: {error}", folder.display()))?;
+    let file = folder.join(path).canonicalize().map_err(read)?;
+    if !file.starts_with(&folder) {
+        return Err(format!("its file {path} is not in folder {}", folder.display()));
+    }
+    let reader = BufReader::new(File::open(file).map_err(read)?);
+    let mut catalogue = Catalogue::open_as(reader, &Hints::default()).map_err(|error| match error {
+        OpenError::Io(error) => read(error),
+        OpenError::Refused(refusal) => format!("its file {path}: {refusal}"),
+    })?;
+    let columns = catalogue.header().columns.clone();
+    let (mut products, mut pictures, mut row) = (Vec::new(), Vec::new(), Row::default());
+    loop {
+        match catalogue.next_row(&mut row).map_err(read)? {
+            Next::End => break,
+            Next::Bad(_) => continue,
+            Next::Row => {}
+        }
+        let cells = columns.iter().cloned().zip(fields(&row.cells).into_iter().map(Value::from));
+        let product = products.len();
+        products.push(Value::Object(cells.collect::<Map<_, _>>()));
+        pictures.extend(row.urls.iter().enumerate().map(|(position, url)| Picture {
+            product,
+            position,
+            said: Value::from(url),
+            url: url.to_owned(),
+        }));
+        if pictures.len() > MOST_PRODUCTS || products.len() > MOST_PRODUCTS {
+            return Err(format!("its file {path} has more than {MOST_PRODUCTS} rows or pictures"));
+        }
+    }
+    match products.is_empty() {
+        true => Err(format!("its file {path} has no row that can be used")),
+        false => Ok((products, pictures)),
+    }
+}
