@@ -65,6 +65,8 @@ pub struct Settings {
     pub prefix: String,
     /// What jobs are called that are taken, `*` for any name.
     pub job_names: Vec<String>,
+    /// Whether records may know the images of jobs that other programs add; they are left alone where not.
+    pub foreign: bool,
     /// Takes note of jobs that are left alone.
     pub strangers: Arc<Strangers>,
     /// Most jobs that wait in Redis.
@@ -85,6 +87,7 @@ impl Settings {
             name: "image-processing".into(),
             prefix: "bull".into(),
             job_names: vec![job::NAME.into()],
+            foreign: true,
             strangers: Arc::default(),
             window: super::database::WINDOW,
             hold: 256,
@@ -185,7 +188,7 @@ impl BullQueue {
         let hands = Arc::new(Hands::default());
         let taking = (settings.hold > 0).then(|| {
             let names = Names(settings.job_names.clone());
-            let work = Arc::new(Images { hands: hands.clone(), names });
+            let work = Arc::new(Images { hands: hands.clone(), names, foreign: settings.foreign });
             Taking::start(Driver::new(jobs.clone(), work, address.clone(), &settings))
         });
         Ok(BullQueue { jobs, taking, hands, address, settings, room: Mutex::default() })

@@ -116,6 +116,9 @@ pub(crate) struct ServeOptions {
     pub(crate) retention: Option<Duration>,
     /// Where the truth lives.
     pub(crate) records: RecordsChoice,
+    /// Whether those were named, and so may hold what other programs wrote.
+    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
+    pub(crate) knows_others: bool,
     /// Takes over foreign requests that changed since then.
     pub(crate) adopt_since: Option<Timestamp>,
     /// The recipe of requests that name none.
@@ -222,6 +225,7 @@ impl ServeArgs {
                 (Some(_), RecordsChoice::Mongodb(_)) => RecordsChoice::Sqlite(data.join("pixmill.db")),
                 (_, choice) => choice,
             },
+            knows_others: self.records.is_named() || self.state.is_named(),
             adopt_since: self.records.adopt_since,
             recipe: self.recipe.recipe(),
             queue: if stacks.is_some() { QueueChoice::Database } else { self.queue.choice() },

@@ -103,6 +103,7 @@ pub(super) async fn redis(
         name: options.queue_name.clone(),
         prefix: options.queue_prefix.clone(),
         job_names: options.job_names.clone(),
+        foreign: options.knows_others,
         strangers: strangers.clone(),
         hold,
         // Who takes an image over from a worker that died must find the job too by then.

@@ -46,6 +46,11 @@ fn ours(id_of_job: &str, image: &ImageId) -> Option<(u32, u32)> {
     (id(image, round, attempt) == id_of_job).then_some((round, attempt))
 }
 
+/// Whether this is the id of a job of ours for the image.
+pub(super) fn is_id_of_ours(id: &str, image: &str) -> bool {
+    ours(id, &ImageId::from(image)).is_some()
+}
+
 /// The id and data of a job of ours for a candidate's next attempt.
 pub(super) fn added(candidate: &Candidate) -> (String, String) {
     let data = json!({

@@ -19,12 +19,21 @@ use super::shape::{Names, Waiting};
 pub(super) struct Images {
     pub(super) hands: Arc<Hands>,
     pub(super) names: Names,
+    /// Whether records may know images of other programs.
+    pub(super) foreign: bool,
 }
+
+/// What a job of another program lacks where records are a file that this server made for itself.
+const NO_RECORDS: &str = "its image can be in no records: name those that its program writes (MONGODB_URI)";
 
 #[async_trait]
 impl Work for Images {
     fn lacks(&self, waiting: &Waiting<'_>) -> Option<String> {
-        let lacks = waiting.shape(&self.names).err()?;
+        let lacks = match waiting.shape(&self.names) {
+            Ok(shape) if self.foreign || job::is_id_of_ours(waiting.id, shape.image) => return None,
+            Ok(_) => return Some(NO_RECORDS.to_owned()),
+            Err(lacks) => lacks,
+        };
         let named = waiting.known(&self.names).is_err() && waiting.data.is_some() && !waiting.scheduled;
         Some(if named { format!("{lacks} (--queue-job-name)") } else { lacks })
     }
@@ -96,4 +105,21 @@ pub(super) fn note<T, E: Display>(shown: Result<T, E>, taken: &Taken) -> bool {
         tracing::debug!(job = taken.job.id(), %error, "what became of a job could not be shown");
     }
     shown.is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_of_others_are_left_alone_where_records_can_not_know_them() {
+        let data = json!({ "requestId": "r", "imageId": "image", "inputUrl": "http://a/1.jpg" });
+        let lacks = |foreign, id| {
+            let images = Images { hands: Arc::default(), names: Names(vec![job::NAME.into()]), foreign };
+            images.lacks(&Waiting { id, name: job::NAME, data: Some(&data), scheduled: false })
+        };
+        assert_eq!((lacks(true, "7"), lacks(true, "image-1-1")), (None, None));
+        assert_eq!(lacks(false, "image-1-1"), None, "it is ours");
+        assert!(lacks(false, "7").is_some_and(|told| told.contains("MONGODB_URI")));
+    }
 }
