@@ -6,6 +6,8 @@
 
 mod completion;
 mod gather;
+pub mod proposal;
+pub mod rehearsal;
 mod scope;
 pub mod table;
 mod telling;
@@ -158,7 +160,7 @@ impl Stack {
     /// What a job is about, once it is there or was waited for long enough.
     async fn await_all(&self, errand: &Errand) -> Result<Look, Fault> {
         loop {
-            let look = self.gather(errand).await?;
+            let look = self.ground().gather(&errand.data).await?;
             let waits = matches!(look, Look::Missing(_)) && self.clock.wall().since(errand.added) < GRACE;
             if !waits {
                 return Ok(look);

@@ -1,5 +1,6 @@
 //! What can be asked of pixmill, and how each question ends.
 
+mod adopt;
 mod check;
 mod completions;
 mod doctor;
@@ -82,6 +83,7 @@ enum Command {
     Image(image::ImageArgs),
     Doctor(Box<doctor::DoctorArgs>),
     Health(health::HealthArgs),
+    Adopt(adopt::AdoptArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -181,6 +183,7 @@ fn dispatch(command: Command, stacks: Vec<Table>) -> Result<End, Stop> {
         Command::Image(args) => image::run(&args),
         Command::Doctor(args) => doctor::run(*args),
         Command::Health(args) => health::run(args),
+        Command::Adopt(args) => adopt::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(&args),
     }

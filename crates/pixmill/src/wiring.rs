@@ -1,5 +1,6 @@
 //! The only module that picks adapters.
 
+mod adopt;
 mod api;
 mod backends;
 mod beats;
@@ -26,6 +27,8 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::Files;
 
 pub(crate) use doctor::examine;
+pub(crate) use adopt::{Adopted, Asked, adopt};
+pub(crate) use doctor::{Examined, examine};
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use pixmill_adapters::net::talk;
 pub(crate) use reach::origin;

@@ -14,6 +14,7 @@ mod job;
 mod jobs;
 mod outcome;
 mod pack;
+mod sample;
 mod shape;
 
 use std::collections::HashSet;
@@ -40,6 +41,7 @@ pub use self::errands::BullErrands;
 use self::hands::Hands;
 use self::jobs::Jobs;
 use self::outcome::Images;
+pub use self::sample::sample;
 use self::shape::Names;
 use super::strangers::Strangers;
 

@@ -27,6 +27,12 @@ pub trait Documents: Send + Sync {
     /// `backend.unavailable`.
     async fn find(&self, query: Query, most: usize) -> Result<Vec<Value>, Fault>;
 
+    /// The names of collections of the application's, in order.
+    ///
+    /// # Errors
+    /// `backend.unavailable`.
+    async fn collections(&self) -> Result<Vec<String>, Fault>;
+
     /// How many match.
     ///
     /// # Errors

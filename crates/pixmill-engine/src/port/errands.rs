@@ -32,6 +32,17 @@ pub enum Done {
     LeftAlone(String),
 }
 
+/// What was read of a queue, without taking anything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Names and data of jobs, those that wait first.
+    pub jobs: Vec<(String, Value)>,
+    /// How many wait.
+    pub waiting: u64,
+    /// It has jobs and nothing that BullMQ writes beside them, so Bull (3, 4) made it.
+    pub of_bull: bool,
+}
+
 /// Where such jobs come from.
 #[async_trait]
 pub trait Errands: Send + Sync {

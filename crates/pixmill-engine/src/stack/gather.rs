@@ -3,16 +3,18 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::Stack;
 use super::scope::{Picture, Scope};
-use super::table::Source;
+use super::table::{Source, Table};
 use crate::catalogue::{Catalogue, Hints, Next, OpenError, Row, fields};
+use crate::code::Code;
 use crate::fault::Fault;
-use crate::port::documents::Query;
-use crate::port::errands::Errand;
+use crate::model::time::Timestamp;
+use crate::port::documents::{Documents, Query};
 
 /// The most products that a job may have.
 const MOST_PRODUCTS: usize = 100_000;
@@ -31,34 +33,61 @@ pub(super) enum Look {
     Missing(String),
 }
 
+/// Where a table's jobs are looked up.
+pub(super) struct Ground<'a> {
+    pub(super) table: &'a Table,
+    pub(super) documents: Option<&'a Arc<dyn Documents>>,
+    pub(super) now: Timestamp,
+}
+
 impl Stack {
+    pub(super) fn ground(&self) -> Ground<'_> {
+        Ground { table: &self.table, documents: self.documents.as_ref(), now: self.clock.wall() }
+    }
+
+    /// The document of the request that a job is of.
+    ///
+    /// # Errors
+    /// Those of the application's database.
+    pub(super) async fn request_of(&self, job: &Value) -> Result<Result<Option<Value>, String>, Fault> {
+        self.ground().request_of(job).await
+    }
+}
+
+impl Ground<'_> {
+    fn documents(&self) -> Result<&Arc<dyn Documents>, Fault> {
+        let lacking =
+            || Fault::permanent(Code::ConfigInvalid, "a table names documents, and no MongoDB is named");
+        self.documents.ok_or_else(lacking)
+    }
+
     /// Looks for what a job is about.
     ///
     /// # Errors
     /// Those of the application's database.
-    pub(super) async fn gather(&self, errand: &Errand) -> Result<Look, Fault> {
-        let table = &self.table;
-        if let Err(lacks) = table.fits(&errand.data) {
+    pub(super) async fn gather(&self, job: &Value) -> Result<Look, Fault> {
+        let table = self.table;
+        if let Err(lacks) = table.fits(job) {
             return Ok(Look::Missing(lacks));
         }
-        let request = match self.request_of(&errand.data).await? {
+        let request = match self.request_of(job).await? {
             Ok(request) => request,
             Err(missing) => return Ok(Look::Missing(missing)),
         };
         let found = match &table.source {
-            Source::Job | Source::Products(_) => table.products(&errand.data).and_then(|products| {
+            Source::Job | Source::Products(_) => table.products(job).and_then(|products| {
                 let pictures = table.pictures(&products)?;
                 Ok((products, pictures))
             }),
             Source::Documents(lookup) => {
-                let scope = Scope::of(&errand.data, self.clock.wall());
+                let scope = Scope::of(job, self.now);
                 match lookup.query(&scope) {
                     Ok(query) => self.products_in(query).await?,
                     Err(lacks) => Err(lacks),
                 }
             }
             Source::File { path, folder } => {
-                let scope = Scope::of(&errand.data, self.clock.wall());
+                let scope = Scope::of(job, self.now);
                 match path.filter(&scope) {
                     Ok(path) => self.products_of(path, folder.clone()).await,
                     Err(lacks) => Err(lacks),
@@ -72,9 +101,9 @@ impl Stack {
     }
 
     /// The document of the request that a job is of, where the table tells of one.
-    pub(super) async fn request_of(&self, job: &Value) -> Result<Result<Option<Value>, String>, Fault> {
+    async fn request_of(&self, job: &Value) -> Result<Result<Option<Value>, String>, Fault> {
         let Some(told) = &self.table.request else { return Ok(Ok(None)) };
-        let query = match told.lookup.query(&Scope::of(job, self.clock.wall())) {
+        let query = match told.lookup.query(&Scope::of(job, self.now)) {
             Ok(query) => query,
             Err(lacks) => return Ok(Err(lacks)),
         };

@@ -180,6 +180,13 @@ pub(super) fn settings(
         let value = value.into_string().map_err(|_| format!("{place} is not valid UTF-8"))?;
         settings.insert(name, Setting { values: vec![value], place });
     }
+    // Where --queue is a queue's name, it is on the same Redis.
+    if let Some(queue) =
+        settings.get("queue").filter(|queue| queue.values.iter().any(|value| value.contains("://")))
+    {
+        let queue = queue.clone();
+        settings.entry("redis".to_owned()).or_insert(queue);
+    }
     Ok(settings)
 }
 

@@ -60,7 +60,7 @@ impl fmt::Display for QueueChoice {
     }
 }
 
-fn queue(text: &str) -> Result<QueueChoice, String> {
+pub(crate) fn queue(text: &str) -> Result<QueueChoice, String> {
     let has_host = |rest: &str| !rest.is_empty() && !rest.starts_with('/');
     match text.split_once("://") {
         None if text == "database" => Ok(QueueChoice::Database),
@@ -104,7 +104,7 @@ fn job_name(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a name is needed, or '*'".to_owned()) } else { Ok(text.to_owned()) }
 }
 
-fn prefix(text: &str) -> Result<String, String> {
+pub(crate) fn prefix(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("a prefix is needed".to_owned()) } else { Ok(text.to_owned()) }
 }
 

@@ -50,7 +50,7 @@ impl RecordsFlags {
     }
 }
 
-fn records(text: &str) -> Result<RecordsChoice, String> {
+pub(crate) fn records(text: &str) -> Result<RecordsChoice, String> {
     if let Some(path) = text.strip_prefix("sqlite:").filter(|path| !path.is_empty()) {
         return Ok(RecordsChoice::Sqlite(path.into()));
     }

@@ -1,19 +1,20 @@
 //! Backends that a build may do without: each is opened, or said not to be there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pixmill_adapters::net::trust::Trust;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::documents::Documents;
-use pixmill_engine::port::errands::Errands;
+use pixmill_engine::port::errands::{Errands, Sample};
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::port::storage::Storage;
 use pixmill_engine::stack::table::Table;
 
 use super::Strangers;
+use super::adopt::Asked;
 use super::backends::Use;
 use crate::command::serve::ServeOptions;
 use crate::config::secret::Address;
@@ -71,6 +72,49 @@ pub(super) async fn documents(
 #[cfg(not(feature = "mongodb"))]
 pub(super) async fn documents(_: &Address, _: &ServeOptions) -> Result<Arc<dyn Documents>, Fault> {
     Err(lacks("documents in MongoDB ([[stack]])", "mongodb"))
+}
+
+/// The same, where nothing is to be written.
+///
+/// # Errors
+/// As those of [`mongodb`].
+#[cfg(feature = "mongodb")]
+pub(super) async fn documents_to_be_read(
+    address: &Address,
+    ca_file: Option<&Path>,
+) -> Result<Arc<dyn Documents>, Fault> {
+    use pixmill_adapters::records::mongodb::{MongoDocuments, Settings};
+
+    let settings = Settings { ca_file: ca_file.map(Path::to_owned), ..Settings::default() };
+    Ok(Arc::new(MongoDocuments::to_be_read(address.reveal(), &settings).await?))
+}
+
+#[cfg(not(feature = "mongodb"))]
+pub(super) async fn documents_to_be_read(_: &Address, _: Option<&Path>) -> Result<Arc<dyn Documents>, Fault> {
+    Err(lacks("documents in MongoDB", "mongodb"))
+}
+
+/// Jobs of a queue, read without taking them.
+///
+/// # Errors
+/// `backend.unavailable`, `config.invalid`.
+#[cfg(feature = "bullmq")]
+pub(super) async fn sample(asked: &Asked) -> Result<Sample, Fault> {
+    use pixmill_adapters::queue::bullmq::{Settings, sample};
+
+    let settings = Settings {
+        name: asked.queue.clone(),
+        prefix: asked.prefix.clone(),
+        hold: 0,
+        root_certificates: asked.queue_ca_file.as_deref().map(super::reach::certificates).transpose()?,
+        ..Settings::new(asked.redis.reveal())
+    };
+    sample(&settings).await
+}
+
+#[cfg(not(feature = "bullmq"))]
+pub(super) async fn sample(_: &Asked) -> Result<Sample, Fault> {
+    Err(lacks("queues of BullMQ", "bullmq"))
 }
 
 /// Jobs held for each connection, and beside those. Those beyond one a connection wait here, for a connection, a decoder

@@ -35,7 +35,7 @@ impl MongoDocuments {
     /// # Errors
     /// As those of [`Mongodb::connect`].
     pub async fn connect(address: &str, settings: &Settings) -> Result<Self, Fault> {
-        let database = Mongodb::reach(Mongodb::options(address, settings).await?)?;
+        let MongoDocuments { database } = Self::to_be_read(address, settings).await?;
         for (collection, fields) in INDEXES {
             let keys: Document = fields.into_iter().map(|field| (field.to_owned(), 1.into())).collect();
             let options = IndexOptions::builder().name("pixmill".to_owned()).build();
@@ -44,6 +44,14 @@ impl MongoDocuments {
             made.map_err(|error| fault(&error))?;
         }
         Ok(MongoDocuments { database })
+    }
+
+    /// The same where nothing is to be written.
+    ///
+    /// # Errors
+    /// As those of [`Mongodb::connect`].
+    pub async fn to_be_read(address: &str, settings: &Settings) -> Result<Self, Fault> {
+        Ok(MongoDocuments { database: Mongodb::reach(Mongodb::options(address, settings).await?)? })
     }
 
     fn collection(&self, name: &str) -> Collection<Document> {
@@ -59,6 +67,13 @@ impl Documents for MongoDocuments {
         let found =
             command::find(&self.collection(&query.collection), document(&query.filter), reading).await?;
         Ok(found.into_iter().map(|found| value(found.into())).collect())
+    }
+
+    async fn collections(&self) -> Result<Vec<String>, Fault> {
+        let mut names = self.database.list_collection_names().await.map_err(|error| fault(&error))?;
+        names.retain(|name| !name.starts_with("pixmill_") && !name.starts_with("system."));
+        names.sort();
+        Ok(names)
     }
 
     async fn count(&self, collection: &str, filter: Value) -> Result<u64, Fault> {
