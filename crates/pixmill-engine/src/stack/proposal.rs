@@ -192,9 +192,15 @@ impl Proposal {
             (Some(total), Some(ended)) => {
                 request["total"] = format!("$request.{total}").into();
                 request["ended"] = format!("$request.{ended}").into();
+                let on = if ended.to_ascii_lowercase().contains("product") { "product" } else { "picture" };
+                let update = json!({ "$inc": { ended.clone(): 1 } });
+                let write = json!({ "on": on, "collection": found.collection, "update": update });
+                match &mut self.table["write"] {
+                    Value::Array(writes) => writes.push(write),
+                    none => *none = json!([write]),
+                }
                 self.unsure.push(format!(
-                    "'{ended}' of {} is taken for what counts what has ended. Whoever raises it must be told by \
-                     [[stack.write]]: update = {{ \"$inc\" = {{ {ended} = 1 }} }}",
+                    "'{ended}' of {} is taken for what counts what has ended, a {on} each, and '{total}' for how many there are",
                     found.collection
                 ));
             }

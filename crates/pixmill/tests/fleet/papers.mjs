@@ -78,16 +78,17 @@ const shapes = {
     return { request: await until(() => of('processingrequests').findOne({ requestId, status: 'COMPLETED' })) };
   },
   // A product a job; the document comes after its job.
-  async product(products, requestId) {
+  async product(products, requestId, more) {
     const queue = new Queue('product-jobs', { connection: connect() });
     await of('requests').insertOne({ requestId, status: 'pending', totalProducts: products.length, processedProducts: 0, ...stamps() });
     const { ObjectId } = await import('mongodb');
     for (const inputImageUrls of products) {
       const _id = new ObjectId();
       await queue.add('product', { requestId, productId: _id });
-      await new Promise((done) => setTimeout(done, 300));
+      if (more !== 'at once') await new Promise((done) => setTimeout(done, 300));
       await of('products').insertOne({ _id, requestId, inputImageUrls, outputImageUrls: [], status: 'pending', ...stamps() });
     }
+    if (more === 'at once') return {};
     const request = await until(() => of('requests').findOne({ requestId, status: 'completed' }));
     return { request, products: await of('products').find({ requestId }).sort({ createdAt: 1 }).toArray() };
   },
@@ -130,6 +131,10 @@ const commands = {
     const queue = new Queue(name, { connection: connect() });
     for (const one of JSON.parse(data)) await queue.add('job', one);
     return queue.getJobCounts();
+  },
+  end: async (requestId) => {
+    const request = await until(() => of('requests').findOne({ requestId, status: 'completed' }));
+    return { request, products: await of('products').find({ requestId }).sort({ createdAt: 1 }).toArray() };
   },
   counts: async (name) => new Queue(name, { connection: connect() }).getJobCounts(),
 };

@@ -315,3 +315,31 @@ async fn an_applications_own_change_wins_over_what_was_made_of_the_old_addresses
         products.find_one(doc! { "_id": id }).await.expect("MongoDB is there").expect("it is there");
     assert!(!document.contains_key("outputImageUrls"), "{document}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_adopt_proposes_takes_nothing_and_works_the_queue_off() {
+    let app = App::start("").await;
+    let given = app.give("product", "at once").await;
+    let adopted = Command::new(env!("CARGO_BIN_EXE_pixmill"))
+        .args(["adopt", "--queue", "product-jobs", "--database", &app.database])
+        .env("REDIS_URL", app.redis.url())
+        .current_dir(app.folder.path())
+        .output()
+        .expect("it starts");
+    let table = String::from_utf8(adopted.stdout).expect("text");
+    assert!(adopted.status.success(), "{table}{}", String::from_utf8_lossy(&adopted.stderr));
+    for line in
+        ["filter = { _id = \"oid($.productId)\" }", "# - fetch http://127.0.0.1", "# Look at this before:"]
+    {
+        assert!(table.contains(line), "{line}: {table}");
+    }
+    let counts = app.node(&["counts", "product-jobs"]).await;
+    assert_eq!((&counts["waiting"], &counts["active"]), (&json!(2), &json!(0)), "{counts}");
+    let file = app.folder.path().join("proposed.toml");
+    std::fs::write(&file, &table).expect("it can be written");
+    let mut command = app.server.command(&["--role", "worker", "--attempts", "2"]);
+    let _worker = Process::start(command.arg("--config").arg(&file).current_dir(app.folder.path()));
+    let seen = app.node(&["end", given["requestId"].as_str().expect("an id")]).await;
+    assert_eq!(seen["request"]["processedProducts"], 2, "{seen}");
+    assert!(app.is_output(&seen["products"][0]["outputImageUrls"][1]), "{seen}");
+}
