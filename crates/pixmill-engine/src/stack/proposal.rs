@@ -60,8 +60,12 @@ pub async fn propose(
         Some(documents) => named(job, documents).await?,
         None => Vec::new(),
     };
-    let request =
-        found.iter().find(|found| found.document.get("status").is_some() && is_of_request(&found.filter));
+    let may_be = |found: &&Found| found.document.get("status").is_some() && is_of_request(&found.filter);
+    let mut requests: Vec<_> = found.iter().filter(may_be).collect();
+    // What holds the pictures themselves is more likely a product.
+    requests
+        .sort_by_key(|found| (!found.collection.contains("request"), addresses(&found.document).is_some()));
+    let request = requests.into_iter().next();
     match addresses(job) {
         Some(place) => proposal.take(place, "the job"),
         None => match found.iter().find_map(|found| Some((found, addresses(&found.document)?))) {
@@ -275,5 +279,7 @@ async fn named(job: &Value, documents: &Arc<dyn Documents>) -> Result<Vec<Found>
             }
         }
     }
+    // One that is named by its own id is meant more than many that share one.
+    found.sort_by_key(|found| found.filter.get("_id").is_none());
     Ok(found)
 }
