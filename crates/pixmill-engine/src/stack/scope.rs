@@ -7,24 +7,24 @@ use crate::model::time::Timestamp;
 
 /// One of a job's pictures.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Picture {
+pub(super) struct Picture {
     /// Which of the job's products it is of.
-    pub product: usize,
+    pub(super) product: usize,
     /// Its place among those of the product.
-    pub position: usize,
+    pub(super) position: usize,
     /// What is said of it.
-    pub said: Value,
+    pub(super) said: Value,
     /// Its address; empty where it has none.
-    pub url: String,
+    pub(super) url: String,
 }
 
 /// What became of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct End {
+pub(super) struct End {
     /// Its output, where it is completed.
-    pub output: Option<Output>,
+    pub(super) output: Option<Output>,
     /// Why it failed, where it did.
-    pub failure: Option<Failure>,
+    pub(super) failure: Option<Failure>,
 }
 
 /// How many pictures of what is told there are, and how many of them ended.

@@ -229,13 +229,14 @@ impl ServeArgs {
             adopt_since: self.records.adopt_since,
             recipe: self.recipe.recipe(),
             queue: if stacks.is_some() { QueueChoice::Database } else { self.queue.choice() },
+            // The requests that jobs become are nobody's to be told of: tables name whom they tell.
+            webhook_url: self.webhook.webhook_url.filter(|_| stacks.is_none()),
             stacks,
             job_names: self.queue.queue_job_name,
             queue_name: self.queue.queue_name,
             queue_prefix: self.queue.queue_prefix,
             queue_ca_file: self.queue.queue_ca_file,
             storage: self.storage.choice(&data),
-            webhook_url: self.webhook.webhook_url,
             webhook_secret: self.webhook.signing.webhook_secret,
             public_url: self.listen.public_url_said(),
             listen: match self.serve.role {

@@ -153,7 +153,8 @@ async fn a_worker_that_is_killed_leaves_each_image_once_and_each_picture_counted
     let killed = app.worker();
     let urls: Vec<_> = (0..16).map(|number| app.origin.url(&format!("/caps.jpg?n={number}"))).collect();
     let products = json!([urls]).to_string();
-    let giving = app.node(&["give", "webhooks", &products]);
+    let asked = ["give", "webhooks", &products];
+    let giving = app.node(&asked);
     let killing = async {
         while app.sink.heard().len() < 3 {
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
