@@ -76,6 +76,8 @@ pub struct Stack {
     pub options: Options,
     /// What links to outputs begin with that are files of this server's, without a slash at its end.
     pub links: String,
+    /// How long what is told is held by whoever tells it: longer than a receiver may take.
+    pub lease: Duration,
     /// The application's requests that are open.
     pub watch: Watch,
 }

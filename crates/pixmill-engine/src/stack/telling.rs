@@ -28,8 +28,8 @@ const TELLINGS: &str = "pixmill_tellings";
 const EVERY: Duration = Duration::from_millis(500);
 const AT_A_TIME: usize = 16;
 
-/// How long one is held by whoever tells it: longer than a receiver may take.
-const LEASE: Duration = Duration::from_secs(60);
+/// How often what was told long ago is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How long is remembered what was told.
 const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -86,7 +86,7 @@ impl Stack {
                 posts.spawn(self.clone().tell_one(telling));
             }
             posts.join_all().await;
-            if now.since(forgot) > LEASE * 60 {
+            if now.since(forgot) > FORGET_EVERY {
                 forgot = now;
                 let old = json!({ "$lt": { "$date": (now - REMEMBERED).0 } });
                 let _ = documents.delete(TELLINGS, json!({ "queue": self.queue(), "at": old })).await;
@@ -103,7 +103,7 @@ impl Stack {
     async fn tell_one(self, telling: Value) {
         let (Ok(documents), Some(receiver)) = (self.documents(), &self.receiver) else { return };
         let now = self.clock.wall();
-        let leased = json!({ "$set": { "due": { "$date": (now + LEASE).0 } } });
+        let leased = json!({ "$set": { "due": { "$date": (now + self.lease).0 } } });
         let as_read = json!({ "_id": telling["_id"], "due": telling["due"] });
         if !matches!(documents.update(TELLINGS, as_read, leased).await, Ok(true)) {
             return;

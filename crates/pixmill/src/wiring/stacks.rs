@@ -78,6 +78,7 @@ async fn stack(configured: &Configured, stacks: &Stacks, table: &Arc<Table>) -> 
         },
         receiver: Some(Arc::new(receiver(&options.reach.allow, options.reach.ca_file.as_deref())?)),
         clock: Arc::new(SystemClock),
+        lease: options.settings.lease,
         watch: Watch::default(),
         options: Options { recipe: options.recipe, webhook: None },
         links: configured.links.clone(),

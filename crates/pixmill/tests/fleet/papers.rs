@@ -151,7 +151,8 @@ async fn two_workers_insert_each_image_once_and_complete_its_request_once() {
 async fn a_worker_that_is_killed_leaves_each_image_once_and_each_picture_counted_once() {
     let app = App::start("product-webhooks.toml").await;
     let killed = app.worker();
-    let urls: Vec<_> = (0..16).map(|number| app.origin.url(&format!("/caps.jpg?n={number}"))).collect();
+    let urls: Vec<_> =
+        (0..16).map(|number| app.origin.url(&format!("/x/slow/400/caps.jpg?n={number}"))).collect();
     let products = json!([urls]).to_string();
     let asked = ["give", "webhooks", &products];
     let giving = app.node(&asked);
