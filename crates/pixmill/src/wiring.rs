@@ -26,9 +26,8 @@ pub(crate) use pixmill_adapters::queue::strangers::Strangers;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::origin::Files;
 
-pub(crate) use doctor::examine;
 pub(crate) use adopt::{Adopted, Asked, adopt};
-pub(crate) use doctor::{Examined, examine};
+pub(crate) use doctor::examine;
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use pixmill_adapters::net::talk;
 pub(crate) use reach::origin;
