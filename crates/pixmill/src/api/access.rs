@@ -72,7 +72,7 @@ impl Caller {
         match (&self.name, &self.key_id) {
             (Some(name), _) if !name.is_empty() => name.to_string(),
             (_, Some(id)) => format!("key {id}"),
-            _ => "without a key".to_owned(),
+            _ => "somebody without a key".to_owned(),
         }
     }
 

@@ -112,7 +112,7 @@ pub(crate) fn a_hosts_limit_and_pause_stand_until_they_are_taken_back(server: &S
     assert_eq!((&limited["host"], &limited["limit"]), (&"shop.example".into(), &2.into()));
     let both = order("shop.example/pause?minutes=60").json();
     assert!(both["pausedUntil"].is_string() && both["limit"] == 2, "{both}");
-    assert_eq!(both["orderedBy"], "without a key");
+    assert_eq!(both["orderedBy"], "somebody without a key");
     let resumed = order("shop.example/resume").json();
     assert_eq!((&resumed["state"], &resumed["limit"]), (&"fine".into(), &2.into()));
     assert_eq!(order("shop.example/limit").json()["limit"], Value::Null);
