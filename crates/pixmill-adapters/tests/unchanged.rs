@@ -25,4 +25,8 @@ impl Sandbox for Unchanged {
         let (bytes, format) = (source.to_vec(), OutputFormat::Jpeg);
         Ok(Recompressed { bytes, format, width: 1, height: 1, frames: 1, kept_source: true })
     }
+
+    async fn judge(&self, _: Bytes, _: Bytes, _: Recipe, _: Limits, _: &dyn Memory) -> Result<f64, Fault> {
+        Ok(100.0)
+    }
 }

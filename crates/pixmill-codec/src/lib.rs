@@ -27,4 +27,4 @@ pub use error::{Error, ErrorKind};
 pub use limits::Limits;
 pub use probe::{Probe, SourceFormat, probe};
 pub use recipe::{Background, Format, KeepMetadata, OutputFormat, Recipe, Score};
-pub use recompress::{Recompressed, Workspace, recompress};
+pub use recompress::{Recompressed, Workspace, judge, recompress};

@@ -66,6 +66,32 @@ pub fn recompress(
     })
 }
 
+/// How alike a picture and what a recipe made of it are: the SSIMULACRA2 score, 100 for equal ones.
+///
+/// # Errors
+/// Whatever [`crate::probe`] refuses of either, and [`crate::ErrorKind::Unsupported`] where the two can't be compared, for
+/// one has another size than the recipe gives it.
+pub fn judge(
+    source: &[u8],
+    result: &[u8],
+    recipe: &Recipe,
+    limits: &Limits,
+    workspace: &mut Workspace,
+) -> Result<f64, Error> {
+    let recipe = &recipe.judged();
+    let header = container::read(source, limits)?;
+    let plan = plan(&header, recipe);
+    let job = Job { bytes: source, header: &header, plan: &plan, recipe, limits };
+    let judge = Judge::new(Cow::Owned(job.pixels(workspace)?))?;
+    judge.score(&shown(result, limits, workspace)?)
+}
+
+/// A result as browsers show it.
+fn shown(result: &[u8], limits: &Limits, workspace: &mut Workspace) -> Result<Raster, Error> {
+    let header = container::read(result, limits)?;
+    decode::decode(result, &header, Wanted::default(), limits, &mut workspace.arena)
+}
+
 impl Plan {
     fn result(&self, bytes: Vec<u8>, frames: u32, kept_source: bool) -> Recompressed {
         let (width, height) = self.size;
@@ -151,10 +177,7 @@ impl Job<'_> {
         let judge = Judge::new(reference)?;
         smallest(target, |quality| {
             let Some(encoded) = self.attempt(material, quality, workspace)? else { return Ok((None, 100.0)) };
-            let header = container::read(&encoded, self.limits)?;
-            let wanted = Wanted::default();
-            let shown = decode::decode(&encoded, &header, wanted, self.limits, &mut workspace.arena)?;
-            let score = judge.score(&shown)?;
+            let score = judge.score(&shown(&encoded, self.limits, workspace)?)?;
             Ok((Some(encoded), score))
         })
     }

@@ -88,6 +88,37 @@ async fn a_picture_comes_out_as_the_codec_makes_it() {
 }
 
 #[tokio::test]
+async fn what_was_made_of_a_picture_is_held_against_it() {
+    let (sandbox, source, limits) = (sandbox(1), Bytes::from(good()), Limits::default());
+    let judged = async |quality: u8, max_width: Option<u32>| {
+        let recipe = Recipe { quality, max_width, ..Recipe::default() };
+        let made = sandbox.recompress(source.clone(), recipe, limits, &Unbounded).await.unwrap();
+        let score = sandbox.judge(source.clone(), made.bytes.into(), recipe, limits, &Unbounded).await;
+        score.unwrap()
+    };
+    let (low, high, small) = (judged(10, None).await, judged(90, None).await, judged(90, Some(200)).await);
+    assert!(low < high && (60.0..=100.0).contains(&high) && small > 60.0, "{low} {high} {small}");
+    // What was made by another recipe has another size.
+    let other = sandbox.judge(
+        source.clone(),
+        source.clone(),
+        Recipe { max_width: Some(9), ..Recipe::default() },
+        limits,
+        &Unbounded,
+    );
+    assert_eq!(other.await.unwrap_err().code, Code::ImageUnsupported);
+    let broken = sandbox.judge(
+        source.clone(),
+        Bytes::from_static(b"no picture"),
+        Recipe::default(),
+        limits,
+        &Unbounded,
+    );
+    assert_eq!(broken.await.unwrap_err().code, Code::ImageUnsupported);
+    assert!(recompressed(&sandbox, good()).await.is_ok(), "its process goes on");
+}
+
+#[tokio::test]
 async fn whoever_stops_waiting_takes_nothing_with_him() {
     let sandbox = Arc::new(sandbox(1));
     let waiting = tokio::spawn({

@@ -41,7 +41,9 @@ const MESSAGE: usize = 500;
 
 /// One picture's work.
 pub(super) struct Job<'j> {
+    /// The picture; behind it, where it is to be judged, what was made of it.
     pub(super) source: Bytes,
+    pub(super) result_bytes: u64,
     pub(super) recipe: Recipe,
     pub(super) limits: Limits,
     pub(super) memory: &'j dyn Memory,
@@ -73,7 +75,13 @@ impl Drop for Child {
 }
 
 /// What became of a picture, as far as the codec could tell.
-pub(super) type Answer = Result<Recompressed, Fault>;
+pub(super) type Answer = Result<Done, Fault>;
+
+/// What was done with a picture.
+pub(super) enum Done {
+    Made(Recompressed),
+    Judged(f64),
+}
 
 /// Why no answer came.
 enum Silence {
@@ -147,8 +155,8 @@ impl Child {
         self.process.as_mut().is_none_or(|process| !matches!(process.try_wait(), Ok(None)))
     }
 
-    /// Recompresses one picture. Whatever fails, the child is of no more use.
-    pub(super) async fn recompress(&mut self, job: &Job<'_>) -> Result<Answer, Failed> {
+    /// Recompresses one picture, or judges what was made of it. Whatever fails, the child is of no more use.
+    pub(super) async fn work(&mut self, job: &Job<'_>) -> Result<Answer, Failed> {
         self.pictures += 1;
         match self.answer(job).await {
             Ok(answer) => Ok(answer),
@@ -174,7 +182,8 @@ impl Child {
         let mut charge: Charge = job.memory.charge(free.memory_bytes + source_bytes).await;
         self.allow(free.memory_bytes + source_bytes);
         let Limits { max_pixels, max_scans, lenient } = job.limits;
-        let order = Order { recipe: job.recipe, max_pixels, max_scans, lenient, source_bytes, free };
+        let (recipe, result_bytes) = (job.recipe, job.result_bytes);
+        let order = Order { recipe, max_pixels, max_scans, lenient, source_bytes, result_bytes, free };
         let time = time::allowed(job.time, free.pixels, &job.recipe);
         let mut reply = self.within(time, &order, &job.source).await?;
         if let Reply::Asks(needs) = reply {
@@ -186,17 +195,22 @@ impl Child {
             reply = self.within(time, &Granted, &[]).await?;
         }
         let answer = match reply {
-            Reply::Done { format, width, height, frames, kept_source, bytes, memory_bytes } => {
+            Reply::Done { format, width, height, frames, kept_source, bytes, memory_bytes }
+                if job.result_bytes == 0 =>
+            {
                 self.free.memory_bytes = memory_bytes.clamp(FREE.memory_bytes, MOST_FREE_BYTES);
                 let bytes = self.output(bytes, job.time).await?;
-                Ok(Recompressed { bytes, format, width, height, frames, kept_source })
+                Ok(Done::Made(Recompressed { bytes, format, width, height, frames, kept_source }))
             }
+            Reply::Judged { score } if job.result_bytes > 0 => Ok(Done::Judged(score)),
             Reply::Refused { code, message } => Err(refused(&code, &message)?),
             Reply::Panicked { message } => {
                 tracing::warn!(said = shown(&message), "the decoder panicked on a picture; please report it");
                 Err(Fault::permanent(Code::ImageCrashed, "the decoder crashed on this picture"))
             }
-            Reply::Ready(_) | Reply::Asks(_) => return Err(Silence::Nonsense("answers what nobody asked")),
+            Reply::Ready(_) | Reply::Asks(_) | Reply::Done { .. } | Reply::Judged { .. } => {
+                return Err(Silence::Nonsense("answers what nobody asked"));
+            }
         };
         drop(charge);
         Ok(answer)

@@ -69,7 +69,10 @@ impl Desk {
             #[cfg(feature = "failpoints")]
             super::harm::at("read", self.orders.source());
             if let Some(needs) = self.may(&order)? {
-                self.recompress(&order, needs)?;
+                match order.result_bytes {
+                    0 => self.recompress(&order, needs)?,
+                    _ => self.judge(&order)?,
+                }
             }
             self.orders.forget_source();
         }
@@ -104,9 +107,23 @@ impl Desk {
         self.say(&reply, bytes)
     }
 
+    /// Holds what was made of a picture against it.
+    fn judge(&mut self, order: &Order) -> io::Result<()> {
+        let both = self.orders.source();
+        let (source, result) = both.split_at(picture_bytes(order, both));
+        let (limits, workspace) = (order.limits(), &mut self.workspace);
+        let judged = caught(|| pixmill_codec::judge(source, result, &order.recipe, &limits, workspace));
+        if matches!(judged, Err(Reply::Panicked { .. })) {
+            self.workspace = Workspace::default();
+        }
+        let reply = judged.map_or_else(|reply| reply, |score| Reply::Judged { score });
+        self.say(&reply, &[])
+    }
+
     /// What a picture needs, where it may be begun. Asks for what its header says, where that is more than is free.
     fn may(&mut self, order: &Order) -> io::Result<Option<Needs>> {
-        let source = self.orders.source();
+        let both = self.orders.source();
+        let source = &both[..picture_bytes(order, both)];
         let needs = caught(|| {
             let probe = probe(source, &order.recipe, &order.limits())?;
             let pixels = u64::from(probe.width) * u64::from(probe.height);
@@ -124,6 +141,11 @@ impl Desk {
             }
         }
     }
+}
+
+/// How much of what came is the picture itself.
+fn picture_bytes(order: &Order, source: &[u8]) -> usize {
+    source.len().saturating_sub(usize::try_from(order.result_bytes).unwrap_or(usize::MAX))
 }
 
 /// What came of it, or what to say of a refusal or a panic.

@@ -14,7 +14,7 @@ use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::child::{Child, Job};
+use super::child::{Answer, Child, Done, Job};
 use super::death::Failed;
 use super::nursery::Nursery;
 use super::wire::Walls;
@@ -144,13 +144,45 @@ impl Sandbox for ProcessSandbox {
         limits: Limits,
         memory: &dyn Memory,
     ) -> Result<Recompressed, Fault> {
+        let job = Job { source, result_bytes: 0, recipe, limits, memory, time: self.time };
+        match self.work(&job).await? {
+            Done::Made(made) => Ok(made),
+            Done::Judged(_) => Err(nonsense()),
+        }
+    }
+
+    async fn judge(
+        &self,
+        source: Bytes,
+        result: Bytes,
+        recipe: Recipe,
+        limits: Limits,
+        memory: &dyn Memory,
+    ) -> Result<f64, Fault> {
+        let (result_bytes, recipe) = (result.len() as u64, recipe.judged());
+        let source = Bytes::from([source, result].concat());
+        let job = Job { source, result_bytes, recipe, limits, memory, time: self.time };
+        match self.work(&job).await? {
+            Done::Judged(score) => Ok(score),
+            Done::Made(_) => Err(nonsense()),
+        }
+    }
+}
+
+/// A child answers to its order, or is nonsense before this is reached.
+fn nonsense() -> Fault {
+    Fault::permanent(Code::ImageCrashed, "the picture's process answered to something else")
+}
+
+impl ProcessSandbox {
+    /// Has one picture worked on.
+    async fn work(&self, job: &Job<'_>) -> Answer {
         let _slot = self.slots.acquire().await.expect("slots are never closed");
-        let job = Job { source, recipe, limits, memory, time: self.time };
         let mut left = TRIES;
         loop {
             left -= 1;
             let mut child = self.child().await?;
-            match child.recompress(&job).await {
+            match child.work(job).await {
                 Ok(answer) => {
                     self.keep(child);
                     return answer;

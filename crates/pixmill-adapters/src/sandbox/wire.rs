@@ -25,6 +25,9 @@ pub(super) struct Order {
     pub(super) max_scans: u32,
     pub(super) lenient: bool,
     pub(super) source_bytes: u64,
+    /// So many of them, at their end, are what was made of the picture before: the two are held against each other, and
+    /// nothing is made.
+    pub(super) result_bytes: u64,
     /// What may be taken without asking.
     pub(super) free: Needs,
 }
@@ -72,6 +75,8 @@ pub(super) enum Reply {
         /// What its header said that it takes: the next one may be like it.
         memory_bytes: u64,
     },
+    /// How alike the two are.
+    Judged { score: f64 },
     /// The codec's refusal, by its code.
     Refused { code: String, message: String },
     /// The codec panicked, and said this.

@@ -27,6 +27,19 @@ pub trait Sandbox: Send + Sync {
         limits: Limits,
         memory: &dyn Memory,
     ) -> Result<Recompressed, Fault>;
+
+    /// How alike a picture and what a recipe made of it are: the SSIMULACRA2 score.
+    ///
+    /// # Errors
+    /// Those of recompressing; the codec's refusal where the two can't be compared.
+    async fn judge(
+        &self,
+        source: Bytes,
+        result: Bytes,
+        recipe: Recipe,
+        limits: Limits,
+        memory: &dyn Memory,
+    ) -> Result<f64, Fault>;
 }
 
 /// What memory is charged to before it is taken.

@@ -95,4 +95,8 @@ impl Sandbox for SimulatedSandbox {
             kept_source: false,
         })
     }
+
+    async fn judge(&self, _: Bytes, _: Bytes, _: Recipe, _: Limits, _: &dyn Memory) -> Result<f64, Fault> {
+        Ok(100.0)
+    }
 }
