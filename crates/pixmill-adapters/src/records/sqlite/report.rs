@@ -247,11 +247,11 @@ pub(super) fn slot_in(image: &Row<'_>, request: RequestStatus) -> rusqlite::Resu
 
 fn failures(connection: &Connection, id: &RequestId) -> Result<Vec<FailureGroup>, Broken> {
     let owner = known_owner(connection, id)?;
-    // SQLite takes the other columns from the row that holds the minimum.
     let mut groups = connection.prepare_cached(
-        "SELECT code, count(*) AS images, input, message, min(id) FROM images
-         WHERE id >= ?1 AND id < ?2 AND status = 3
-         GROUP BY code ORDER BY images DESC, code",
+        "SELECT groups.code, groups.images, first.input, first.message
+         FROM (SELECT code, count(*) AS images, min(id) AS first FROM images INDEXED BY images_failed
+               WHERE id >= ?1 AND id < ?2 AND status = 3 GROUP BY code) AS groups
+         JOIN images AS first ON first.id = groups.first ORDER BY groups.images DESC, groups.code",
     )?;
     let groups = groups.query_map([key(owner.num, 0), key(owner.num, MOST)], |row| {
         Ok(FailureGroup {

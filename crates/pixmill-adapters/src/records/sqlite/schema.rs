@@ -30,6 +30,7 @@ const STEPS: &[M<'static>] = &[
     M::up(ROLES),
     M::up(super::boards::MIGRATION),
     M::up(DELETIONS),
+    M::up(FAILED),
 ];
 
 /// The one right to feed a shared queue: whose it is, and until when.
@@ -58,6 +59,9 @@ const DELETIONS: &str = "CREATE INDEX requests_deletions ON requests (retired, n
 
 /// What keys allow. Those that were made before there were roles hand catalogues in.
 const ROLES: &str = "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'submit'";
+
+/// Failures, which people look for among a million that did not fail.
+const FAILED: &str = "CREATE INDEX images_failed ON images (id, code) WHERE status = 3";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
