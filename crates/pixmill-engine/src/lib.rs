@@ -6,6 +6,7 @@ pub mod checkup;
 pub mod code;
 pub mod fault;
 pub mod lead;
+pub mod look;
 pub mod model;
 pub mod pipeline;
 pub mod port;

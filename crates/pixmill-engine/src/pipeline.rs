@@ -3,10 +3,10 @@
 //! catalogue → [`accept`] → [`dispatch`] → [`fetch`] → [`recompress`] → [`save`] → [`settle`] → [`webhook`]
 
 pub mod accept;
-mod budget;
+pub(crate) mod budget;
 pub mod dispatch;
 mod fair;
-mod fetch;
+pub(crate) mod fetch;
 mod recompress;
 pub(crate) mod save;
 mod settle;

@@ -12,6 +12,7 @@ mod deliveries;
 mod events;
 mod failures;
 mod front;
+mod foremost;
 mod health;
 mod hosts;
 mod images;
@@ -20,14 +21,17 @@ mod listen;
 mod metrics;
 mod openapi;
 mod options;
+mod originals;
 mod outputs;
 mod pages;
+mod preflight;
 mod preview;
 mod query;
 mod requests;
 mod router;
 mod search;
 mod system;
+mod trial;
 mod upload;
 mod usage;
 mod view;
@@ -45,11 +49,12 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use ipnet::IpNet;
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::look::Looks as PictureLooks;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::port::clock::Clock;
+use pixmill_engine::port::origin::Origin;
 use pixmill_engine::port::queue::Queue;
 use pixmill_engine::port::receiver::Receiver;
 use pixmill_engine::port::records::{Ledger, RequestView};
@@ -62,12 +67,16 @@ use url::Url;
 use self::access::{Access, Caller, Doors};
 use self::crowd::Crowds;
 use self::events::Looks;
+use self::foremost::Foremost;
 use self::health::Readiness;
 use self::metrics::Metrics;
 use self::problem::Problem;
 use self::system::Looked;
 use self::upload::{Memory, Uploads};
 use self::vigil::Vigil;
+use crate::paces::Paces;
+use crate::preflight::probe;
+use crate::wiring::Strangers;
 
 pub(crate) use front::Front;
 pub(crate) use health::Backends;
@@ -98,6 +107,15 @@ pub(crate) struct Foundation {
     pub(crate) trust: Vec<IpNet>,
     /// Proxies that say truly for whom they ask.
     pub(crate) trust_proxy: Vec<IpNet>,
+    /// Asked for beginnings of pictures before a catalogue is handed in, in this manner.
+    pub(crate) origin: Arc<dyn Origin>,
+    pub(crate) probing: probe::Settings,
+    /// Shows pictures that are not kept.
+    pub(crate) looks: Arc<PictureLooks>,
+    /// Folders that must have room, and what lies in them.
+    pub(crate) disks: Vec<(&'static str, PathBuf)>,
+    /// The file of records, where they are one.
+    pub(crate) records_file: Option<PathBuf>,
     /// Looks at what the server stands on.
     pub(crate) checkup: Arc<dyn Checkup>,
     /// Whether other programs may take jobs from the queue.
@@ -126,6 +144,7 @@ struct Api {
     uploads: Arc<Uploads>,
     memory: Memory,
     looks: Looks,
+    foremost: Foremost,
     readiness: Readiness,
     looked: Looked,
     vigil: Vigil,
@@ -161,21 +180,24 @@ pub(crate) async fn listen(listener: TcpListener, front: &Front, stop: Cancellat
 /// `config.invalid` when it would be open to a network with neither a key nor trust; faults of records.
 pub(crate) async fn open(
     front: &Front,
+/// Faults of records.
+pub(crate) async fn serve(
+    listener: TcpListener,
     listening: SocketAddr,
     on: Foundation,
     stop: CancellationToken,
 ) -> Result<(), Fault> {
     let public = Url::parse(&on.links).ok();
     let doors = Doors { trust: on.trust.clone(), proxies: on.trust_proxy.clone(), public };
-    let access = Access::new(on.ledger.clone(), doors);
+    let mut access = Access::new(on.ledger.clone(), doors);
+    // Others reach it, and nobody could come in: whoever started it makes the first key.
     if !listening.ip().is_loopback() && access.is_closed().await? {
-        return Err(Fault::permanent(
-            Code::ConfigInvalid,
-            format!(
-                "listening on {listening} opens the server to others: make a key with 'pixmill keys create', or name \
-                 the networks that need none with PIXMILL_TRUST"
-            ),
-        ));
+        let link = format!("{}/setup/{}", on.links, access.wait_for_setup());
+        tracing::warn!(
+            %link,
+            "others can reach this server, and it has no key yet: open the link within 30 minutes to make the first one, \
+             or make it here with 'pixmill keys create --role admin'; networks that need none are named with PIXMILL_TRUST"
+        );
     }
     let (ledger, queue, storage) = (on.ledger.clone(), on.queue.clone(), on.storage.clone());
     let backends = Backends { ledger, queue, storage, disks: on.tells.disks.folders.clone() };
@@ -186,6 +208,8 @@ pub(crate) async fn open(
         memory: Memory::new(on.memory_bytes),
         looks: Looks::default(),
         readiness: Readiness::new(backends, stop.clone()),
+        foremost: Foremost::default(),
+        readiness: Readiness::default(),
         looked: Looked::default(),
         vigil: Vigil::default(),
         metrics: Metrics::new(),

@@ -13,6 +13,7 @@ mod hosts;
 mod logs;
 mod observe;
 mod paces;
+mod preflight;
 mod presence;
 mod report;
 mod service;

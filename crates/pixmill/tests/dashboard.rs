@@ -72,7 +72,7 @@ fn a_failure_is_found_corrected_and_retried_with_forms_alone() {
     assert_eq!((&request["failedImages"], &request["round"]), (&0.into(), &2.into()));
     let images = caller.get(&format!("{page}/images?q=better"), &[]).text;
     assert_eq!(images.matches("<tr data-row>").count(), 1, "{images}");
-    assert!(caller.get(&format!("{page}/worst"), &[]).text.contains("<tr data-row>"));
+    assert!(caller.get(&format!("{page}/worst"), &[]).text.contains("<li data-row>"));
     let deleted = submit(&caller, &format!("{page}/delete"), "", &[]);
     assert_eq!(deleted.header("location"), "/requests?done=deleted");
     assert_eq!(caller.get(&page, &[]).status, 404);
@@ -296,12 +296,21 @@ fn pages_may_not_be_framed_and_run_nothing_of_their_own() {
 
 fn pages(id: &str) -> Vec<String> {
     let of = |rest: &str| format!("/requests/{id}{rest}");
-    ["", "/failures", "/failures?q=code:fetch", "/images", "/images?q=cap", "/worst"]
-        .map(of)
-        .into_iter()
-        .chain(["/requests", "/requests/new", "/savings", "/webhooks", "/sign-in"].map(str::to_owned))
-        .chain(["/hosts", "/system", "/workers", "/keys", "/audit"].map(str::to_owned))
-        .collect()
+    [
+        "",
+        "/failures",
+        "/failures?q=code:fetch",
+        "/images",
+        "/images?q=cap",
+        "/worst",
+        "/worst?by=score",
+        "/report",
+    ]
+    .map(of)
+    .into_iter()
+    .chain(["/requests", "/requests/new", "/savings", "/webhooks", "/sign-in"].map(str::to_owned))
+    .chain(["/hosts", "/system", "/workers", "/keys", "/audit"].map(str::to_owned))
+    .collect()
 }
 
 #[test]

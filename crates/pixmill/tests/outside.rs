@@ -26,6 +26,8 @@ mod image;
 mod lean;
 #[cfg(unix)]
 mod operating;
+#[cfg(unix)]
+mod originals;
 mod origins;
 mod run;
 #[cfg(all(target_os = "linux", feature = "failpoints"))]
@@ -36,6 +38,8 @@ mod seeded;
 mod serve;
 #[cfg(unix)]
 mod server;
+#[cfg(unix)]
+mod setup;
 #[cfg(all(unix, feature = "failpoints"))]
 mod upload;
 #[cfg(unix)]

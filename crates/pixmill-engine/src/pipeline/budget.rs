@@ -14,7 +14,7 @@ const KIB: u64 = 1024;
 
 /// The budget.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     fetched: Half,
     decoded: Half,
     overdraft: Arc<Mutex<()>>,
@@ -45,13 +45,13 @@ impl Half {
 
 /// A part of the budget, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     _permits: Vec<OwnedSemaphorePermit>,
     _overdraft: Option<OwnedMutexGuard<()>>,
 }
 
 impl Budget {
-    pub(super) fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         Budget {
             fetched: Half::new(bytes / 2),
             decoded: Half::new(bytes - bytes / 2),

@@ -29,13 +29,13 @@ const STEP: usize = 256 << 10;
 
 /// A fetched picture, and the part of the memory budget that it holds.
 #[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) bytes: Bytes,
+pub(crate) struct Fetched {
+    pub(crate) bytes: Bytes,
     _share: Share,
 }
 
 /// What a fetch holds that others can use while it waits.
-pub(super) trait Seat: Send {
+pub(crate) trait Seat: Send {
     /// Gives it away for as long as something is waited for, and has it back then.
     fn aside<F>(&mut self, waiting: F) -> impl Future<Output = F::Output> + Send
     where
@@ -44,7 +44,7 @@ pub(super) trait Seat: Send {
 }
 
 /// The stage.
-pub(super) struct Fetch {
+pub(crate) struct Fetch {
     origin: Arc<dyn Origin>,
     files: Option<Arc<dyn Files>>,
     clock: Arc<dyn Clock>,
@@ -56,10 +56,19 @@ pub(super) struct Fetch {
 
 impl Fetch {
     pub(super) fn new(ports: &super::Ports, settings: &super::Settings, budget: Arc<Budget>) -> Self {
+        Fetch::over((ports.origin.clone(), ports.files.clone(), ports.clock.clone()), settings, budget)
+    }
+
+    /// Over these ports alone.
+    pub(crate) fn over(
+        (origin, files, clock): (Arc<dyn Origin>, Option<Arc<dyn Files>>, Arc<dyn Clock>),
+        settings: &super::Settings,
+        budget: Arc<Budget>,
+    ) -> Self {
         Fetch {
-            origin: ports.origin.clone(),
-            files: ports.files.clone(),
-            clock: ports.clock.clone(),
+            origin,
+            files,
+            clock,
             budget,
             slots: Slots::new(settings.per_origin),
             max_bytes: settings.max_bytes,
@@ -72,7 +81,7 @@ impl Fetch {
     ///
     /// # Errors
     /// `fetch.*`, `url.*` and `file.*`.
-    pub(super) async fn fetch(
+    pub(crate) async fn fetch(
         &self,
         source: &Source,
         request: &RequestId,

@@ -9,6 +9,8 @@ const WORDS = [
   ["n", "New request"],
   ["j  k", "Next and previous line"],
   ["Enter", "Open the line"],
+  ["f", "Before or after"],
+  ["z  +  -  0", "Pixel by pixel, larger, smaller, all of it"],
   ["t", "Light or dark"],
   ["p", "Pause what is live"],
   ["?", "These keys"],
@@ -49,7 +51,7 @@ function help() {
   dialog.showModal();
 }
 
-function isOff() {
+export function isOff() {
   try {
     return localStorage.getItem("pixmill-keys") === "off";
   } catch {
@@ -59,7 +61,10 @@ function isOff() {
 
 function step(by) {
   const lines = [...document.querySelectorAll("[data-row]")];
-  if (lines.length === 0) return;
+  if (lines.length === 0) {
+    document.querySelector(by > 0 ? "[rel=next]" : "[rel=prev]")?.click();
+    return;
+  }
   const at = lines.findIndex((line) => line.contains(document.activeElement));
   const next = lines[Math.min(Math.max(at + by, 0), lines.length - 1)];
   next.querySelector("th a, a, input")?.focus();

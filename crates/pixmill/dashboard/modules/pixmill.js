@@ -1,8 +1,6 @@
 // What every page does beyond links and forms. Nothing depends on it: without it the same pages load anew.
 import { keys } from "./keys.js";
 import { live } from "./live.js";
-import { preview } from "./preview.js";
-import { upload } from "./upload.js";
 
 const themes = { light: "dark", dark: "light" };
 
@@ -86,5 +84,17 @@ if (button) {
 times(document);
 keys({ theme });
 live({ times });
-upload();
-preview();
+const print = document.querySelector("[data-print]");
+if (print) {
+  print.hidden = false;
+  print.addEventListener("click", () => window.print());
+}
+
+// What only some pages need is loaded there alone.
+if (document.querySelector("[data-new]")) {
+  import("./upload.js").then(({ upload }) => upload());
+  import("./preview.js").then(({ preview }) => preview());
+}
+if (document.querySelector("[data-compare], [data-score], [data-scores]")) {
+  import("./compare.js").then(({ compare }) => compare());
+}

@@ -1,8 +1,10 @@
 // What a catalogue is understood as, before it is handed in: its first bytes alone are looked at, and nothing is stored.
+import { ask, trial } from "./trial.js";
+
 const FIRST = 65_536;
 const ROLES = { picture: "pictures", name: "product's name", unread: "looks like pictures, not read", other: "" };
 
-function element(name, text, look) {
+export function element(name, text, look) {
   const made = document.createElement(name);
   if (text !== undefined) made.textContent = text;
   if (look) made.className = look;
@@ -90,13 +92,17 @@ export function preview() {
   const place = form?.querySelector("[data-preview]");
   if (!place) return;
   let turn = 0;
+  const tried = trial(form);
+  ask(form);
   const look = async () => {
     const file = form.elements.file.files[0];
     const own = ++turn;
     if (!file) {
       place.replaceChildren();
+      tried(undefined);
       return;
     }
+    form.querySelector("[data-asked]").replaceChildren();
     const query = new FormData();
     for (const name of ["column", "name_column", "base_url"]) {
       if (form.elements[name].value) query.append(name, form.elements[name].value);
@@ -106,15 +112,17 @@ export function preview() {
     query.append("file", whole ? file : file.slice(0, FIRST), file.name);
     const base = document.body.dataset.base;
     const address = `${base}/v1/preview${whole ? "" : "?partial=true"}`;
-    let parts;
+    let parts, found;
     try {
       const answer = await fetch(address, { method: "POST", body: query });
-      const found = await answer.json();
+      found = await answer.json();
       parts = answer.ok ? shown(found, form, look) : [element("p", found.detail, "notice bad")];
     } catch {
       parts = [element("p", "It could not be looked at now. It can be handed in all the same.", "hint")];
     }
-    if (own === turn) place.replaceChildren(...parts);
+    if (own !== turn) return;
+    place.replaceChildren(...parts);
+    tried(found?.rows ? found : undefined);
   };
   form.elements.file.addEventListener("change", look);
   for (const name of ["column", "name_column", "base_url"]) form.elements[name].addEventListener("change", look);

@@ -4,6 +4,7 @@ mod guesses;
 mod head;
 mod known;
 pub(super) mod session;
+mod setup;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,7 @@ use guesses::Guesses;
 use head::Client;
 use known::{Known, known};
 use session::{Session, Sessions};
+use setup::Setup;
 
 pub(super) use guesses::whose;
 
@@ -136,6 +138,8 @@ pub(super) struct Access {
     sessions: Sessions,
     guesses: Guesses,
     snapshot: Mutex<Snapshot>,
+    /// What waits for the first key.
+    setup: Option<Setup>,
 }
 
 /// What opens the server beside keys.
@@ -157,7 +161,8 @@ pub(super) fn revoked() -> Problem {
 impl Access {
     pub(super) fn new(ledger: Arc<dyn Ledger>, doors: Doors) -> Self {
         let sessions = Sessions::new(doors.public.as_ref());
-        Access { ledger, doors, sessions, guesses: Guesses::default(), snapshot: Mutex::default() }
+        let (guesses, snapshot) = (Guesses::default(), Mutex::default());
+        Access { ledger, doors, sessions, guesses, snapshot, setup: None }
     }
 
     /// Whether somebody who was let in may still call.
@@ -222,6 +227,13 @@ impl Access {
             return Ok(caller);
         }
         let needed = |why: String| Err(Problem::new(Code::AuthMissing, why));
+        if self.setup.is_some() && known.is_empty() {
+            return needed(
+                "this server has no key yet: open the link that it printed at its start, or make a key on its machine with \
+                 'pixmill keys create --role admin'"
+                    .into(),
+            );
+        }
         let Some((ends, peer)) = ends.zip(peer) else { return needed("this server asks for a key".into()) };
         let trusted = |address| self.trusts(address, known.is_empty());
         let address = match head::client(peer, &parts.headers, &self.doors.proxies, trusted) {

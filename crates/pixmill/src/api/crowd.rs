@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Upload,
     /// An answer that a thread makes while somebody reads it.
     Threaded,
+    /// A picture that somebody else is asked for first.
+    Look,
     /// An answer that goes on for as long as somebody listens.
     Stream,
 }
@@ -33,6 +35,7 @@ pub(super) enum Kind {
 pub(super) struct Crowds {
     calls: Crowd,
     threaded: Crowd,
+    looks: Crowd,
     streams: Crowd,
 }
 
@@ -41,6 +44,7 @@ impl Default for Crowds {
         Crowds {
             calls: Crowd::new("calls", 96, 768),
             threaded: Crowd::new("downloads of catalogues", 8, 32),
+            looks: Crowd::new("looks at originals", 24, 96),
             streams: Crowd::new("event streams", 256, 1024),
         }
     }
@@ -55,6 +59,7 @@ impl Crowds {
         match kind {
             Kind::Call => self.calls.enter(tenant).map(Some),
             Kind::Threaded => self.threaded.enter(tenant).map(Some),
+            Kind::Look => self.looks.enter(tenant).map(Some),
             Kind::Stream => self.streams.enter(tenant).map(Some),
             Kind::Upload => Ok(None),
         }

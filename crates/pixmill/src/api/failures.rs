@@ -25,7 +25,7 @@ use super::query::Id;
 
 /// Failures whose hosts are looked at, at a time and for how long; of more, the codes alone are told.
 const AT_A_TIME: usize = 1_000;
-const WITHIN: Duration = Duration::from_millis(350);
+const WITHIN: Duration = Duration::from_millis(80);
 
 /// Hosts of a code that are told apart.
 const MOST_HOSTS: usize = 100;

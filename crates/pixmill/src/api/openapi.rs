@@ -14,8 +14,8 @@ use utoipa::{Modify, OpenApi};
 use super::answer;
 use super::problem::ProblemBody;
 use super::{
-    audit, catalogue, csv, deliveries, events, failures, health, hosts, images, keys, metrics, outputs,
-    preview, requests, system, usage, workers,
+    audit, catalogue, csv, deliveries, events, failures, health, hosts, images, keys, metrics, originals,
+    outputs, preflight, preview, requests, system, trial, usage, workers,
 };
 
 #[derive(OpenApi)]
@@ -27,7 +27,7 @@ use super::{
     ),
     paths(
         requests::create, requests::list, requests::show, requests::delete, requests::cancel, requests::retry,
-        preview::show, images::list, images::show, failures::show, csv::results, csv::failed, catalogue::show, events::watch,
+        preview::show, preflight::show, trial::make, trial::show, images::list, images::show, originals::show, originals::score, failures::show, csv::results, csv::failed, catalogue::show, events::watch,
         deliveries::list, deliveries::redeliver, usage::show,
         workers::list, hosts::list, hosts::pause, hosts::resume, hosts::limit, system::show, system::look_again,
         keys::list, keys::create, keys::revoke, audit::list,

@@ -12,13 +12,16 @@ mod keys;
 mod line;
 mod live;
 mod new;
+mod report;
 mod request;
 mod requests;
 mod savings;
 mod session;
+mod setup;
 mod system;
 mod text;
 mod webhooks;
+mod worst;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -54,7 +57,8 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/requests/{id}/failures", get(failures::show).post(failures::correct))
         .route("/requests/{id}/images", get(images::show))
         .route("/requests/{id}/images/{image}", get(image::show))
-        .route("/requests/{id}/worst", get(images::worst))
+        .route("/requests/{id}/worst", get(worst::show))
+        .route("/requests/{id}/report", get(report::show))
         .route("/requests/{id}/cancel", post(act::cancel))
         .route("/requests/{id}/retry", post(act::retry))
         .route("/requests/{id}/delete", post(act::delete))
@@ -70,7 +74,10 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/webhooks/recover", post(webhooks::recover))
         .route("/sign-out", post(session::sign_out))
         .route_layer(keyed(Kind::Call));
-    let uploads = Router::new().route("/requests/new", post(new::create)).route_layer(keyed(Kind::Upload));
+    let uploads = Router::new()
+        .route("/requests/new", post(new::create))
+        .route("/requests/new/look", post(new::look))
+        .route_layer(keyed(Kind::Upload));
     let streams =
         Router::new().route("/requests/{id}/live", get(live::watch)).route_layer(keyed(Kind::Stream));
     // Below a path, its root with and without a slash.
@@ -86,6 +93,7 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/help/{*path}", get(help::show))
         .route("/llms.txt", get(help::index_for_programs))
         .route("/llms-full.txt", get(help::whole_for_programs))
+        .route("/setup/{token}", get(setup::show).post(setup::make))
         .route("/assets/{version}/{name}", get(assets::show));
     pages.merge(uploads).merge(streams).merge(open).route_layer(from_fn_with_state(api.clone(), in_words))
 }

@@ -184,16 +184,24 @@ pub(super) async fn show(
 async fn look(coming: Coming, partial: bool) -> Result<Preview, Problem> {
     let Coming { catalogue, hints, said, .. } = coming;
     let seen = apart(move || Preview::read(catalogue, &hints, partial))?.await;
-    let broken = |why: &str| Problem::new(Code::BodyMalformed, format!("the catalogue can't be read: {why}"));
-    let preview = seen.map_err(|_| broken("its reader broke off"))?.map_err(|error| match error {
+    let preview = seen.map_err(|_| broken("its reader broke off"))?.map_err(refused)?;
+    // What a form says after its catalogue.
+    said.whole().await.map(|_| preview)
+}
+
+fn broken(why: &str) -> Problem {
+    Problem::new(Code::BodyMalformed, format!("the catalogue can't be read: {why}"))
+}
+
+/// Why a catalogue can't be looked at.
+pub(super) fn refused(error: OpenError) -> Problem {
+    match error {
         OpenError::Refused(refusal) => {
             let error = RowError { line: refusal.line, code: refusal.code, message: refusal.reason };
             Problem::new(error.code, error.message.clone()).because(vec![FieldError::from(&error)])
         }
         OpenError::Io(error) => broken(&error.to_string()),
-    })?;
-    // What a form says after its catalogue.
-    said.whole().await.map(|_| preview)
+    }
 }
 
 impl From<Preview> for PreviewBody {

@@ -11,7 +11,8 @@ use super::crowd::Kind;
 use super::problem::Problem;
 use super::{
     Api, access, audit, browsers, call, catalogue, csv, deliveries, events, failures, health, hosts, images,
-    keys, metrics, openapi, outputs, pages, preview, requests, system, usage, workers,
+    keys, metrics, openapi, originals, outputs, pages, preflight, preview, requests, system, trial, usage,
+    workers,
 };
 
 /// Every address that answers.
@@ -21,6 +22,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .route("/v1/requests", post(requests::create))
         .route("/v1/requests/{id}/retry", post(requests::retry))
         .route("/v1/preview", post(preview::show))
+        .route("/v1/preflight", post(preflight::show))
         // As clients of Node stacks know them.
         .route("/api/upload", post(requests::create_as_node))
         .route("/upload", post(requests::create_as_node))
@@ -28,6 +30,12 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     let threaded = Router::new()
         .route("/v1/requests/{id}/catalogue", get(catalogue::show))
         .route_layer(keyed(Kind::Threaded));
+    let looks = Router::new()
+        .route("/v1/requests/{id}/images/{image}/original", get(originals::show))
+        .route("/v1/requests/{id}/images/{image}/score", get(originals::score))
+        .route("/v1/preview/image", post(trial::make))
+        .route("/v1/preview/pictures/{name}", get(trial::show))
+        .route_layer(keyed(Kind::Look));
     let streams =
         Router::new().route("/v1/requests/{id}/events", get(events::watch)).route_layer(keyed(Kind::Stream));
     let calls = Router::new()
@@ -70,6 +78,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
     let (origins, base) = (api.on.origins.clone(), api.base.clone());
     let router = uploads
         .merge(threaded)
+        .merge(looks)
         .merge(streams)
         .merge(calls)
         .merge(watched)

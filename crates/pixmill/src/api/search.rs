@@ -5,21 +5,21 @@ use std::time::{Duration, Instant};
 
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::{ImageStatus, ImageView};
+use pixmill_engine::model::image::ImageView;
 use pixmill_engine::port::records::Ledger;
 use pixmill_engine::results::query::ImageQuery;
 
 /// How long one piece is looked for.
-pub(super) const PIECE: Duration = Duration::from_millis(350);
+pub(super) const PIECE: Duration = Duration::from_millis(180);
 
 /// Images that are read at a time.
-const AT_A_TIME: usize = 1_000;
+pub(super) const AT_A_TIME: usize = 1_000;
 
 /// Rows between two that are read along rather than asked for apart.
 const GAP: u64 = 50;
 
 /// What was found, and how far was looked.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     /// Images that fit, in the order of the catalogue.
     pub(super) images: Vec<ImageView>,
@@ -68,38 +68,6 @@ pub(super) async fn search(
         }
         after = Some(last);
         if began.elapsed() >= within {
-            return Ok(found);
-        }
-    }
-}
-
-/// Completed images that became smaller least, those first, as far as they are found within a time.
-///
-/// # Errors
-/// Those of records.
-pub(super) async fn worst(
-    ledger: &dyn Ledger,
-    request: &RequestId,
-    most: usize,
-    within: Duration,
-) -> Result<Found, Fault> {
-    let began = Instant::now();
-    let mut found = Found::default();
-    let kept = |view: &ImageView| match &view.slot.output {
-        Some(output) => output.bytes_after as f64 / output.bytes_before.max(1) as f64,
-        None => 0.0,
-    };
-    loop {
-        let page =
-            ledger.images(request, Some(ImageStatus::Completed), found.next.as_ref(), AT_A_TIME).await?;
-        found.searched += page.len() as u64;
-        let last = page.last().map(|view| view.image.clone());
-        found.images.extend(page);
-        found.images.sort_by(|one, other| kept(other).total_cmp(&kept(one)));
-        found.images.truncate(most);
-        let over = last.is_none();
-        found.next = last;
-        if over || began.elapsed() >= within {
             return Ok(found);
         }
     }

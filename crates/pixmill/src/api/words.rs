@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use pixmill_engine::look::Size;
 use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::RequestStatus as Status;
 use utoipa::openapi::RefOr;
@@ -43,4 +44,8 @@ words!(
 words!(
     /// A format of outputs.
     FormatWord, "Format", recipe::FORMATS
+);
+words!(
+    /// How large a picture is shown.
+    SizeWord, "Size", Size::ALL.iter().map(|size| size.as_str())
 );

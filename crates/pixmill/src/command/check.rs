@@ -1,17 +1,12 @@
 //! `pixmill check`: what a run would meet, before it does.
 
-mod estimate;
-mod probe;
-mod problems;
 mod report;
-mod survey;
 mod text;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::num::NonZero;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -20,7 +15,6 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::source::Source;
 use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use super::run::output::same_file;
 use super::run::{folder_of, readable};
@@ -31,12 +25,13 @@ use crate::config::network::{FilesFlags, NetworkFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::talk::TalkFlags;
 use crate::display::{self, Spinner};
+use crate::preflight::estimate::{Figures, estimate};
+use crate::preflight::probe::{Prober, Settings};
+use crate::preflight::problems::{self, Problems};
+use crate::preflight::survey::{Survey, survey};
+use crate::preflight::{Share, probe_all};
 use crate::wiring;
-use estimate::{Figures, estimate};
-use probe::{Prober, Settings};
-use problems::{Problem, Problems};
 use report::CheckReport;
-use survey::{Survey, survey, targets};
 
 /// Check catalogues before a run: rows, origins, broken links, bytes, time; changes nothing
 #[derive(Debug, clap::Args)]
@@ -176,15 +171,15 @@ fn one(
             settings: settings.clone(),
             offline: args.offline,
         };
-        figures = runtime.block_on(probe_all(args, path, &survey, prober, &mut problems, &spinner))?;
+        figures = runtime.block_on(probed(args, path, &survey, prober, &mut problems, &spinner))?;
     }
     let estimate = estimate(&survey, &figures, &settings, cores());
     let errors = problems.finish()?;
     Ok((CheckReport::new(catalogue, survey, problems, &figures, estimate, began.elapsed()), errors))
 }
 
-/// Probes each origin's share; a thread of its own reads the catalogue again meanwhile.
-async fn probe_all(
+/// Probes each origin's share, as was asked.
+async fn probed(
     args: &CheckArgs,
     catalogue: &Path,
     survey: &Survey,
@@ -192,35 +187,13 @@ async fn probe_all(
     problems: &mut Problems,
     spinner: &Spinner,
 ) -> Result<BTreeMap<String, Figures>, Fault> {
-    let (give, take) = mpsc::channel(256);
-    let (tell, mut told) = mpsc::channel(256);
     let (most, local) =
         (if args.offline { u64::MAX } else { args.probe }, Source::File(String::new()).origin());
     let asked = survey.origins.keys().filter(|origin| !args.offline || **origin == local);
-    let reading = tokio::task::spawn_blocking({
-        let (catalogue, origins) = (catalogue.to_owned(), asked.cloned().collect::<Vec<_>>());
-        let hints = args.said.hints();
-        move || {
-            targets(&catalogue, &hints, &origins, most, |target| match give.blocking_send(target) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
-            })
-        }
-    });
-    let probing = tokio::spawn(prober.run(take, tell));
-    let mut figures: BTreeMap<String, Figures> = BTreeMap::new();
-    let mut count = 0u64;
-    while let Some(probed) = told.recv().await {
-        count += 1;
-        spinner.show(format!("probed {count}, {} with problems", problems.images_total));
-        figures.entry(probed.origin.clone()).or_default().take(&probed);
-        if let Err(fault) = probed.found {
-            problems.image(Problem::of(probed.line, probed.position, fault))?;
-        }
-    }
-    let broken = |error| Fault::permanent(Code::BackendUnavailable, format!("probing broke off: {error}"));
-    probing.await.map_err(broken)?;
-    reading.await.map_err(broken)??;
+    let share = Share { origins: asked.cloned().collect(), most };
+    let told = |count, wrong| spinner.show(format!("probed {count}, {wrong} with problems"));
+    let mut figures = BTreeMap::new();
+    probe_all((catalogue, args.said.hints()), share, prober, problems, &mut figures, told).await?;
     Ok(figures)
 }
 

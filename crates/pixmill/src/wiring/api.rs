@@ -8,13 +8,17 @@ use std::time::Duration;
 use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::look::Looks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::OfServer;
+use super::sandbox::WhenNeeded;
 use super::serve::Configured;
 use super::{backends, webhook};
 use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
+use super::{backends, origin, webhook};
+use crate::api::{self, Foundation};
 use crate::command::run::folder_of;
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
@@ -23,9 +27,17 @@ use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 use crate::figures::Disks;
 use crate::service;
+use crate::preflight::probe;
 
 /// How long is waited before backends that could not be reached at the start are tried again.
 const START_PAUSE: Duration = Duration::from_secs(2);
+
+/// Connections for pictures that somebody looks at, and how many of those are decoded at a time.
+const LOOKS: usize = 8;
+const LOOKED_AT: usize = 1;
+
+/// How long an answer is waited for while somebody waits for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An address that is listened on.
 pub(super) struct Door {
@@ -157,6 +169,9 @@ async fn foundation(configured: &Arc<Configured>) -> Result<Foundation, Fault> {
         },
         receiver: Arc::new(webhook::receiver(&options.reach.allow, options.reach.ca_file.as_deref())?),
         clock: Arc::new(SystemClock),
+        looks: Arc::new(looks(options)?),
+        origin: origin(&options.reach, LOOKS)?,
+        probing: probing(options),
         recipe: options.recipe,
         trust: options.trust.clone(),
         trust_proxy: options.trust_proxy.clone(),
@@ -170,6 +185,26 @@ async fn foundation(configured: &Arc<Configured>) -> Result<Foundation, Fault> {
         lease: options.settings.lease,
         tells: tells(configured),
     })
+}
+
+/// How origins are asked before a catalogue is handed in: beside the work, and while somebody waits.
+fn probing(options: &ServeOptions) -> probe::Settings {
+    let settings = &options.settings;
+    probe::Settings {
+        connections: LOOKS,
+        per_origin: settings.per_origin.min(LOOKS),
+        timeout: settings.timeout.min(PATIENCE),
+        max_bytes: settings.max_bytes,
+        limits: settings.limits,
+        recipe: options.recipe,
+    }
+}
+
+/// What shows pictures beside the work: its own few connections, and a process of its own once somebody looks.
+fn looks(options: &ServeOptions) -> Result<Looks, Fault> {
+    let origin = origin(&options.reach, LOOKS)?;
+    let sandbox = Arc::new(WhenNeeded::new(LOOKED_AT, options.picture_time));
+    Ok(Looks::new(origin, sandbox, Arc::new(SystemClock), &options.settings))
 }
 
 /// Folders of this machine's in which something must be written.

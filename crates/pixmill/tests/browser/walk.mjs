@@ -96,13 +96,109 @@ async function withoutScript() {
   await context.close();
 }
 
+// Before and after, by mouse, keys and touch; side by side without JavaScript.
+async function beforeAndAfter(id) {
+  const images = await (await fetch(`${PIXMILL}/v1/requests/${id}/images?status=completed`)).json();
+  const address = `${PIXMILL}/requests/${id}/images/${images.data[0].id}`;
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  heard(page);
+  await page.goto(address);
+  await page.waitForSelector(".slides .handle", { state: "attached" });
+  const at = (of) => of.$eval("[data-pair]", (pair) => getComputedStyle(pair).getPropertyValue("--at").trim());
+  const place = async (of, share) => {
+    const box = await of.locator("[data-pair]").boundingBox();
+    return [box.x + box.width * share, box.y + box.height * 0.7];
+  };
+  await page.mouse.move(...(await place(page, 0.5)));
+  await page.mouse.down();
+  await page.mouse.move(...(await place(page, 0.25)), { steps: 5 });
+  await page.mouse.up();
+  assert.equal(await at(page), "25%", "dragged");
+  await page.focus(".tools input");
+  await page.keyboard.press("ArrowRight");
+  assert.equal(await at(page), "26%");
+  await page.keyboard.press("Shift+ArrowRight");
+  assert.equal(await at(page), "36%");
+  assert.equal(await page.getAttribute(".tools input", "aria-valuetext"), "36 % before, 64 % after");
+  await page.keyboard.press("Home");
+  assert.equal(await page.getAttribute(".tools input", "aria-valuetext"), "all after");
+  await page.keyboard.press("f");
+  assert.equal(await at(page), "100%", "flipped");
+  await page.keyboard.press("z");
+  const [wide, natural] = await page.$eval("[data-pair]", (pair) => [pair.clientWidth, pair.querySelectorAll("img")[1].naturalWidth]);
+  assert.equal(wide, natural, "a pixel for a pixel");
+  await page.keyboard.press("+");
+  assert.equal(await page.textContent(".tools .zoom"), "200 %");
+  await page.keyboard.press("0");
+  await page.click("a[data-score]");
+  await page.waitForFunction(() => /SSIMULACRA2 \d/.test(document.querySelector(".look figcaption").textContent), null, { timeout: 30_000 });
+  await page.close();
+  const phone = await browser.newContext({ hasTouch: true, isMobile: true, viewport: { width: 360, height: 740 } });
+  const touched = await phone.newPage();
+  await touched.goto(address);
+  await touched.waitForSelector(".slides .handle", { state: "attached" });
+  await touched.locator("[data-pair]").scrollIntoViewIfNeeded();
+  await touched.touchscreen.tap(...(await place(touched, 0.75)));
+  assert.equal(await at(touched), "75%", "touched");
+  await phone.close();
+  const plain = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 1280, height: 900 } });
+  const two = await plain.newPage();
+  await two.goto(address);
+  const [before, after] = await two.locator("[data-pair] img").all();
+  const [left, right] = [await before.boundingBox(), await after.boundingBox()];
+  assert.ok(left.x + left.width <= right.x && left.width > 100 && right.width > 100, "side by side");
+  await two.goto(`${address}?score=true`);
+  assert.match(await two.textContent(".look figcaption"), /SSIMULACRA2 \d/);
+  await plain.close();
+}
+
+// The recipe tried on three of the catalogue's own pictures, and its shops asked, with JavaScript and without.
+async function beforeItIsHandedIn() {
+  const file = catalogue("look.csv", ["caps.jpg", "river.jpg", "gone.jpg", "old-town.jpg"]);
+  const page = await browser.newPage();
+  heard(page);
+  await handIn(page, file);
+  await page.waitForSelector(".tried li:nth-child(2) img", { timeout: 30_000 });
+  const score = () => page.textContent(".tried li:first-child b");
+  const usual = await score();
+  await page.fill("#quality", "12");
+  await page.waitForFunction((before) => document.querySelector(".tried li:first-child b")?.textContent !== before, usual, { timeout: 30_000 });
+  await page.click("[data-ask]");
+  await page.waitForSelector("[data-asked] table", { timeout: 30_000 });
+  assert.match(await page.textContent("[data-asked]"), /4 pictures in 4 rows.*About.*would become/s);
+  assert.match(await page.textContent("[data-asked]"), /line 4, picture 1/);
+  await page.close();
+  const context = await browser.newContext({ javaScriptEnabled: false, viewport: { width: 360, height: 740 } });
+  const plain = await context.newPage();
+  await handIn(plain, file);
+  await plain.fill("#quality", "30");
+  await plain.click("[data-ask]");
+  await plain.waitForSelector(".tried img");
+  assert.equal(await plain.inputValue("#quality"), "30", "what was said is there still");
+  assert.match(await plain.textContent(".panel"), /line 4, picture 1/);
+  await context.close();
+}
+
+// A request prints as a report.
+async function printed(id) {
+  const page = await browser.newPage();
+  heard(page);
+  await page.goto(`${PIXMILL}/requests/${id}/report`);
+  await page.emulateMedia({ media: "print" });
+  assert.ok(!(await page.isVisible(".top")) && !(await page.isVisible(".actions")) && (await page.isVisible(".contact")));
+  const paper = await page.pdf({ format: "A4", printBackground: true });
+  assert.ok(paper.length > 20_000, `${paper.length} bytes`);
+  writeFileSync(join(STATE, "report.pdf"), paper);
+  await page.close();
+}
+
 // Each page fits a phone, has nothing that axe finds, and says nothing on the console.
 async function everyPage(id) {
   const images = await (await fetch(`${PIXMILL}/v1/requests/${id}/images`)).json();
   const of = (rest) => `/requests/${id}${rest}`;
   const pages = ["/requests", "/requests/new", "/savings", "/webhooks", "/hosts", "/workers", "/system",
-    "/keys", "/audit", "/sign-in", of(""), of("/failures"), of("/images"),
-    of("/worst"), ...images.data.slice(0, 2).map((image) => of(`/images/${image.id}`))];
+    "/keys", "/audit", "/sign-in", of(""), of("/failures"), of("/images"), of("/worst"), of("/worst?by=score"), of("/report"),
+    ...images.data.slice(0, 2).map((image) => of(`/images/${image.id}`))];
   for (const colorScheme of ["light", "dark"]) {
     for (const width of [360, 1280]) {
       const context = await browser.newContext({ colorScheme, viewport: { width, height: 800 } });
@@ -176,6 +272,12 @@ try {
   console.log("the walk by keyboard alone");
   await withoutScript();
   console.log("the walk without JavaScript, on a phone");
+  await beforeAndAfter(id);
+  console.log("before and after by mouse, keys, touch and without JavaScript");
+  await beforeItIsHandedIn();
+  console.log("a recipe tried and shops asked before, with JavaScript and without");
+  await printed(id);
+  console.log("a request prints as a report");
   const pages = await everyPage(id);
   console.log(`${pages} pages, each at 360 and 1280 pixels in light and dark: nothing found by axe`);
   await sevenTabs(id);

@@ -58,6 +58,8 @@ pub(crate) struct Caller {
     agent: Agent,
     pub(crate) url: String,
     pub(crate) process: Process,
+    /// What the server said before it listened.
+    pub(crate) said: Vec<Value>,
 }
 
 impl Caller {
@@ -90,7 +92,7 @@ impl Caller {
             if told["message"] == "listening" {
                 break format!("http://{}", told["address"].as_str().expect("an address"));
             }
-            said.push(line);
+            said.push(told);
         };
         // Whoever writes into a closed pipe ends.
         std::thread::spawn(move || lines.for_each(drop));
@@ -101,7 +103,7 @@ impl Caller {
             .proxy(None)
             .timeout_global(Some(LONG))
             .build();
-        Caller { agent: agent.into(), url, process }
+        Caller { agent: agent.into(), url, process, said }
     }
 
     pub(crate) fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {

@@ -11,8 +11,9 @@ use http::StatusCode;
 use super::super::Api;
 use super::super::access::Caller;
 use super::super::images::{one, row_of};
+use super::super::originals::{ScoreBody, scored};
 use super::super::problem::Problem;
-use super::super::query::{Id, Image};
+use super::super::query::{Id, Image, Query};
 use super::super::view::CellBody;
 use super::images::{Tile, tiles};
 use super::line::Line;
@@ -29,11 +30,23 @@ struct OneImage {
     original: Option<String>,
     advice: &'static str,
     next: Option<String>,
+    /// How alike before and after are, where that was asked, or why it can't be told.
+    score: Option<ScoreBody>,
+    no_score: Option<String>,
 }
 
 impl OneImage {
     fn short(&self, address: &str) -> String {
         text::short(address)
+    }
+
+    /// Where the original can be seen.
+    fn original_picture(&self) -> String {
+        format!("/v1/requests/{}/images/{}/original", self.line.id, self.tile.image)
+    }
+
+    fn score_address(&self) -> String {
+        format!("/v1/requests/{}/images/{}/score", self.line.id, self.tile.image)
     }
 }
 
@@ -43,6 +56,7 @@ pub(in crate::api) async fn show(
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     Image(image): Image,
+    query: Query,
 ) -> Result<Response, Problem> {
     let standing = api.standing(&caller, &id).await?;
     let view = one(&api, &standing, &image).await?;
@@ -51,6 +65,13 @@ pub(in crate::api) async fn show(
     let page = Page::of(&api, &caller, Section::Requests, title);
     let (mut found, origins) = tiles(&api, &standing, &page.base, std::slice::from_ref(&view)).await?;
     let tile = found.remove(0);
+    let (score, no_score) = match query.flag("score")? {
+        false => (None, None),
+        true => match scored(&api, &caller, &standing, &view).await {
+            Ok(score) => (Some(score), None),
+            Err(problem) => (None, Some(problem.detail().to_owned())),
+        },
+    };
     let shown = OneImage {
         line: Line::new(&standing, api.on.clock.wall()),
         row: row_of(&api, &standing, view.row).await?,
@@ -58,6 +79,8 @@ pub(in crate::api) async fn show(
         advice: view.slot.failure.as_ref().map_or("", |failure| failure.code.advice()),
         next: next.first().map(|next| next.image.to_string()),
         tile,
+        score,
+        no_score,
         page,
     };
     Ok(show_with(StatusCode::OK, &shown, &origins))

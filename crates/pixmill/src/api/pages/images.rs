@@ -1,4 +1,4 @@
-//! Images of a request: found by words and qualifiers, page by page; and those that became smaller least.
+//! Images of a request: found by words and qualifiers, page by page.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,15 +19,14 @@ use super::super::access::Caller;
 use super::super::images::question;
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
-use super::super::search::{self, Found, PIECE, search};
+use super::super::search::{PIECE, search};
 use super::line::Line;
 use super::request::Names;
 use super::text::{self, Moment};
 use super::{Page, Section, act, in_query, show_with};
 
-/// Images on a page, and the worst that are shown.
+/// Images on a page.
 const SHOWN: usize = 50;
-const WORST: usize = 20;
 
 #[derive(Template)]
 #[template(path = "images.html")]
@@ -39,8 +38,6 @@ struct Images {
     next: Option<String>,
     searched: u64,
     wrong: Option<String>,
-    /// Those that became smaller least, instead of the catalogue's order.
-    worst: bool,
 }
 
 /// An image in a list.
@@ -102,38 +99,14 @@ pub(in crate::api) async fn show(
     let found = search(&*api.on.ledger, &standing.request.id, &question, after, SHOWN, PIECE).await?;
     let title = format!("Images of {}", standing.request.catalogue);
     let page = Page::of(&api, &caller, Section::Requests, title).with_notice(act::notice(&query));
-    page_of(&api, &standing, page, (asked, wrong, false), found).await
-}
-
-/// Shows those that became smaller least.
-pub(in crate::api) async fn worst(
-    State(api): State<Arc<Api>>,
-    Extension(caller): Extension<Caller>,
-    Id(id): Id,
-) -> Result<Response, Problem> {
-    let standing = api.standing(&caller, &id).await?;
-    let found = search::worst(&*api.on.ledger, &standing.request.id, WORST, PIECE).await?;
-    let title = format!("Least saved of {}", standing.request.catalogue);
-    let page = Page::of(&api, &caller, Section::Requests, title);
-    page_of(&api, &standing, page, (String::new(), None, true), found).await
-}
-
-async fn page_of(
-    api: &Api,
-    standing: &RequestView,
-    page: Page,
-    (asked, wrong, worst): (String, Option<String>, bool),
-    found: Found,
-) -> Result<Response, Problem> {
-    let (tiles, origins) = tiles(api, standing, &page.base, &found.images).await?;
+    let (tiles, origins) = tiles(&api, &standing, &page.base, &found.images).await?;
     let images = Images {
-        line: Line::new(standing, api.on.clock.wall()),
+        line: Line::new(&standing, api.on.clock.wall()),
         asked,
         tiles,
         next: found.next.map(|next| next.to_string()),
         searched: found.searched,
         wrong,
-        worst,
         page,
     };
     Ok(show_with(StatusCode::OK, &images, &origins))

@@ -109,7 +109,7 @@ async fn beside_the_last(api: &Api, caller: &Caller, standing: &RequestView) -> 
 }
 
 /// How fast it went since its intake: all that one look can tell.
-fn pace(api: &Api, standing: &RequestView) -> Option<(String, String)> {
+pub(super) fn pace(api: &Api, standing: &RequestView) -> Option<(String, String)> {
     let progress = standing.progress;
     let during = api.on.clock.wall().since(standing.request.created);
     if !standing.request.status.is_open() || standing.request.round > 1 || during < Duration::from_secs(2) {

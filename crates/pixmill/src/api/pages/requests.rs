@@ -25,7 +25,7 @@ const SHOWN: usize = 25;
 const OLDER: usize = 150;
 
 /// How long requests are looked for that fit.
-const WITHIN: Duration = Duration::from_millis(300);
+const WITHIN: Duration = Duration::from_millis(180);
 
 #[derive(Template)]
 #[template(path = "requests.html")]

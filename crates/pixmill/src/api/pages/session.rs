@@ -19,13 +19,16 @@ struct SignIn {
     page: Page,
     next: String,
     wrong: Option<String>,
+    /// There is no key yet.
+    unset: bool,
 }
 
 /// Shows the form.
 pub(in crate::api) async fn show(State(api): State<Arc<Api>>, query: Query) -> Response {
     let next = query.said("next").unwrap_or_default().to_owned();
     let page = Page::open(&api, "Sign in");
-    super::show(StatusCode::OK, &SignIn { page, next, wrong: None })
+    let unset = api.access.waits_for_setup().await.unwrap_or(false);
+    super::show(StatusCode::OK, &SignIn { page, next, wrong: None, unset })
 }
 
 /// Signs in whoever shows a key.
@@ -44,7 +47,8 @@ pub(in crate::api) async fn sign_in(
         }
         Err(problem) => {
             let (page, status) = (Page::open(&api, "Sign in"), problem.status());
-            Ok(super::show(status, &SignIn { page, next, wrong: Some(problem.detail().to_owned()) }))
+            let wrong = Some(problem.detail().to_owned());
+            Ok(super::show(status, &SignIn { page, next, wrong, unset: false }))
         }
     }
 }

@@ -11,9 +11,9 @@ use pixmill_engine::model::row::RowError;
 use serde_json::{Value, json};
 
 use super::super::End;
-use super::estimate::{Estimate, Figures};
-use super::problems::{Problem, Problems};
-use super::survey::Survey;
+use crate::preflight::estimate::{Estimate, Figures};
+use crate::preflight::problems::{Problem, Problems};
+use crate::preflight::survey::Survey;
 use crate::summary;
 
 /// Origins that are named, those with most images first.

@@ -13,43 +13,43 @@ const KEPT: usize = 1000;
 
 /// An image that will fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     /// The line of the file, from 1, at which its row starts.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     /// Its place in the row, from 1.
-    pub(super) position: u64,
+    pub(crate) position: u64,
     /// From the one list.
-    pub(super) code: Code,
+    pub(crate) code: Code,
     /// What is wrong.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 impl Problem {
     /// A fault at a position, from 0.
-    pub(super) fn of(line: u64, position: usize, fault: Fault) -> Self {
+    pub(crate) fn of(line: u64, position: usize, fault: Fault) -> Self {
         Problem { line, position: position as u64 + 1, code: fault.code, message: fault.message }
     }
 }
 
 /// Problems so far.
-pub(super) struct Problems {
+pub(crate) struct Problems {
     /// The first rows that can't be used.
-    pub(super) row_errors: Vec<RowError>,
+    pub(crate) row_errors: Vec<RowError>,
     /// All of them.
-    pub(super) row_errors_total: u64,
+    pub(crate) row_errors_total: u64,
     /// The first images that will fail.
-    pub(super) images: Vec<Problem>,
+    pub(crate) images: Vec<Problem>,
     /// All of them.
-    pub(super) images_total: u64,
+    pub(crate) images_total: u64,
     /// Images that will fail by code: how many, and the first of them.
-    pub(super) groups: BTreeMap<Code, (u64, Problem)>,
+    pub(crate) groups: BTreeMap<Code, (u64, Problem)>,
     file: Option<csv::Writer<File>>,
     catalogue: String,
 }
 
 impl Problems {
     /// None so far; each also goes into a file when there is one.
-    pub(super) fn new(catalogue: &Path, file: Option<csv::Writer<File>>) -> Self {
+    pub(crate) fn new(catalogue: &Path, file: Option<csv::Writer<File>>) -> Self {
         Problems {
             row_errors: Vec::new(),
             row_errors_total: 0,
@@ -62,7 +62,7 @@ impl Problems {
     }
 
     /// A row that can't be used.
-    pub(super) fn row(&mut self, error: RowError) -> Result<(), Fault> {
+    pub(crate) fn row(&mut self, error: RowError) -> Result<(), Fault> {
         self.row_errors_total += 1;
         self.write([&error.line.to_string(), "", error.code.as_str(), &error.message, error.code.advice()])?;
         if self.row_errors.len() < KEPT {
@@ -72,7 +72,7 @@ impl Problems {
     }
 
     /// An image that will fail.
-    pub(super) fn image(&mut self, problem: Problem) -> Result<(), Fault> {
+    pub(crate) fn image(&mut self, problem: Problem) -> Result<(), Fault> {
         self.images_total += 1;
         let (line, position) = (problem.line.to_string(), problem.position.to_string());
         self.write([&line, &position, problem.code.as_str(), &problem.message, problem.code.advice()])?;
@@ -87,7 +87,7 @@ impl Problems {
     ///
     /// # Errors
     /// When the file can't be written.
-    pub(super) fn finish(&mut self) -> Result<Option<csv::Writer<File>>, Fault> {
+    pub(crate) fn finish(&mut self) -> Result<Option<csv::Writer<File>>, Fault> {
         self.images.sort_by_key(|problem| (problem.line, problem.position));
         let mut file = self.file.take();
         if let Some(file) = &mut file {
@@ -111,7 +111,7 @@ impl Problems {
 ///
 /// # Errors
 /// When it can't be written.
-pub(super) fn file(path: &Path) -> Result<csv::Writer<File>, Fault> {
+pub(crate) fn file(path: &Path) -> Result<csv::Writer<File>, Fault> {
     let mut file = csv::Writer::from_path(path).map_err(unwritable)?;
     file.write_record(["Catalogue", "Line", "Image", "Code", "Message", "What to do"]).map_err(unwritable)?;
     Ok(file)

@@ -22,33 +22,33 @@ const ORIGINS: usize = 10_000;
 
 /// What was found.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
+pub(crate) struct Survey {
     /// Rows that can be used.
-    pub(super) rows: u64,
+    pub(crate) rows: u64,
     /// Addresses in them.
-    pub(super) images: u64,
+    pub(crate) images: u64,
     /// Images whose address is no other's.
-    pub(super) distinct: u64,
+    pub(crate) distinct: u64,
     /// By origin.
-    pub(super) origins: BTreeMap<String, Share>,
+    pub(crate) origins: BTreeMap<String, Share>,
     /// What it is understood as.
-    pub(super) understood: Understood,
+    pub(crate) understood: Understood,
     /// Why the catalogue as a whole can't be used.
-    pub(super) refused: Option<Fault>,
+    pub(crate) refused: Option<Fault>,
 }
 
 /// One origin's share of a catalogue.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Share {
-    pub(super) images: u64,
-    pub(super) distinct: u64,
+pub(crate) struct Share {
+    pub(crate) images: u64,
+    pub(crate) distinct: u64,
 }
 
 /// Reads the whole catalogue.
 ///
 /// # Errors
 /// When it can't be read or problems can't be written; a catalogue that can't be used is no error but refused.
-pub(super) fn survey(path: &Path, hints: &Hints, problems: &mut Problems) -> Result<Survey, Fault> {
+pub(crate) fn survey(path: &Path, hints: &Hints, problems: &mut Problems) -> Result<Survey, Fault> {
     let mut survey = Survey::default();
     let mut known = Known::new();
     let walked = walk(path, hints, |step| {
@@ -104,10 +104,10 @@ impl Survey {
 
 /// An address to be probed, with the place where it stands first.
 #[derive(Debug)]
-pub(super) struct Target {
-    pub(super) line: u64,
-    pub(super) position: usize,
-    pub(super) source: Source,
+pub(crate) struct Target {
+    pub(crate) line: u64,
+    pub(crate) position: usize,
+    pub(crate) source: Source,
 }
 
 /// Reads the catalogue again and hands over the first `most` distinct addresses of each origin, until `take` has
@@ -115,7 +115,7 @@ pub(super) struct Target {
 ///
 /// # Errors
 /// When it can't be read.
-pub(super) fn targets(
+pub(crate) fn targets(
     path: &Path,
     hints: &Hints,
     origins: &[String],

@@ -21,16 +21,16 @@ const PIXEL: f64 = 25e-9;
 
 /// What probes found at one origin.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Figures {
+pub(crate) struct Figures {
     /// Probes that ended.
-    pub(super) probed: u64,
+    pub(crate) probed: u64,
     /// Those that failed.
-    pub(super) failed: u64,
+    pub(crate) failed: u64,
     bytes: Mean,
     pixels: Mean,
     time: Mean,
     /// The slowest probe.
-    pub(super) slowest: Duration,
+    pub(crate) slowest: Duration,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -52,7 +52,7 @@ impl Mean {
 
 impl Figures {
     /// Takes in what a probe found.
-    pub(super) fn take(&mut self, probed: &Probed) {
+    pub(crate) fn take(&mut self, probed: &Probed) {
         self.probed += 1;
         match &probed.found {
             Ok(found) => {
@@ -70,12 +70,12 @@ impl Figures {
     }
 
     /// Mean size of its pictures, bytes.
-    pub(super) fn mean_bytes(&self) -> Option<u64> {
+    pub(crate) fn mean_bytes(&self) -> Option<u64> {
         self.bytes.get().map(|mean| mean as u64)
     }
 
     /// Mean time of its probes, seconds.
-    pub(super) fn mean_seconds(&self) -> Option<f64> {
+    pub(crate) fn mean_seconds(&self) -> Option<f64> {
         self.time.get()
     }
 
@@ -87,17 +87,17 @@ impl Figures {
 
 /// What a run would take. Rough, and nothing where nothing is known.
 #[derive(Debug, Default, Clone, Copy, PartialEq)]
-pub(super) struct Estimate {
+pub(crate) struct Estimate {
     /// Bytes to be fetched.
-    pub(super) bytes_before: Option<f64>,
+    pub(crate) bytes_before: Option<f64>,
     /// Bytes of outputs.
-    pub(super) bytes_after: Option<f64>,
+    pub(crate) bytes_after: Option<f64>,
     /// Seconds.
-    pub(super) seconds: Option<f64>,
+    pub(crate) seconds: Option<f64>,
 }
 
 /// Guesses from origins that were probed; the others count like the mean of all that were.
-pub(super) fn estimate(
+pub(crate) fn estimate(
     survey: &Survey,
     figures: &BTreeMap<String, Figures>,
     settings: &Settings,

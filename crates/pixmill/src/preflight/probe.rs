@@ -29,42 +29,42 @@ const GIVEN_UP: u32 = 10;
 
 /// What a probe may take.
 #[derive(Debug, Clone)]
-pub(super) struct Settings {
-    pub(super) connections: usize,
-    pub(super) per_origin: usize,
-    pub(super) timeout: Duration,
-    pub(super) max_bytes: u64,
-    pub(super) limits: Limits,
-    pub(super) recipe: Recipe,
+pub(crate) struct Settings {
+    pub(crate) connections: usize,
+    pub(crate) per_origin: usize,
+    pub(crate) timeout: Duration,
+    pub(crate) max_bytes: u64,
+    pub(crate) limits: Limits,
+    pub(crate) recipe: Recipe,
 }
 
 /// Probes over ports.
-pub(super) struct Prober {
-    pub(super) origin: Arc<dyn Origin>,
-    pub(super) files: Option<Arc<dyn Files>>,
-    pub(super) settings: Settings,
+pub(crate) struct Prober {
+    pub(crate) origin: Arc<dyn Origin>,
+    pub(crate) files: Option<Arc<dyn Files>>,
+    pub(crate) settings: Settings,
     /// Only whether local files are there is looked at.
-    pub(super) offline: bool,
+    pub(crate) offline: bool,
 }
 
 /// What a probe found.
 #[derive(Debug)]
-pub(super) struct Probed {
-    pub(super) line: u64,
-    pub(super) position: usize,
-    pub(super) origin: String,
+pub(crate) struct Probed {
+    pub(crate) line: u64,
+    pub(crate) position: usize,
+    pub(crate) origin: String,
     /// How long it took to the first bytes and a little more.
-    pub(super) took: Duration,
-    pub(super) found: Result<Found, Fault>,
+    pub(crate) took: Duration,
+    pub(crate) found: Result<Found, Fault>,
 }
 
 /// What a picture's beginning tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Its size in bytes, where the origin told.
-    pub(super) bytes: Option<u64>,
+    pub(crate) bytes: Option<u64>,
     /// Its pixels, where the header stood in the beginning.
-    pub(super) pixels: Option<u64>,
+    pub(crate) pixels: Option<u64>,
 }
 
 /// One origin, as probes share it.
@@ -75,7 +75,7 @@ struct Lane {
 
 impl Prober {
     /// Probes what comes until no more comes, and hands over what was found in the order in which it was.
-    pub(super) async fn run(self, mut targets: mpsc::Receiver<Target>, found: mpsc::Sender<Probed>) {
+    pub(crate) async fn run(self, mut targets: mpsc::Receiver<Target>, found: mpsc::Sender<Probed>) {
         let this = Arc::new(self);
         let all = Arc::new(Semaphore::new(this.settings.connections));
         let mut lanes: HashMap<String, Arc<Lane>> = HashMap::new();
