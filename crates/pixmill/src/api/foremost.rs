@@ -68,13 +68,14 @@ impl Default for Known {
 
 impl Known {
     fn keep(&mut self, key: Key, found: Found) {
-        if self.oldest.len() == KEPT
+        if self.found.insert(key.clone(), found).is_some() {
+            return;
+        }
+        self.oldest.push_back(key);
+        if self.oldest.len() > KEPT
             && let Some(oldest) = self.oldest.pop_front()
         {
             self.found.remove(&oldest);
-        }
-        if self.found.insert(key.clone(), found).is_none() {
-            self.oldest.push_back(key);
         }
     }
 }
