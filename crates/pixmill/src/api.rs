@@ -11,8 +11,8 @@ mod csv;
 mod deliveries;
 mod events;
 mod failures;
-mod front;
 mod foremost;
+mod front;
 mod health;
 mod hosts;
 mod images;
@@ -74,9 +74,7 @@ use self::problem::Problem;
 use self::system::Looked;
 use self::upload::{Memory, Uploads};
 use self::vigil::Vigil;
-use crate::paces::Paces;
 use crate::preflight::probe;
-use crate::wiring::Strangers;
 
 pub(crate) use front::Front;
 pub(crate) use health::Backends;
@@ -112,10 +110,6 @@ pub(crate) struct Foundation {
     pub(crate) probing: probe::Settings,
     /// Shows pictures that are not kept.
     pub(crate) looks: Arc<PictureLooks>,
-    /// Folders that must have room, and what lies in them.
-    pub(crate) disks: Vec<(&'static str, PathBuf)>,
-    /// The file of records, where they are one.
-    pub(crate) records_file: Option<PathBuf>,
     /// Looks at what the server stands on.
     pub(crate) checkup: Arc<dyn Checkup>,
     /// Whether other programs may take jobs from the queue.
@@ -177,12 +171,9 @@ pub(crate) async fn listen(listener: TcpListener, front: &Front, stop: Cancellat
 /// Opens the API behind the front.
 ///
 /// # Errors
-/// `config.invalid` when it would be open to a network with neither a key nor trust; faults of records.
+/// Faults of records.
 pub(crate) async fn open(
     front: &Front,
-/// Faults of records.
-pub(crate) async fn serve(
-    listener: TcpListener,
     listening: SocketAddr,
     on: Foundation,
     stop: CancellationToken,
@@ -209,7 +200,6 @@ pub(crate) async fn serve(
         looks: Looks::default(),
         readiness: Readiness::new(backends, stop.clone()),
         foremost: Foremost::default(),
-        readiness: Readiness::default(),
         looked: Looked::default(),
         vigil: Vigil::default(),
         metrics: Metrics::new(),

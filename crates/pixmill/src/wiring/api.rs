@@ -15,10 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::doctor::OfServer;
 use super::sandbox::WhenNeeded;
 use super::serve::Configured;
-use super::{backends, webhook};
-use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
 use super::{backends, origin, webhook};
-use crate::api::{self, Foundation};
+use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
 use crate::command::run::folder_of;
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
@@ -26,8 +24,8 @@ use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
 use crate::config::storage::StorageChoice;
 use crate::figures::Disks;
-use crate::service;
 use crate::preflight::probe;
+use crate::service;
 
 /// How long is waited before backends that could not be reached at the start are tried again.
 const START_PAUSE: Duration = Duration::from_secs(2);
