@@ -1,5 +1,5 @@
 // A shop's pictures, on this machine; what it does not have is 404.
-import { createReadStream, existsSync } from "node:fs";
+import { createReadStream, existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { basename, join } from "node:path";
 
@@ -10,6 +10,7 @@ const server = createServer((call, answer) => {
     answer.writeHead(404).end();
     return;
   }
+  answer.writeHead(200, { "content-length": statSync(file).size });
   createReadStream(file).pipe(answer);
 });
 server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
