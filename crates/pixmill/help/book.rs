@@ -68,9 +68,24 @@ fn text_of(file: &Path) -> Result<String, String> {
 pub(crate) fn about(text: &str) -> String {
     let paragraphs = text.split("\n\n").map(str::trim);
     let mut spoken = paragraphs.filter(|paragraph| {
-        paragraph.starts_with(|first: char| first.is_alphabetic() || matches!(first, '*' | '`'))
+        let begins = |first: char| first.is_alphabetic() || matches!(first, '*' | '`');
+        paragraph.starts_with(begins) && !paragraph.starts_with("```")
     });
-    let paragraph = spoken.next().unwrap_or_default().replace('\n', " ");
+    let paragraph = without_addresses(&spoken.next().unwrap_or_default().replace('\n', " "));
     let sentence = paragraph.split(". ").next().unwrap_or_default().trim_end_matches(['.', ':']);
     sentence.replace(['`', '*'], "") + "."
+}
+
+/// Of links such as `[text](address)`, the text.
+fn without_addresses(text: &str) -> String {
+    let (mut plain, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('[') {
+        plain += before;
+        let link = after.split_once("](").and_then(|(said, after)| Some((said, after.split_once(')')?.1)));
+        match link {
+            Some((said, after)) => (plain, rest) = (plain + said, after),
+            None => (plain, rest) = (plain + "[", after),
+        }
+    }
+    plain + rest
 }

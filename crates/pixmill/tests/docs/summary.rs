@@ -34,7 +34,9 @@ fn every_page_begins_with_its_heading_and_says_what_it_is_about() {
             "docs/{}.md has several first headings",
             page.path
         );
-        assert!(book::about(&page.text).len() > 10, "docs/{}.md has no first sentence", page.path);
+        let about = book::about(&page.text);
+        assert!(!about.contains("](") && !about.contains("```"), "docs/{}.md begins with {about}", page.path);
+        assert!(about.len() > 10, "docs/{}.md has no first sentence", page.path);
     }
 }
 
