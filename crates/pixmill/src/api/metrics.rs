@@ -309,7 +309,12 @@ mod tests {
         gauge(&mut registry, "pixmill_ready", "", 1);
         register_strangers(&mut registry, "image-processing", [("mail".to_owned(), 3)].into_iter());
         let here = std::path::PathBuf::from(".");
-        Disks { folders: vec![("records", here.clone())], records: Some(here) }.register(&mut registry);
+        Disks {
+            folders: vec![("records", here.clone())],
+            records: Some(here.clone()),
+            backed_up: Some(here),
+        }
+        .register(&mut registry);
         metrics.register(&mut registry);
         register_paces(&mut registry, &[Learnt { origin, per_second: Some(2.5), refusals: 3 }]);
         let images = Progress { pending: 7, failed: 1, bytes_before: 10, ..Progress::default() };

@@ -21,6 +21,8 @@ pub(crate) struct Disks {
     pub(crate) folders: Vec<(&'static str, PathBuf)>,
     /// The file of records, where they are one.
     pub(crate) records: Option<PathBuf>,
+    /// A file that whoever makes backups touches after each.
+    pub(crate) backed_up: Option<PathBuf>,
 }
 
 impl Disks {
@@ -44,6 +46,13 @@ impl Disks {
             gauge.set(bytes as f64);
             let help = "Length of the write-ahead log of embedded records";
             registry.register("pixmill_records_wal_bytes", help, gauge);
+        }
+        // Where none was made, nothing is told: not everybody makes them here.
+        let last = self.backed_up.as_ref().and_then(|mark| fs::metadata(mark).ok()?.modified().ok());
+        if let Some(age) = last.map(|last| last.elapsed().unwrap_or_default()) {
+            let gauge = Gauge::<f64, AtomicU64>::default();
+            gauge.set(age.as_secs_f64());
+            registry.register("pixmill_backup_age_seconds", "Since the last backup", gauge);
         }
     }
 }
@@ -74,11 +83,17 @@ mod tests {
         fs::write(folder.path().join("pixmill.db-wal"), [0; 77]).unwrap();
         let missing = folder.path().join("not there");
         let folders = vec![("records", folder.path().to_owned()), ("storage", missing)];
+        let backed_up = folder.path().join("last-backup");
+        fs::write(&backed_up, "").unwrap();
+        let hour = std::time::SystemTime::now() - std::time::Duration::from_secs(3_600);
+        fs::File::options().write(true).open(&backed_up).unwrap().set_modified(hour).unwrap();
         let mut registry = Registry::default();
-        Disks { folders, records: Some(records) }.register(&mut registry);
+        Disks { folders, records: Some(records), backed_up: Some(backed_up) }.register(&mut registry);
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         assert!(text.contains("pixmill_records_wal_bytes 77"), "{text}");
+        let age = text.lines().find_map(|line| line.strip_prefix("pixmill_backup_age_seconds ")).unwrap();
+        assert!((3_600.0..7_200.0).contains(&age.parse::<f64>().unwrap()), "{text}");
         #[cfg(unix)]
         for line in
             ["pixmill_disk_free_bytes{folder=\"records\"} ", "pixmill_disk_size_bytes{folder=\"records\"} "]

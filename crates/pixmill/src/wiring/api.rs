@@ -27,6 +27,9 @@ use crate::figures::Disks;
 use crate::preflight::probe;
 use crate::service;
 
+/// In the state folder: touched after each backup, by pixmill-backup.service or whoever else makes them.
+const LAST_BACKUP: &str = "last-backup";
+
 /// How long is waited before backends that could not be reached at the start are tried again.
 const START_PAUSE: Duration = Duration::from_secs(2);
 
@@ -150,7 +153,7 @@ fn tells(configured: &Configured) -> Tells {
         paces: configured.paces.clone(),
         strangers: configured.strangers.clone(),
         queue_name: options.queue_name.clone(),
-        disks: Disks { folders: disks(options), records },
+        disks: Disks { folders: disks(options), records, backed_up: Some(options.data.join(LAST_BACKUP)) },
         token: options.metrics_token.clone(),
     }
 }
