@@ -34,7 +34,7 @@ class Counted:
 
     def __init__(self, url):
         self.server = urlsplit(url)
-        self.counts, self.loop = Counter(), asyncio.new_event_loop()
+        self.counts, self.bytes, self.loop = Counter(), 0, asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
 
     def __enter__(self):
@@ -75,6 +75,7 @@ class Counted:
                 message = head + await reader.readexactly(length - HEADER_BYTES)
                 if name := command_name(message):
                     self.counts[name] += 1
+                self.bytes += length
                 writer.write(message)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -84,6 +85,7 @@ class Counted:
         """Pass bytes on."""
         try:
             while data := await reader.read(1 << 16):
+                self.bytes += len(data)
                 writer.write(data)
                 await writer.drain()
         except ConnectionError:

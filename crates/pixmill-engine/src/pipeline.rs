@@ -32,6 +32,7 @@ use crate::port::storage::Storage;
 use crate::port::traces::Traces;
 pub use dispatch::{HostRule, HostRules, Look, OriginAsked, OriginNow, Rules, host_of};
 pub use fetch::Walk;
+pub use save::FOLDER as OUTPUTS_FOLDER;
 
 /// The stages, as the files of this folder name them.
 pub const STAGES: [&str; 7] = ["accept", "dispatch", "fetch", "recompress", "save", "settle", "webhook"];

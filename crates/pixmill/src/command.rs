@@ -1,6 +1,7 @@
 //! What can be asked of pixmill, and how each question ends.
 
 mod adopt;
+mod backup;
 mod check;
 mod completions;
 mod doctor;
@@ -9,9 +10,11 @@ mod image;
 mod interrupt;
 mod keys;
 mod man;
+pub(crate) mod migrate;
 mod openapi;
 mod operate;
 mod remote;
+mod restore;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod webhook;
@@ -53,6 +56,7 @@ Examples:
   pixmill serve                           the HTTP API, until stopped
   pixmill doctor                          would it work as it is configured?
   pixmill health                          is the server on this machine ready?
+  pixmill backup /var/backups/pixmill     the records of a server, beside it while it works
 
 Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.toml of the working
 folder. The command line wins over the environment, the environment over the file. A file that opens
@@ -84,6 +88,9 @@ enum Command {
     Doctor(Box<doctor::DoctorArgs>),
     Health(health::HealthArgs),
     Adopt(adopt::AdoptArgs),
+    Backup(Box<backup::BackupArgs>),
+    Restore(Box<restore::RestoreArgs>),
+    Migrate(migrate::MigrateArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -153,15 +160,15 @@ pub(crate) fn run() -> ExitCode {
         config::environment::webhook_wait().iter().for_each(|wait| crate::failpoints::wait(wait));
     }
     match Layers::of_process().and_then(config::parse) {
-        Ok(Told { cli, from_file, stacks }) => {
+        Ok(Told { cli, from_file, stacks, settings }) => {
             from_file.iter().for_each(|told| display::say(told));
-            ExitCode::from(exit_code(dispatch(cli.command, stacks)))
+            ExitCode::from(exit_code(dispatch(cli.command, stacks, settings)))
         }
         Err(misuse) => misused(&misuse),
     }
 }
 
-fn dispatch(command: Command, stacks: Vec<Table>) -> Result<End, Stop> {
+fn dispatch(command: Command, stacks: Vec<Table>, settings: Option<String>) -> Result<End, Stop> {
     match command {
         Command::Run(args) => run::run(*args),
         Command::Serve(args) => serve::run(*args, stacks),
@@ -184,6 +191,9 @@ fn dispatch(command: Command, stacks: Vec<Table>) -> Result<End, Stop> {
         Command::Doctor(args) => doctor::run(*args),
         Command::Health(args) => health::run(args),
         Command::Adopt(args) => adopt::run(args),
+        Command::Backup(args) => backup::run(*args, settings),
+        Command::Restore(args) => restore::run(*args),
+        Command::Migrate(args) => migrate::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(&args),
     }

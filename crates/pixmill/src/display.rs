@@ -91,6 +91,11 @@ impl Observer for Display {
     }
 }
 
+/// Whether standard error is a terminal.
+pub(crate) fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
 /// Says something on standard error. When nobody listens there, there is nobody to tell.
 pub(crate) fn say(message: &str) {
     let _ = writeln!(anstream::stderr(), "{}", plain::text(message));

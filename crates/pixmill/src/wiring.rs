@@ -10,6 +10,7 @@ mod keys;
 mod optional;
 mod presence;
 mod reach;
+pub(crate) mod records_file;
 mod run;
 mod sandbox;
 mod serve;
@@ -28,6 +29,7 @@ use pixmill_engine::port::origin::Files;
 
 pub(crate) use adopt::{Adopted, Asked, adopt};
 pub(crate) use doctor::examine;
+pub(crate) use folder::private as private_folder;
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use pixmill_adapters::net::talk;
 pub(crate) use reach::origin;

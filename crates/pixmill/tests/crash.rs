@@ -2,6 +2,7 @@
 //! origin log, outputs and records. `PIXMILL_TEST_SEEDS` says how many seeds are played (10).
 
 mod api;
+mod backup;
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;

@@ -37,6 +37,10 @@ fn help_teaches_each_command() {
         &["keys", "--help"],
         &["hosts", "--help"],
         &["completions", "--help"],
+        &["backup", "--help"],
+        &["backup", "verify", "--help"],
+        &["restore", "--help"],
+        &["migrate", "--help"],
     ] {
         let words = arguments.iter().filter(|word| arguments.len() == 1 || **word != "--help");
         let name = format!("help-{}", words.copied().collect::<Vec<_>>().join("-").trim_start_matches('-'));

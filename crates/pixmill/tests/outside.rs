@@ -4,6 +4,8 @@
 #[cfg(unix)]
 mod api;
 #[cfg(unix)]
+mod backup;
+#[cfg(unix)]
 mod caller;
 #[cfg(unix)]
 #[cfg_attr(not(feature = "otlp"), allow(dead_code))]

@@ -4,9 +4,11 @@
 //! Every promise rests on three things: a transaction is all or nothing; an image's end is a compare-and-set on its
 //! status and token; tallies and completion change in the transaction that changes the images they count.
 
+pub mod alone;
 mod amend;
 mod backlog;
 mod boards;
+pub mod copy;
 mod deletion;
 mod directory;
 mod fault;
@@ -14,6 +16,7 @@ mod id;
 mod idempotency;
 mod intake;
 mod keys;
+pub mod migration;
 mod originals;
 mod outbox;
 mod page;
@@ -39,6 +42,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use self::fault::Broken;
 use self::intake::Intakes;
+use self::migration::Migrated;
 use self::steps::Steps;
 use self::writer::{Transaction, Writer};
 use crate::clock::SystemClock;
@@ -53,6 +57,7 @@ pub struct Sqlite {
     writer: Writer,
     intakes: Intakes,
     steps: Steps,
+    migrated: Option<Migrated>,
 }
 
 struct Readers {
@@ -77,18 +82,24 @@ impl Sqlite {
     /// Those of [`open`](Self::open).
     pub fn open_by(file: &Path, clock: Arc<dyn Clock>, boot: Option<String>) -> Result<Self, Fault> {
         let steps = Steps::new(clock, boot);
-        let connection = schema::open_writer(file)?;
+        let (connection, migrated) = schema::open_writer(file)?;
         let idle = (0..READERS).map(|_| schema::open_reader(file)).collect::<Result<_, _>>()?;
         Ok(Sqlite {
             writer: Writer::start(connection, file.to_owned(), steps.clone())?,
             intakes: Intakes::default(),
             steps,
+            migrated,
             readers: Arc::new(Readers {
                 file: file.to_owned(),
                 idle: Mutex::new(idle),
                 free: Semaphore::new(READERS),
             }),
         })
+    }
+
+    /// What opening them changed of their schema.
+    pub fn migrated(&self) -> Option<&Migrated> {
+        self.migrated.as_ref()
     }
 
     async fn write<T: Send + 'static>(

@@ -30,6 +30,13 @@ impl Timestamp {
             OffsetDateTime::parse(text, &Rfc3339).or_else(|_| OffsetDateTime::parse(&day_alone, &Rfc3339));
         i64::try_from(time.ok()?.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Timestamp)
     }
+
+    /// To the second, as names of files have it: such names sort by time.
+    pub fn in_a_name(self) -> String {
+        let digits: String = self.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+        let (day, time) = digits.split_at(digits.len().min(8));
+        format!("{day}-{time}")
+    }
 }
 
 /// As JSON and CSV have it: RFC 3339 in UTC with milliseconds.
@@ -63,6 +70,11 @@ mod tests {
     fn moments_are_written_with_milliseconds() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_700_000_000_120).to_string(), "2023-11-14T22:13:20.120Z");
+    }
+
+    #[test]
+    fn names_of_files_hold_a_moment_to_the_second() {
+        assert_eq!(Timestamp(1_700_000_000_120).in_a_name(), "20231114-221320");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::model::source::Source;
 use crate::port::storage::Storage;
 
 /// The folder of outputs, as users of the Node stack know it.
-const FOLDER: &str = "processed_images";
+pub const FOLDER: &str = "processed_images";
 
 /// Rows in a folder, so that a million outputs can still be listed.
 const ROWS_A_FOLDER: u64 = 10_000;

@@ -26,10 +26,16 @@ pub(super) fn watch(runtime: &Runtime) -> CancellationToken {
 
 /// Ends the process at the first signal, for commands that leave nothing half done.
 pub(super) fn end_at_once(runtime: &Runtime) {
+    end_after(runtime, || ());
+}
+
+/// Ends the process at the first signal, once this is done, which may wait for what must not be stopped.
+pub(super) fn end_after(runtime: &Runtime, last: fn()) {
     let _inside = runtime.enter();
     if let Ok(mut signals) = Signals::new() {
         runtime.spawn(async move {
             signals.next().await;
+            last();
             std::process::exit(i32::from(EXIT_CODE));
         });
     }

@@ -47,6 +47,8 @@ pub(crate) struct Told {
     pub(crate) from_file: Option<String>,
     /// Shapes of jobs that a file tells.
     pub(crate) stacks: Vec<Table>,
+    /// The file, as it is.
+    pub(crate) settings: Option<String>,
 }
 
 /// What a command was told wrongly. All of it is exit code 2, but for the help that was asked for.
@@ -93,7 +95,12 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
     add_variables(chosen, &mut layers.variables).map_err(Misuse::Setting)?;
     let options: Vec<_> = subcommand.get_arguments().filter(|arg| arg.get_long().is_some()).collect();
     if options.is_empty() {
-        return Ok(Told { cli: Cli::from_arg_matches(&matches)?, from_file: None, stacks: Vec::new() });
+        return Ok(Told {
+            cli: Cli::from_arg_matches(&matches)?,
+            from_file: None,
+            stacks: Vec::new(),
+            settings: None,
+        });
     }
     let open = options
         .into_iter()
@@ -110,7 +117,8 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
     let (before, after) = layers.arguments.split_at(after_names(&layers.arguments, &names));
     let cli = Cli::try_parse_from([before, &added, after].concat())?;
     let quiet = chosen.try_get_one::<bool>("quiet").ok().flatten() == Some(&true);
-    Ok(Told { cli, from_file: from_file.filter(|_| !quiet), stacks })
+    let settings = file.map(|file| file.text);
+    Ok(Told { cli, from_file: from_file.filter(|_| !quiet), stacks, settings })
 }
 
 /// Names a file of variables.

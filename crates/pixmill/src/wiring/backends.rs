@@ -18,10 +18,12 @@ use super::Strangers;
 use super::folder::{explained, private};
 use super::optional::{self, Adoption};
 use super::reach::trust;
+use crate::command::migrate::changed;
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
+use crate::display;
 
 /// The records that a process stands on, opened once: both halves of a server write through one thread or one
 /// connection pool then, and remember things once.
@@ -74,13 +76,26 @@ impl OpenRecords {
 async fn open_file(file: &Path) -> Result<Sqlite, Fault> {
     let opening = {
         let file = file.to_owned();
-        tokio::task::spawn_blocking(move || Sqlite::open(&file))
+        tokio::task::spawn_blocking(move || sqlite(&file))
     };
     let opened = opening.await.unwrap_or_else(|broken| {
         let told = format!("opening the records broke off: {broken}");
         Err(Fault::permanent(Code::BackendUnavailable, told))
     });
     opened.map_err(|fault| explained(fault, file))
+}
+
+/// Records in a file. Whoever is at a terminal is told where they are as they were, where their schema was changed; a
+/// server's log tells it.
+///
+/// # Errors
+/// `backend.unavailable`, `disk.*`, `state.busy`.
+pub(super) fn sqlite(file: &Path) -> Result<Sqlite, Fault> {
+    let records = Sqlite::open(file)?;
+    if let Some(migrated) = records.migrated().filter(|_| !tracing::dispatcher::has_been_set()) {
+        display::say(&changed(migrated));
+    }
+    Ok(records)
 }
 
 /// What a queue is wanted for.

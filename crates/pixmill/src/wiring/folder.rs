@@ -8,7 +8,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
 /// Makes a folder that only its owner may enter, where there is none.
-pub(super) fn private(folder: &Path) -> io::Result<()> {
+pub(crate) fn private(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::database::{DatabaseQueue, WINDOW};
-use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_adapters::storage::disk::DiskStorage;
 use pixmill_engine::catalogue::{Account, Understood};
 use pixmill_engine::fault::Fault;
@@ -19,7 +18,7 @@ use pixmill_engine::port::traces::Untold;
 use pixmill_engine::run::{self, Accepted, Run, Stopped};
 use tokio_util::sync::CancellationToken;
 
-use super::{files, origin, sandbox};
+use super::{backends, files, origin, sandbox};
 use crate::command::run::RunOptions;
 use crate::observe::{ImageReport, Observer};
 use crate::paces::Paces;
@@ -71,7 +70,7 @@ fn wired(options: RunOptions, tally: Arc<Tally>) -> Result<Run, Fault> {
     let state = options.output.join(".pixmill");
     let temporary = state.join("tmp");
     let storage = DiskStorage::open(&options.output, &temporary)?;
-    let records = Arc::new(Sqlite::open(&state.join("pixmill.db"))?);
+    let records = Arc::new(backends::sqlite(&state.join("pixmill.db"))?);
     let ports = Ports {
         records: records.clone(),
         queue: Arc::new(DatabaseQueue::new(WINDOW)),

@@ -47,6 +47,8 @@ const SIGTERM: i32 = 15;
 /// The state of a server.
 pub(crate) struct Server {
     folder: tempfile::TempDir,
+    /// The state folder, where it is not in that.
+    state: Option<PathBuf>,
     pub(crate) records: Arc<dyn Records>,
     pub(crate) outbox: Arc<dyn Outbox>,
     /// What its processes find in their environment.
@@ -58,7 +60,15 @@ impl Server {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let records = Arc::new(Sqlite::open(&folder.path().join("data/pixmill.db")).expect("records"));
-        Server { folder, records: records.clone(), outbox: records, environment: Vec::new() }
+        Server { folder, state: None, records: records.clone(), outbox: records, environment: Vec::new() }
+    }
+
+    /// One whose state is in a folder that is there; what else it needs is beside it.
+    pub(crate) fn in_folder(data: PathBuf) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let records = Arc::new(Sqlite::open(&data.join("pixmill.db")).expect("records"));
+        let state = Some(data);
+        Server { folder, state, records: records.clone(), outbox: records, environment: Vec::new() }
     }
 
     /// One on other backends, which its processes find by their environment.
@@ -68,7 +78,7 @@ impl Server {
         environment: Vec<(&'static str, String)>,
     ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Server { folder, records, outbox, environment }
+        Server { folder, state: None, records, outbox, environment }
     }
 
     /// One whose processes find this in their environment too.
@@ -79,7 +89,7 @@ impl Server {
 
     /// The state folder.
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.state.clone().unwrap_or_else(|| self.folder.path().join("data"))
     }
 
     /// Where outputs are.

@@ -341,7 +341,7 @@ mod tests {
     #[test]
     fn finding_work_and_upkeep_cost_the_same_among_requests_that_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap();
+        let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap().0;
         let finding = [NEXT_TENANT, OPEN, DUE, NEXT_DUE, LEAD, deletion::DROPPED, directory::CENSUS];
         for statement in finding.into_iter().chain(upkeep::STATEMENTS) {
             let plan = plan(&connection, statement);
@@ -357,7 +357,7 @@ mod tests {
     #[test]
     fn an_image_costs_the_same_among_a_million() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap();
+        let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap().0;
         for statement in [FRESH, DUE, NEXT_DUE, STANDING, CLAIM].into_iter().chain(settle::STATEMENTS) {
             let plan = plan(&connection, statement);
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{statement}: {plan}");

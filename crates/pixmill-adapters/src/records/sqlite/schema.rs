@@ -6,15 +6,16 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
-use rusqlite_migration::{Error as MigrationError, M, Migrations};
+use rusqlite_migration::{M, Migrations};
 
+use super::alone::{self, Place};
 use super::fault::{fault, file_fault};
+use super::migration::{Migrated, migrate};
 
 /// Every change of the schema, oldest first. What is published is never edited.
-const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+pub(super) const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const STEPS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("outbox.sql")),
@@ -31,7 +32,11 @@ const STEPS: &[M<'static>] = &[
     M::up(super::boards::MIGRATION),
     M::up(DELETIONS),
     M::up(FAILED),
+    M::up(super::migration::CHANGES),
 ];
+
+/// The schema that this pixmill writes.
+pub(super) const LATEST: u32 = STEPS.len() as u32;
 
 /// The one right to feed a shared queue: whose it is, and until when.
 const FEEDER: &str = "CREATE TABLE feeder (
@@ -84,15 +89,36 @@ const READER_CACHE_KIB: i32 = 2 * 1024;
 ///
 /// # Errors
 /// `disk.full`, `disk.read_only`, `backend.unavailable`.
-pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
+pub(super) fn open_writer(file: &Path) -> Result<(Connection, Option<Migrated>), Fault> {
+    alone::refuse_while_restored(file)?;
     // SQLite says only that it could not open the file, and opens one that can't be written for reading.
     make(file).map_err(|error| file_fault(&error, file))?;
     patiently(|| {
+        let place = Place::of(file);
         let mut connection = open(file, OpenFlags::default()).map_err(|error| fault(&error, file))?;
         set_up_writer(&mut connection).map_err(|error| fault(&error, file))?;
-        migrate(&mut connection, file)?;
+        place.is_still()?;
+        let migrated = migrate(&mut connection, file)?;
         #[cfg(test)]
         super::tests::plans::listen(&connection);
+        Ok((connection, migrated))
+    })
+}
+
+/// Opens a connection to a file that is there, changing nothing about it.
+///
+/// # Errors
+/// Those of [`open_reader`].
+pub(super) fn open_to_look(file: &Path) -> Result<Connection, Fault> {
+    patiently(|| {
+        let place = Place::of(file);
+        let connection = open(file, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)
+            .map_err(|error| fault(&error, file))?;
+        // What is read first says whether it is a database, and has the file held from here on.
+        connection
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+            .map_err(|error| fault(&error, file))?;
+        place.is_still()?;
         Ok(connection)
     })
 }
@@ -100,17 +126,21 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, Fault> {
 /// Makes the file and its folder where they are missing, for their owner alone: addresses in it hold tokens. SQLite gives
 /// the files beside it the same mode.
 fn make(file: &Path) -> io::Result<()> {
-    let (mut folders, mut options) = (DirBuilder::new(), OpenOptions::new());
+    let mut options = OpenOptions::new();
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-        folders.mode(0o700);
-        options.mode(0o600);
-    }
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     if let Some(folder) = file.parent() {
-        folders.recursive(true).create(folder)?;
+        private_folder(folder)?;
     }
     options.append(true).create(true).open(file).map(drop)
+}
+
+/// Makes a folder that only its owner may enter, where there is none.
+pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut folders = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+    folders.recursive(true).create(folder)
 }
 
 /// Tries again while another process is opening or closing the file: SQLite itself does not wait then.
@@ -155,7 +185,7 @@ fn set_up_reader(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "query_only", true)
 }
 
-fn open(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn open(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     // A path that begins with `file:` is a path all the same.
     let connection = Connection::open_with_flags(file, flags & !OpenFlags::SQLITE_OPEN_URI)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -164,68 +194,11 @@ fn open(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, file: &Path) -> Result<(), Fault> {
-    let migrated = MIGRATIONS.to_latest(connection).or_else(|error| match error {
-        // Another process may have made the schema between our look and our transaction.
-        MigrationError::RusqliteError { .. } => MIGRATIONS.to_latest(connection),
-        error => Err(error),
-    });
-    migrated.map_err(|error| match error {
-        MigrationError::RusqliteError { err, .. } => fault(&err, file),
-        MigrationError::MigrationDefinition(_) => Fault::permanent(
-            Code::BackendUnavailable,
-            format!(
-                "the records in {} were written by a newer pixmill: update this one, or choose another file",
-                file.display()
-            ),
-        ),
-        error => Fault::permanent(
-            Code::BackendUnavailable,
-            format!("the schema of the records in {} can't be read: {error}", file.display()),
-        ),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use pixmill_engine::code::Code;
+
     use super::*;
-
-    #[test]
-    fn the_migrations_are_valid() {
-        MIGRATIONS.validate().unwrap();
-    }
-
-    #[test]
-    fn records_of_an_older_pixmill_are_brought_up_to_date() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pixmill.db");
-        let mut old = open(&file, OpenFlags::default()).unwrap();
-        MIGRATIONS.to_version(&mut old, 1).unwrap();
-        old.execute_batch(
-            "INSERT INTO requests (num, id, status, round, recipe, header, catalogue, created, touched)
-             VALUES (1, 'r', 'completed', 1, '{}', '', '', 0, 0);
-             INSERT INTO events (id, request, round, at) VALUES ('e', 1, 1, 7);",
-        )
-        .unwrap();
-        drop(old);
-        let new = open_writer(&file).unwrap();
-        let event = "SELECT at, due, webhook FROM events JOIN requests ON num = request";
-        let told: (i64, Option<i64>, Option<String>) =
-            new.query_row(event, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
-        assert_eq!(told, (7, None, None), "nobody is told of what was completed before there were webhooks");
-    }
-
-    #[test]
-    fn records_of_a_newer_pixmill_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("pixmill.db");
-        let connection = open_writer(&file).unwrap();
-        connection.pragma_update(None, "user_version", 99).unwrap();
-        drop(connection);
-        let fault = open_writer(&file).unwrap_err();
-        assert_eq!((fault.code, fault.transient), (Code::BackendUnavailable, false));
-        assert!(fault.message.contains("newer pixmill"), "{fault}");
-    }
 
     #[cfg(unix)]
     #[test]
@@ -263,7 +236,7 @@ mod tests {
     #[test]
     fn a_million_images_are_found_by_partial_indexes_only() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = open_writer(&folder.path().join("pixmill.db")).unwrap();
+        let (connection, _) = open_writer(&folder.path().join("pixmill.db")).unwrap();
         let mut indexes = connection
             .prepare("SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'images' AND sql NOT LIKE '%WHERE%'")
             .unwrap();

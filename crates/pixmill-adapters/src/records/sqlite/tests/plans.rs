@@ -65,7 +65,7 @@ fn walks(connection: &Connection, sql: &str) -> Vec<String> {
 /// When a statement walks through what grows.
 pub(super) fn none_walks_through_history() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap();
+    let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap().0;
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, None);
     let heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let heard: Vec<_> = heard.iter().filter(|sql| is_of_interest(sql)).collect();
@@ -82,7 +82,7 @@ pub(super) fn none_walks_through_history() {
 #[test]
 fn a_statement_that_walks_through_history_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
-    let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap();
+    let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap().0;
     assert_eq!(walks(&connection, "SELECT id FROM requests WHERE status = 'pending'").len(), 1);
     assert_eq!(walks(&connection, "SELECT num FROM requests WHERE id = ?1").len(), 0);
 }

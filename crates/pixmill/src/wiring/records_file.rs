@@ -1,0 +1,24 @@
+//! The file that embedded records are, for those who copy it and put it back.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use pixmill_adapters::clock::SystemClock;
+use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::clock::Clock;
+
+pub(crate) use pixmill_adapters::records::sqlite::alone::{Alone, BESIDE, Marker, beside, sync_folder, take};
+pub(crate) use pixmill_adapters::records::sqlite::copy::{
+    Contents, Unfit, copy, examine, let_go, lost, size,
+};
+pub(crate) use pixmill_adapters::records::sqlite::migration::{Migrated, Status, status, up};
+
+/// A moment of the file system.
+pub(crate) fn moment(time: SystemTime) -> Timestamp {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Now.
+pub(crate) fn now() -> Timestamp {
+    SystemClock.wall()
+}
