@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const UNSYNCED: u64 = 4 << 20;
 
 /// Memory for pages of the records that are copied, KiB.
-const CACHE_KIB: i32 = 4 * 1024;
+const CACHE_KIB: i32 = 2 * 1024;
 
 /// What a file of records holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
