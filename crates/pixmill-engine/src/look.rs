@@ -128,7 +128,7 @@ impl Looks {
     ) -> Self {
         let budget = Arc::new(Budget::new(settings.memory_bytes.min(MEMORY)));
         let settings = Settings { timeout: settings.timeout.min(TIMEOUT), ..settings.clone() };
-        let fetch = Fetch::over((origin, None, clock.clone()), &settings, budget.clone());
+        let fetch = Fetch::over(origin, None, clock.clone(), &settings, budget.clone());
         let (turns, kept) = (Semaphore::new(AT_A_TIME), Mutex::new(Kept::new(MOST_KEPT)));
         Looks { fetch, sandbox, clock, budget, limits: settings.limits, turns, kept }
     }

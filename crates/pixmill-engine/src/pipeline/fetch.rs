@@ -56,12 +56,14 @@ pub(crate) struct Fetch {
 
 impl Fetch {
     pub(super) fn new(ports: &super::Ports, settings: &super::Settings, budget: Arc<Budget>) -> Self {
-        Fetch::over((ports.origin.clone(), ports.files.clone(), ports.clock.clone()), settings, budget)
+        Fetch::over(ports.origin.clone(), ports.files.clone(), ports.clock.clone(), settings, budget)
     }
 
     /// Over these ports alone.
     pub(crate) fn over(
-        (origin, files, clock): (Arc<dyn Origin>, Option<Arc<dyn Files>>, Arc<dyn Clock>),
+        origin: Arc<dyn Origin>,
+        files: Option<Arc<dyn Files>>,
+        clock: Arc<dyn Clock>,
         settings: &super::Settings,
         budget: Arc<Budget>,
     ) -> Self {
