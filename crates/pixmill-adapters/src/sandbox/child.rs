@@ -198,7 +198,9 @@ impl Child {
             Reply::Done { format, width, height, frames, kept_source, bytes, memory_bytes }
                 if job.result_bytes == 0 =>
             {
-                self.free.memory_bytes = memory_bytes.clamp(FREE.memory_bytes, MOST_FREE_BYTES);
+                // In steps, or pictures of about one size would ask by turns.
+                let like_it = memory_bytes.clamp(FREE.memory_bytes, MOST_FREE_BYTES);
+                self.free.memory_bytes = like_it.next_multiple_of(FREE.memory_bytes);
                 let bytes = self.output(bytes, job.time).await?;
                 Ok(Done::Made(Recompressed { bytes, format, width, height, frames, kept_source }))
             }
