@@ -227,6 +227,7 @@ fn is_header_too(record: &Sampled, judged: &Judged) -> bool {
         matches!(meaning(name), Meaning::Picture | Meaning::Weak)
             && !is_placeholder(name)
             && !has_picture_ending(name)
+            && !holds_address(name)
     };
     let told = names().filter(|name| says(name)).count();
     told * 2 > judged.pictures.len()
