@@ -217,8 +217,8 @@ async fn a_server_without_an_index_is_noticed() {
         let findings = checkup::records(&*records, SystemClock.wall()).await;
         findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
     };
-    let well = ["version", "clock", "indexes", "round trip"].map(|about| (about, Verdict::Well));
+    let well = ["version", "clock", "size", "indexes", "round trip"].map(|about| (about, Verdict::Well));
     assert_eq!(look().await, well);
     records.shared.images().drop_index("pixmill_backlog").await.unwrap();
-    assert_eq!(look().await[2], ("indexes", Verdict::Wrong));
+    assert_eq!(look().await[3], ("indexes", Verdict::Wrong));
 }
