@@ -86,8 +86,9 @@ fn gather(command: &Command, above: Option<&str>, date: &str, pages: &mut Vec<(S
 /// The page without breaks of a line where a paragraph is broken anyhow, which linters of pages mind.
 fn without_double_breaks(page: &str) -> String {
     let lines: Vec<_> = page.lines().collect();
-    let breaks =
-        |at: Option<usize>| at.and_then(|at| lines.get(at)).is_some_and(|line| line.starts_with(".sp"));
+    let breaks = |at: Option<usize>| {
+        at.and_then(|at| lines.get(at)).is_some_and(|line| line.is_empty() || line.starts_with(".sp"))
+    };
     let kept = lines
         .iter()
         .enumerate()
@@ -129,6 +130,7 @@ mod tests {
     fn lines_are_broken_once() {
         let page = "a\n.br\n.sp\n.br\nb\n.br\nc\n";
         assert_eq!(without_double_breaks(page), "a\n.sp\nb\n.br\nc\n");
+        assert_eq!(without_double_breaks("a\n.br\n\n.br\nb\n"), "a\n\nb\n");
     }
 
     #[test]
