@@ -94,7 +94,9 @@ fn job(folder: &Path, meter: Arc<Meter>) -> Run {
             records: records.clone(),
             queue: Arc::new(DatabaseQueue::new(WINDOW)),
             storage: Arc::new(DiskStorage::open(&folder.join("out"), &temporary).expect("storage")),
-            sandbox: Arc::new(ProcessSandbox::new(2, Duration::from_secs(30), program()).expect("a thread")),
+            sandbox: Arc::new(
+                ProcessSandbox::new(2, Duration::from_secs(30), program()).expect("a thread").warmed(),
+            ),
             origin: Arc::new(HttpOrigin::new(Guard::new(["127.0.0.0/8".parse().expect("a range")]), 64)),
             files: None,
             clock: Arc::new(SystemClock),

@@ -50,7 +50,7 @@ pub struct ProcessSandbox {
     slots: Semaphore,
     nursery: Nursery,
     idle: Mutex<Vec<Child>>,
-    /// The first child, which is started before it is asked for.
+    /// The first child, where it is started before it is asked for.
     first: Mutex<Option<Starting>>,
     time: Duration,
     told: AtomicBool,
@@ -68,12 +68,19 @@ impl ProcessSandbox {
         Ok(ProcessSandbox {
             width,
             slots: Semaphore::new(width),
-            first: Mutex::new(Some(nursery.start())),
             nursery,
+            first: Mutex::default(),
             idle: Mutex::default(),
             time,
             told: AtomicBool::new(false),
         })
+    }
+
+    /// The same with its first child on its way, for whoever has a picture for it at once.
+    #[must_use]
+    pub fn warmed(self) -> Self {
+        *self.first.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.nursery.start());
+        self
     }
 
     /// A child that waits for a picture.

@@ -102,9 +102,14 @@ impl ScoreBody {
         let as_then = output.is_none_or(|output| {
             output.bytes_before == tried.bytes_before && output.bytes_after == tried.made.bytes.len() as u64
         });
-        let score = tried.score.map(|score| (score * 100.0).round() / 100.0);
+        let score = rounded(tried);
         ScoreBody { score, original_bytes: tried.bytes_before, changed: !as_then, meaning: meaning(score) }
     }
+}
+
+/// A score as it is told, to two places.
+pub(super) fn rounded(tried: &Tried) -> Option<f64> {
+    tried.score.map(|score| (score * 100.0).round() / 100.0)
 }
 
 /// What a score means, in words.

@@ -12,7 +12,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use pixmill_engine::catalogue::{Hints, Preview};
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::pipeline::accept::apart;
@@ -22,10 +21,10 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::answer::json;
-use super::preview::refused;
+use super::preview::{broken, refused};
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
-use super::upload::{self, Body, Coming, hand_over};
+use super::upload::{self, Coming, looked_at};
 use super::{Api, options};
 use crate::preflight::estimate::{Estimate, Figures, estimate};
 use crate::preflight::probe::{Prober, Settings};
@@ -149,19 +148,12 @@ pub(super) async fn show(
         Some(Ok(most @ 1..=MOST_PROBES)) => most,
         Some(_) => return Err(Problem::parameter("probe", "allowed are whole numbers from 1 to 100")),
     };
-    let ticket = api.uploads.admit(&caller.tenant)?;
-    let media_type = upload::media_type(request.headers());
-    let body = Body::new(request.into_body(), api.on.most_bytes.min(MOST_BYTES), ticket.pace());
-    let looked = hand_over(&media_type, query, body, async |coming: Coming| {
+    let most_bytes = api.on.most_bytes.min(MOST_BYTES);
+    let found = looked_at(&api, &caller, query, request, most_bytes, async |coming: Coming| {
         let came = Came::whole(&api, coming).await?;
         came.preflight(&api, most).await
     });
-    let found = tokio::select! {
-        found = looked => found,
-        problem = ticket.gives_way() => Err(problem),
-        problem = api.access.is_revoked(&caller) => Err(problem),
-    }?;
-    Ok(json(StatusCode::OK, &found))
+    Ok(json(StatusCode::OK, &found.await?))
 }
 
 /// A catalogue that came, as a file that lives as long as it is looked at.
@@ -248,10 +240,6 @@ impl Came {
         // What was found by then is told.
         tokio::time::timeout(WITHIN, probing).await.unwrap_or(Ok(()))
     }
-}
-
-fn broken(why: &str) -> Problem {
-    Problem::new(Code::BodyMalformed, format!("the catalogue can't be read: {why}"))
 }
 
 impl PreflightBody {

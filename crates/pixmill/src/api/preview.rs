@@ -19,7 +19,7 @@ use super::access::Caller;
 use super::answer::json;
 use super::problem::{FieldError, Problem, ProblemBody};
 use super::query::Query;
-use super::upload::{self, Body, Coming, hand_over};
+use super::upload::{self, Coming, looked_at};
 use super::view::RowErrorBody;
 
 /// Hosts that are named, those with most images first.
@@ -169,15 +169,8 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, Problem> {
     let partial = query.flag("partial")?;
-    let ticket = api.uploads.admit(&caller.tenant)?;
-    let media_type = upload::media_type(request.headers());
-    let body = Body::new(request.into_body(), api.on.most_bytes, ticket.pace());
-    let looked = hand_over(&media_type, query, body, async |coming: Coming| look(coming, partial).await);
-    let preview = tokio::select! {
-        preview = looked => preview,
-        problem = ticket.gives_way() => Err(problem),
-        problem = api.access.is_revoked(&caller) => Err(problem),
-    }?;
+    let look = async |coming: Coming| look(coming, partial).await;
+    let preview = looked_at(&api, &caller, query, request, api.on.most_bytes, look).await?;
     Ok(json(StatusCode::OK, &PreviewBody::from(preview)))
 }
 
@@ -189,7 +182,7 @@ async fn look(coming: Coming, partial: bool) -> Result<Preview, Problem> {
     said.whole().await.map(|_| preview)
 }
 
-fn broken(why: &str) -> Problem {
+pub(super) fn broken(why: &str) -> Problem {
     Problem::new(Code::BodyMalformed, format!("the catalogue can't be read: {why}"))
 }
 

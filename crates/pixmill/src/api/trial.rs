@@ -19,7 +19,7 @@ use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::access::Caller;
-use super::originals::{meaning, not_seen, picture};
+use super::originals::{meaning, not_seen, picture, rounded};
 use super::problem::{FieldError, Problem, ProblemBody};
 use super::query::Query;
 use super::words::FormatWord;
@@ -135,13 +135,13 @@ pub(super) async fn tried(
     let looks = &api.on.looks;
     let tried = looks.tried(source.clone(), recipe).await.map_err(not_seen)?;
     let before = looks.encoded(source, Size::Screen, recipe).await.map_err(not_seen)?;
+    let score = rounded(&tried);
     let made = tried.made;
     let lay_down = |bytes: Bytes, format: OutputFormat| {
         let name = format!("{}.{}", Uuid::new_v4(), format.extension());
         looks.lay_down(&caller.tenant, &name, bytes);
         format!("{}/v1/preview/pictures/{name}", api.base)
     };
-    let score = tried.score.map(|score| (score * 100.0).round() / 100.0);
     Ok(TriedBody {
         bytes_before: tried.bytes_before,
         bytes_after: made.bytes.len() as u64,

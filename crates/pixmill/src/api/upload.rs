@@ -99,6 +99,29 @@ async fn reserve_and_take(
     taken
 }
 
+/// Has a catalogue looked at as it comes, for as long as nobody else needs its place and its key holds. Of so many bytes at
+/// most.
+///
+/// # Errors
+/// Those of handing it over, and of ending before.
+pub(super) async fn looked_at<T>(
+    api: &Api,
+    caller: &Caller,
+    query: Query,
+    request: Request,
+    most_bytes: u64,
+    look: impl AsyncFnOnce(Coming) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    let ticket = api.uploads.admit(&caller.tenant)?;
+    let media_type = media_type(request.headers());
+    let body = Body::new(request.into_body(), most_bytes, ticket.pace());
+    tokio::select! {
+        looked = hand_over(&media_type, query, body, look) => looked,
+        problem = ticket.gives_way() => Err(problem),
+        problem = api.access.is_revoked(caller) => Err(problem),
+    }
+}
+
 /// An upload under way.
 struct Upload {
     api: Arc<Api>,

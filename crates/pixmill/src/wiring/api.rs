@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::doctor::OfServer;
-use super::sandbox::WhenNeeded;
+use super::sandbox::sandbox_when_needed;
 use super::serve::Configured;
 use super::{backends, origin, webhook};
 use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
@@ -204,7 +204,7 @@ fn probing(options: &ServeOptions) -> probe::Settings {
 /// What shows pictures beside the work: its own few connections, and a process of its own once somebody looks.
 fn looks(options: &ServeOptions) -> Result<Looks, Fault> {
     let origin = origin(&options.reach, LOOKS)?;
-    let sandbox = Arc::new(WhenNeeded::new(LOOKED_AT, options.picture_time));
+    let sandbox = sandbox_when_needed(LOOKED_AT, options.picture_time)?;
     Ok(Looks::new(origin, sandbox, Arc::new(SystemClock), &options.settings))
 }
 

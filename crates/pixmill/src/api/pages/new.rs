@@ -15,7 +15,7 @@ use super::super::preflight::{Came, PreflightBody};
 use super::super::problem::Problem;
 use super::super::query::Query;
 use super::super::trial::{TriedBody, tried};
-use super::super::upload::{self, Body, Coming, hand_over};
+use super::super::upload::{Coming, looked_at};
 use super::super::{Api, requests};
 use super::{Page, Section, redirect, text};
 
@@ -113,10 +113,7 @@ pub(in crate::api) async fn look(
     query: Query,
     request: Request,
 ) -> Result<Response, Problem> {
-    let ticket = api.uploads.admit(&caller.tenant)?;
-    let media_type = upload::media_type(request.headers());
-    let body = Body::new(request.into_body(), api.on.most_bytes, ticket.pace());
-    let looking = hand_over(&media_type, query, body, async |coming: Coming| {
+    let looking = looked_at(&api, &caller, query, request, api.on.most_bytes, async |coming: Coming| {
         let came = Came::whole(&api, coming).await?;
         let preview = came.preview().await?;
         let found = came.preflight(&api, PROBED).await?;
@@ -127,10 +124,7 @@ pub(in crate::api) async fn look(
         }
         Ok((came.pairs, Look { preview, found, trials }))
     });
-    let (said, look) = tokio::select! {
-        looked = looking => looked,
-        problem = ticket.gives_way() => Err(problem),
-    }?;
+    let (said, look) = looking.await?;
     Ok(form(&api, &caller, said, Some(look)))
 }
 
