@@ -227,9 +227,9 @@ impl Directory for Sqlite {
     }
 }
 
-/// Over those that are open alone: that is what the index holds.
-const OLDEST_OPEN: &str = "SELECT min(created) FROM requests INDEXED BY requests_open
-  WHERE status IN ('pending', 'processing') AND tenant >= ''";
+/// The first of those that are open, which are what the index holds.
+pub(super) const OLDEST_OPEN: &str = "SELECT min(created) FROM requests INDEXED BY requests_oldest
+  WHERE status IN ('pending', 'processing')";
 
 const FIRST_DUE: &str = "SELECT min(due) FROM events WHERE due IS NOT NULL";
 

@@ -33,6 +33,7 @@ const STEPS: &[M<'static>] = &[
     M::up(DELETIONS),
     M::up(FAILED),
     M::up(super::migration::CHANGES),
+    M::up(OLDEST),
 ];
 
 /// The schema that this pixmill writes.
@@ -67,6 +68,10 @@ const ROLES: &str = "ALTER TABLE keys ADD COLUMN role TEXT NOT NULL DEFAULT 'sub
 
 /// Failures, which people look for among a million that did not fail.
 const FAILED: &str = "CREATE INDEX images_failed ON images (id, code) WHERE status = 3";
+
+/// The oldest that is open, among however many.
+const OLDEST: &str =
+    "CREATE INDEX requests_oldest ON requests (created) WHERE status IN ('pending', 'processing')";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
