@@ -11,7 +11,7 @@ use std::time::Duration;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::time::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::{fault, file_fault};
 use super::migration::{self, Known};
@@ -59,11 +59,13 @@ pub enum Unfit {
 /// # Errors
 /// `backend.unavailable`, `state.busy`.
 pub fn size(file: &Path) -> Result<u64, Fault> {
-    let connection = schema::open_to_look(file)?;
-    let pages = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count FROM pragma_freelist_count)";
-    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-    let bytes = number(pages).and_then(|pages| Ok(pages * number("PRAGMA page_size")?));
-    bytes.map_err(|error| fault(&error, file))
+    bytes(&schema::open_to_look(file)?).map_err(|error| fault(&error, file))
+}
+
+/// The same of records that are open.
+pub(super) fn bytes(records: &Connection) -> rusqlite::Result<u64> {
+    let pages = schema::pages(records)?;
+    Ok(pages.all.saturating_sub(pages.free) * pages.bytes)
 }
 
 /// Copies the records of a file into a new one, durably, and looks it through; tells now and then how many bytes are
@@ -76,9 +78,7 @@ pub fn copy(from: &Path, to: &Path, watch: &(dyn Fn(u64) + Sync)) -> Result<Cont
     let records = schema::open_to_look(from)?;
     let of_records = |error: rusqlite::Error| fault(&error, from);
     records.pragma_update(None, "cache_size", -CACHE_KIB).map_err(of_records)?;
-    if let Known::Newer(told) = migration::known(&records, from).map_err(of_records)? {
-        return Err(Fault::permanent(Code::BackendUnavailable, told).of(Blame::Backend));
-    }
+    migration::known(&records, from).map_err(of_records)?.or_refused()?;
     let name = to.to_str().ok_or_else(|| {
         let told = format!("{} is no name that SQLite takes: choose one in UTF-8", to.display());
         Fault::permanent(Code::DiskReadOnly, told).of(Blame::Backend)
@@ -200,8 +200,7 @@ pub fn let_go(file: &Path, now: Timestamp) -> Result<(), Fault> {
              WHERE lease_until IS NOT NULL",
             [now.0],
         )?;
-        let is_there = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'rights'";
-        if transaction.query_row(is_there, [], |_| Ok(())).optional()?.is_some() {
+        if schema::has_table(&transaction, "rights")? {
             transaction.execute("UPDATE rights SET until = min(until, ?1)", [now.0])?;
         }
         transaction.commit()

@@ -18,7 +18,7 @@ use rusqlite_migration::Error as MigrationError;
 use super::alone::sync_folder;
 use super::copy;
 use super::fault::{fault, file_fault};
-use super::schema::{self, LATEST, MIGRATIONS, private_folder};
+use super::schema::{self, LATEST, MIGRATIONS, has_table, private_folder};
 use crate::clock::SystemClock;
 
 /// Every change of the schema since this was written down: what it was brought to and from, by which pixmill, when, how
@@ -32,12 +32,18 @@ pub(super) const CHANGES: &str = "CREATE TABLE schema_changes (
   copy TEXT
 ) STRICT";
 
+/// The table of these.
+const NOTES: &str = "schema_changes";
+
 /// Where copies are, beside the records.
 const FOLDER: &str = "backups";
 
 /// What their names begin and end with.
 const BEGINNING: &str = "before-v";
 const ENDING: &str = ".db";
+
+/// What comes after that while a copy is being made.
+const PART: &str = ".part";
 
 /// Copies that are kept.
 const KEPT: usize = 2;
@@ -93,6 +99,17 @@ pub(super) enum Known {
     Newer(String),
 }
 
+impl Known {
+    /// # Errors
+    /// `backend.unavailable` where it is a newer pixmill's.
+    pub(super) fn or_refused(self) -> Result<u32, Fault> {
+        match self {
+            Known::Schema(schema) => Ok(schema),
+            Known::Newer(told) => Err(Fault::permanent(Code::BackendUnavailable, told).of(Blame::Backend)),
+        }
+    }
+}
+
 /// How the records in a file stand to this pixmill. Changes nothing.
 ///
 /// # Errors
@@ -103,7 +120,7 @@ pub fn status(file: &Path) -> Result<Status, Fault> {
     Ok(Status {
         schema: schema_of(&records).map_err(of_records)?,
         wanted: LATEST,
-        bytes: copy::size(file)?,
+        bytes: copy::bytes(&records).map_err(of_records)?,
         last: last(&records).map_err(of_records)?,
         copies: copies(file).map_err(|error| file_fault(&error, file))?,
     })
@@ -149,7 +166,7 @@ fn newer(records: &Connection, file: &Path, schema: u32) -> rusqlite::Result<Str
 
 /// The copy that was made when records went beyond the schemas of this pixmill, if it is still there.
 fn copy_before(records: &Connection, file: &Path) -> rusqlite::Result<Option<PathBuf>> {
-    if !has_changes(records)? {
+    if !has_table(records, NOTES)? {
         return Ok(None);
     }
     let beyond = "SELECT copy FROM schema_changes WHERE schema > ?1 AND before <= ?1 AND copy IS NOT NULL";
@@ -157,14 +174,8 @@ fn copy_before(records: &Connection, file: &Path) -> rusqlite::Result<Option<Pat
     Ok(name.map(|name| folder(file).join(name)).filter(|copy| copy.exists()))
 }
 
-fn has_changes(records: &Connection) -> rusqlite::Result<bool> {
-    records
-        .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_changes'")?
-        .exists([])
-}
-
 fn last(records: &Connection) -> rusqlite::Result<Option<Change>> {
-    if !has_changes(records)? {
+    if !has_table(records, NOTES)? {
         return Ok(None);
     }
     let last = "SELECT pixmill, before, at, took FROM schema_changes ORDER BY schema DESC LIMIT 1";
@@ -186,13 +197,10 @@ fn last(records: &Connection) -> rusqlite::Result<Option<Change>> {
 /// copy: nothing is changed then).
 pub(super) fn migrate(records: &mut Connection, file: &Path) -> Result<Option<Migrated>, Fault> {
     let of_records = |error: rusqlite::Error| fault(&error, file);
-    let schema = match known(records, file).map_err(of_records)? {
-        Known::Newer(told) => {
-            return Err(Fault::permanent(Code::BackendUnavailable, told).of(Blame::Backend));
-        }
-        Known::Schema(LATEST) => return Ok(None),
-        Known::Schema(schema) => schema,
-    };
+    let schema = known(records, file).map_err(of_records)?.or_refused()?;
+    if schema == LATEST {
+        return Ok(None);
+    }
     if schema == 0 && is_empty(records).map_err(of_records)? {
         to_latest(records, file)?;
         note(records, 0, Duration::ZERO, None).map_err(of_records)?;
@@ -269,7 +277,7 @@ fn turn(file: &Path) -> io::Result<File> {
 fn copy_of(file: &Path) -> Result<PathBuf, Fault> {
     let folder = folder(file);
     let name = format!("{BEGINNING}{LATEST}-{}{ENDING}", SystemClock.wall().in_a_name());
-    let (path, unfinished) = (folder.join(&name), folder.join(format!(".{name}.part")));
+    let (path, unfinished) = (folder.join(&name), folder.join(format!(".{name}{PART}")));
     sweep(&folder).map_err(|error| file_fault(&error, &folder))?;
     let copied = copy::copy(file, &unfinished, &|_| ()).and_then(|_| {
         let renamed = fs::rename(&unfinished, &path).and_then(|()| sync_folder(&path));
@@ -281,10 +289,11 @@ fn copy_of(file: &Path) -> Result<PathBuf, Fault> {
 
 /// Removes what a process that died has left half done. Only whoever has the turn may.
 fn sweep(folder: &Path) -> io::Result<()> {
+    let (beginning, ending) = (format!(".{BEGINNING}"), format!("{ENDING}{PART}"));
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with(".before-v") && name.contains(".db.part")) {
+        if name.to_str().is_some_and(|name| name.starts_with(&beginning) && name.contains(&ending)) {
             fs::remove_file(entry.path())?;
         }
     }

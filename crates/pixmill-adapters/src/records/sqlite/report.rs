@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::Sqlite;
 use super::fault::Broken;
 use super::id::{MOST, broken, key, known_owner, status_in, unknown};
+use super::schema::{Pages, pages};
 use super::tally::number;
 
 /// What [`request_in`] reads.
@@ -40,12 +41,8 @@ pub(super) const PROGRESS_AT: usize = 14;
 impl Report for Sqlite {
     async fn look(&self, _now: Timestamp) -> Vec<Finding> {
         let version = Finding::well("version", format!("SQLite {}", rusqlite::version()));
-        let pages = self.read(|connection| {
-            let of = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, u64>(0));
-            Ok((of("page_count")?, of("freelist_count")?, of("page_size")?))
-        });
-        let size = match pages.await {
-            Ok((all, free, bytes)) => {
+        let size = match self.read(|connection| Ok(pages(connection)?)).await {
+            Ok(Pages { all, free, bytes }) => {
                 let free = if free > all / 4 {
                     format!(", of which {} are free", megabytes(free * bytes))
                 } else {

@@ -199,6 +199,23 @@ pub(super) fn open(file: &Path, flags: OpenFlags) -> rusqlite::Result<Connection
     Ok(connection)
 }
 
+/// Pages of a file: how many there are, how many of them hold nothing, and the bytes of one.
+pub(super) struct Pages {
+    pub(super) all: u64,
+    pub(super) free: u64,
+    pub(super) bytes: u64,
+}
+
+pub(super) fn pages(connection: &Connection) -> rusqlite::Result<Pages> {
+    let of = |name: &str| connection.pragma_query_value(None, name, |row| row.get(0));
+    Ok(Pages { all: of("page_count")?, free: of("freelist_count")?, bytes: of("page_size")? })
+}
+
+/// Whether a file has a table; older ones have not all.
+pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    connection.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([name])
+}
+
 #[cfg(test)]
 mod tests {
     use pixmill_engine::code::Code;
