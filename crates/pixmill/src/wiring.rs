@@ -29,7 +29,6 @@ use pixmill_engine::port::origin::Files;
 
 pub(crate) use adopt::{Adopted, Asked, adopt};
 pub(crate) use doctor::examine;
-pub(crate) use folder::private as private_folder;
 pub(crate) use keys::{KeyRing, keys};
 pub(crate) use pixmill_adapters::net::talk;
 pub(crate) use reach::origin;

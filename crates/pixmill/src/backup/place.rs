@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use pixmill_engine::model::time::Timestamp;
 
-use crate::wiring::{private_folder, records_file};
+use crate::wiring::records_file;
 
 /// Makes a folder that only its owner may enter, where there is none; whose the folder above is, who has it.
 pub(super) fn folder(path: &Path) -> io::Result<()> {
     let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
     let missing: Vec<_> = path.ancestors().take_while(is_missing).collect();
-    private_folder(path)?;
+    records_file::private_folder(path)?;
     if let Some(owner) = missing.last().and_then(|made| Owner::of(super::parent(made))) {
         missing.iter().try_for_each(|made| owner.give(made))?;
     }

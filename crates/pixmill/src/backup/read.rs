@@ -78,7 +78,7 @@ pub(super) fn kind(file: &Path) -> Result<Kind, Fault> {
     let begins = |with: &[u8]| start.starts_with(with);
     match () {
         () if start.is_empty() => Err(unusable(file, "it is empty")),
-        () if begins(b"SQLite format 3\0") => Ok(Kind::Records),
+        () if begins(records_file::MAGIC) => Ok(Kind::Records),
         () if start.get(257..262) == Some(b"ustar") => Ok(Kind::Archive),
         () if begins(b"\x1f\x8b") || begins(b"\x28\xb5\x2f\xfd") || begins(b"\xfd7zXZ") || begins(b"BZh") => {
             Err(unusable(file, "it is compressed: unpack it first, such as with gunzip or unzstd"))
@@ -275,7 +275,7 @@ pub(super) fn pour(
     mut watch: impl FnMut(u64),
 ) -> Result<(u64, String), Broke> {
     let unwritable = |error| Broke::Unwritable(to.to_owned(), error);
-    let mut file = new(to).map_err(unwritable)?;
+    let mut file = records_file::private_file(to).map_err(unwritable)?;
     let (mut piece, mut digest, mut bytes) = (vec![0; PIECE], Sha256::new(), 0);
     loop {
         let read = from.read(&mut piece).map_err(damaged)?;
@@ -289,12 +289,4 @@ pub(super) fn pour(
     }
     file.sync_all().map_err(unwritable)?;
     Ok((bytes, held::hex(digest)))
-}
-
-/// A file that was not there, its owner's alone.
-pub(super) fn new(path: &Path) -> io::Result<File> {
-    let mut options = File::options();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.write(true).create_new(true).open(path)
 }

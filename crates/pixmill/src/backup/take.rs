@@ -13,7 +13,7 @@ use super::manifest::{FORMAT, FileEntry, Manifest, OutputsEntry};
 use super::outputs::{self, Amount};
 use super::staging::Staging;
 use super::target::Target;
-use super::{RECORDS, SECRET, SETTINGS, Tell, Told, held, keep, parent, read, room, unwritable};
+use super::{RECORDS, SECRET, SETTINGS, Tell, Told, held, keep, parent, room, unwritable};
 use crate::wiring::records_file;
 
 /// What is to be backed up, and where to.
@@ -74,7 +74,7 @@ pub(crate) fn take(order: &Taking<'_>, tell: Tell<'_>) -> Result<Taken, Fault> {
         return Ok(Taken { file: "-".into(), bytes, manifest, outputs: amount, removed: Vec::new() });
     };
     let whole = staging.path().join("backup.tar");
-    let file = read::new(&whole).map_err(|error| unwritable(&whole, &error))?;
+    let file = records_file::private_file(&whole).map_err(|error| unwritable(&whole, &error))?;
     let (file, bytes) = write(order, &manifest, staging.path(), file, tell)?;
     file.sync_all().map_err(|error| unwritable(&whole, &error))?;
     pixmill_engine::fail_point!("backup_written");
@@ -130,7 +130,7 @@ fn gather(order: &Taking<'_>, into: &Path, size: u64, tell: Tell<'_>) -> Result<
 
 fn put<'n>(into: &Path, name: &'n str, bytes: &[u8]) -> Result<Option<&'n str>, Fault> {
     let path = into.join(name);
-    let written = read::new(&path).and_then(|mut file| file.write_all(bytes));
+    let written = records_file::private_file(&path).and_then(|mut file| file.write_all(bytes));
     written.map_err(|error| unwritable(&path, &error)).map(|()| Some(name))
 }
 

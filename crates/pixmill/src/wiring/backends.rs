@@ -15,7 +15,7 @@ use pixmill_engine::port::storage::Storage;
 use tokio::sync::Mutex;
 
 use super::Strangers;
-use super::folder::{explained, private};
+use super::folder::explained;
 use super::optional::{self, Adoption};
 use super::reach::trust;
 use crate::command::migrate::changed;
@@ -131,7 +131,7 @@ pub(super) fn storage(options: &ServeOptions) -> Result<Arc<dyn Storage>, Fault>
         && folder.starts_with(&options.data)
     {
         // What can't be made is told where it is needed.
-        let _ = private(&options.data);
+        let _ = super::records_file::private_folder(&options.data);
     }
     let trust = trust(options.reach.ca_file.as_deref())?;
     match &options.storage {

@@ -1,19 +1,9 @@
-//! Folders: what is in the state folder is its owner's alone, and why one can't be written to.
+//! Folders: why one can't be written to.
 
-use std::fs::DirBuilder;
-use std::io;
 use std::path::Path;
 
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
-
-/// Makes a folder that only its owner may enter, where there is none.
-pub(crate) fn private(folder: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
-}
 
 /// The fault, with the reason where a folder can't be written to because it is somebody else's, or because the process is
 /// kept out of it: both befall whoever runs pixmill in a container or under systemd.
@@ -30,7 +20,7 @@ pub(super) fn explained(fault: Fault, place: &Path) -> Fault {
     let (own, user) = (found.uid(), rustix::process::geteuid().as_raw());
     let folder = folder.display();
     let why = match tempfile::tempfile_in(place.parent().unwrap_or(place)) {
-        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => format!(
+        Err(error) if error.kind() == std::io::ErrorKind::ReadOnlyFilesystem => format!(
             "the file system is read-only for this process: a container needs a volume there, a systemd service \
              ReadWritePaths={folder}"
         ),

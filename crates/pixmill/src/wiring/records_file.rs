@@ -6,7 +6,9 @@ use pixmill_adapters::clock::SystemClock;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::clock::Clock;
 
-pub(crate) use pixmill_adapters::records::sqlite::alone::{Alone, BESIDE, Marker, beside, sync_folder, take};
+pub(crate) use pixmill_adapters::records::sqlite::alone::{
+    Alone, BESIDE, MAGIC, Marker, beside, private_file, private_folder, sync_folder, take,
+};
 pub(crate) use pixmill_adapters::records::sqlite::copy::{
     Contents, Unfit, copy, examine, let_go, lost, size,
 };

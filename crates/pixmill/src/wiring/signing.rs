@@ -10,7 +10,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::pipeline::webhook::sign::Signer;
 
-use super::folder::private;
+use super::records_file::private_folder;
 use crate::config::secret::Secret;
 
 /// In the state folder.
@@ -63,7 +63,7 @@ fn kept(file: &Path) -> Result<String, Fault> {
 /// one's secret is everybody's.
 fn make(file: &Path) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
-    private(folder)?;
+    private_folder(folder)?;
     let mut secret = [0; SECRET_BYTES];
     getrandom::fill(&mut secret)?;
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;

@@ -4,7 +4,7 @@
 //! While files are being put in place a marker lies beside them. Whoever opens records looks for it, and whether the
 //! file has become another one, once it holds the file: neither half a restore is opened nor a file that was put aside.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,12 +15,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::fault::file_fault;
 use super::schema;
+use crate::storage::disk;
 
 /// How long a command that looks at records for a moment is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What files of SQLite begin with.
-const MAGIC: &[u8] = b"SQLite format 3\0";
+pub const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// What SQLite may leave beside a file.
 pub const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -30,6 +31,28 @@ pub fn beside(file: &Path, ending: &str) -> PathBuf {
     let mut path = file.as_os_str().to_owned();
     path.push(ending);
     path.into()
+}
+
+/// Makes a folder that only its owner may enter, where there is none.
+///
+/// # Errors
+/// Those of the file system.
+pub fn private_folder(folder: &Path) -> io::Result<()> {
+    let mut folders = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
+    folders.recursive(true).create(folder)
+}
+
+/// Makes a file that only its owner may read, which was not there.
+///
+/// # Errors
+/// Those of the file system; `AlreadyExists` where one is there.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.read(true).write(true).create_new(true).open(path)
 }
 
 /// As long as this lives, no other process can read or write the records.
@@ -159,11 +182,7 @@ const RESTORING: &str = ".restoring";
 /// Those of the file system.
 pub fn sync_folder(file: &Path) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    match File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all()) {
-        // Where folders are nothing that can be opened, their file system sees to it.
-        Err(_) if cfg!(not(unix)) => Ok(()),
-        synced => synced,
-    }
+    disk::sync_folder(folder.unwrap_or(Path::new(".")))
 }
 
 /// # Errors

@@ -3,7 +3,7 @@
 //! `VACUUM INTO` reads from one snapshot, so writers go on meanwhile; SQLite's stepwise copying begins anew at each write
 //! of another process and would never end beside a busy server.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::time::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::alone::private_file;
 use super::fault::{fault, file_fault};
 use super::migration::{self, Known};
 use super::schema;
@@ -83,7 +84,7 @@ pub fn copy(from: &Path, to: &Path, watch: &(dyn Fn(u64) + Sync)) -> Result<Cont
         let told = format!("{} is no name that SQLite takes: choose one in UTF-8", to.display());
         Fault::permanent(Code::DiskReadOnly, told).of(Blame::Backend)
     })?;
-    let file = private(to).map_err(|error| file_fault(&error, to))?;
+    let file = private_file(to).map_err(|error| file_fault(&error, to))?;
     let copied = watched(&file, watch, || records.execute("VACUUM INTO ?1", [name]));
     copied.map_err(|error| of_either(&error, from, to))?;
     file.sync_all().map_err(|error| file_fault(&error, to))?;
@@ -95,14 +96,6 @@ pub fn copy(from: &Path, to: &Path, watch: &(dyn Fn(u64) + Sync)) -> Result<Cont
             Fault::permanent(Code::BackendUnavailable, told).of(Blame::Backend)
         }
     })
-}
-
-/// An empty file that only its owner may read.
-fn private(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.read(true).write(true).create_new(true).open(path)
 }
 
 /// Tells how long a file is while it is written, and has it written to the disk little by little.

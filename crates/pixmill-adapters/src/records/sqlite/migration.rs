@@ -15,10 +15,10 @@ use pixmill_engine::port::clock::Clock;
 use rusqlite::{Connection, OptionalExtension, params};
 use rusqlite_migration::Error as MigrationError;
 
-use super::alone::sync_folder;
+use super::alone::{private_folder, sync_folder};
 use super::copy;
 use super::fault::{fault, file_fault};
-use super::schema::{self, LATEST, MIGRATIONS, has_table, private_folder};
+use super::schema::{self, LATEST, MIGRATIONS, has_table};
 use crate::clock::SystemClock;
 
 /// Every change of the schema since this was written down: what it was brought to and from, by which pixmill, when, how
@@ -33,7 +33,7 @@ pub(super) const CHANGES: &str = "CREATE TABLE schema_changes (
 ) STRICT";
 
 /// The table of these.
-const NOTES: &str = "schema_changes";
+const TABLE: &str = "schema_changes";
 
 /// Where copies are, beside the records.
 const FOLDER: &str = "backups";
@@ -166,7 +166,7 @@ fn newer(records: &Connection, file: &Path, schema: u32) -> rusqlite::Result<Str
 
 /// The copy that was made when records went beyond the schemas of this pixmill, if it is still there.
 fn copy_before(records: &Connection, file: &Path) -> rusqlite::Result<Option<PathBuf>> {
-    if !has_table(records, NOTES)? {
+    if !has_table(records, TABLE)? {
         return Ok(None);
     }
     let beyond = "SELECT copy FROM schema_changes WHERE schema > ?1 AND before <= ?1 AND copy IS NOT NULL";
@@ -175,7 +175,7 @@ fn copy_before(records: &Connection, file: &Path) -> rusqlite::Result<Option<Pat
 }
 
 fn last(records: &Connection) -> rusqlite::Result<Option<Change>> {
-    if !has_table(records, NOTES)? {
+    if !has_table(records, TABLE)? {
         return Ok(None);
     }
     let last = "SELECT pixmill, before, at, took FROM schema_changes ORDER BY schema DESC LIMIT 1";

@@ -1,6 +1,6 @@
 //! Opening the file: its schema, and how connections to it are set up.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::thread;
@@ -135,17 +135,9 @@ fn make(file: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     if let Some(folder) = file.parent() {
-        private_folder(folder)?;
+        alone::private_folder(folder)?;
     }
     options.append(true).create(true).open(file).map(drop)
-}
-
-/// Makes a folder that only its owner may enter, where there is none.
-pub(super) fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut folders = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
-    folders.recursive(true).create(folder)
 }
 
 /// Tries again while another process is opening or closing the file: SQLite itself does not wait then.

@@ -4,7 +4,7 @@
 
 mod secrets;
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::command::serve::ServeOptions;
 use crate::config::records::RecordsChoice;
 use crate::config::{Said, environment};
+use crate::wiring::records_file;
 use secrets::Secrets;
 
 /// Lines of the log.
@@ -50,7 +51,7 @@ pub(super) fn write(
         let told = format!("{} can't be written: {error}", path.display());
         Fault::permanent(Code::of_unwritable(error.kind()), told)
     };
-    let mut archive = tar::Builder::new(create(path).map_err(unwritable)?);
+    let mut archive = tar::Builder::new(records_file::private_file(path).map_err(unwritable)?);
     for (name, text) in &entries {
         let text = secrets.taken_out_of(text);
         let mut head = tar::Header::new_gnu();
@@ -61,15 +62,6 @@ pub(super) fn write(
     }
     archive.into_inner().and_then(|mut file| file.flush()).map_err(unwritable)?;
     Ok(entries.into_iter().map(|(name, _)| name).collect())
-}
-
-/// For its owner alone, and none that is there.
-fn create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn now() -> u64 {
@@ -96,11 +88,6 @@ fn system(options: &ServeOptions) -> Value {
         RecordsChoice::Mongodb(_) => None,
     };
     let length = |path: &Path| path.metadata().map(|found| found.len()).ok();
-    let beside = |ending: &str| {
-        let mut path = records?.clone().into_os_string();
-        path.push(ending);
-        length(Path::new(&path))
-    };
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "features": features,
@@ -112,7 +99,7 @@ fn system(options: &ServeOptions) -> Value {
         "under_systemd": environment::journal_stream().is_some(),
         "records": {
             "bytes": records.and_then(|file| length(file)),
-            "log_bytes": beside("-wal"),
+            "log_bytes": records.and_then(|file| length(&records_file::beside(file, "-wal"))),
             "schema": records.and_then(|file| schema(file)),
         },
     })
@@ -130,7 +117,7 @@ fn schema(file: &Path) -> Option<u32> {
     let mut head = [0; HEAD];
     File::open(file).ok()?.read_exact(&mut head).ok()?;
     let version = head.get(VERSION_AT..VERSION_AT + 4)?.try_into().ok()?;
-    head.starts_with(b"SQLite format 3\0").then(|| u32::from_be_bytes(version))
+    head.starts_with(records_file::MAGIC).then(|| u32::from_be_bytes(version))
 }
 
 /// What the service said last, where systemd's journal has it.
