@@ -103,6 +103,11 @@ impl Head {
         self.own || self.adopted
     }
 
+    /// Whether it can only be deleted.
+    pub(super) fn is_going(&self) -> bool {
+        GOING.contains(&self.unfinished.as_str())
+    }
+
     /// Matches the request while it is in the round that was read.
     pub(super) fn in_round(&self) -> Document {
         let round = match self.round {

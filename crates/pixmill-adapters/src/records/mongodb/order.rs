@@ -18,11 +18,12 @@ use super::{Shared, schema};
 pub(super) const IN_ORDER_AFTER: Duration = Duration::from_millis(100);
 
 impl Shared {
-    /// Runs statements that end images. `these` matches what they end, once they have.
+    /// Runs statements that end images. `these` matches what they end, once they have; it is asked only where that took
+    /// long.
     pub(super) async fn end_images(
         &self,
         statements: Vec<Document>,
-        mut these: Document,
+        these: impl FnOnce() -> Document + Send,
     ) -> Result<Written, Fault> {
         if statements.is_empty() {
             return Ok(Written::NOTHING);
@@ -32,6 +33,7 @@ impl Shared {
         if began.elapsed() < IN_ORDER_AFTER {
             return written;
         }
+        let mut these = these();
         these.insert("pixmill.ended", doc! { "$exists": true });
         let later = vec![command::many(these, doc! { "$currentDate": now_in("pixmill.ended") })];
         let dated = command::update(&self.database, schema::IMAGES, later, Again::Safe).await;

@@ -11,7 +11,7 @@ use pixmill_engine::port::records::{Deletion, FOREIGN};
 use super::amend::{TRIES, busy};
 use super::command::{self, Again, Reading, find};
 use super::document::date;
-use super::head::{self, DELETING, DELETING_OUTPUTS, GOING, Head, RETIRING};
+use super::head::{self, DELETING, DELETING_OUTPUTS, Head, RETIRING};
 use super::{Shared, schema};
 
 impl Shared {
@@ -53,7 +53,7 @@ impl Shared {
         for _ in 0..TRIES {
             let head = self.deletable(&deletion.request).await?;
             // What was begun is ended first: a retry, which opens it, or what a cancel left.
-            if !GOING.contains(&head.unfinished.as_str()) && !head.unfinished.is_empty() {
+            if !head.is_going() && !head.unfinished.is_empty() {
                 self.finish_one(&head, now).await?;
                 continue;
             }

@@ -243,9 +243,12 @@ impl Shared {
     async fn write(&self, ends: &[Option<End<'_>>]) -> Result<Vec<bool>, Fault> {
         let statements: Vec<_> = ends.iter().flatten().map(End::statement).collect();
         let all = statements.len() as u64;
-        let over = ends.iter().flatten().filter(|end| end.is_end());
-        let (ids, marks): (Vec<Bson>, Vec<i64>) = over.map(|end| (end.held.id.clone(), end.mark)).unzip();
-        let these = doc! { "_id": { "$in": ids }, "pixmill.settled": { "$in": marks } };
+        let these = || {
+            let over = ends.iter().flatten().filter(|end| end.is_end());
+            let (ids, marks): (Vec<Bson>, Vec<i64>) =
+                over.map(|end| (end.held.id.clone(), end.mark)).unzip();
+            doc! { "_id": { "$in": ids }, "pixmill.settled": { "$in": marks } }
+        };
         let written = self.end_images(statements, these).await?;
         let won: Vec<bool> = if written.matched == all {
             ends.iter().map(Option::is_some).collect()
@@ -290,9 +293,11 @@ impl Shared {
     /// after a crash.
     pub(super) async fn end_followers(&self, leads: &[(Bson, Document, Timestamp)]) -> Result<(), Fault> {
         let (mut followers, mut told) = (Vec::new(), Vec::new());
-        let (ids, times): (Vec<Bson>, Vec<Bson>) =
-            leads.iter().map(|(lead, _, now)| (lead.clone(), Bson::from(date(*now)))).unzip();
-        let these = doc! { "pixmill.sameAs": { "$in": ids }, "updatedAt": { "$in": times } };
+        let these = || {
+            let (ids, times): (Vec<Bson>, Vec<Bson>) =
+                leads.iter().map(|(lead, _, now)| (lead.clone(), Bson::from(date(*now)))).unzip();
+            doc! { "pixmill.sameAs": { "$in": ids }, "updatedAt": { "$in": times } }
+        };
         for (lead, ending, now) in leads {
             let mut set = ending.clone();
             set.insert("updatedAt", date(*now));

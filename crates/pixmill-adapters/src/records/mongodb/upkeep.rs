@@ -21,7 +21,7 @@ use super::command::{self, Again, Reading, aggregate, find};
 use super::document::{
     as_it_is, at, date, few, image_id, moment, no_output, open, request_id, slot_fields, string,
 };
-use super::head::{self, CANCELLING, CORRECTING, DROPPING, GOING, Head, REOPENING};
+use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING};
 use super::id::{later, text};
 use super::settle::Given;
 use super::{Mongodb, Shared, lock, schema, unknown};
@@ -211,7 +211,7 @@ impl Shared {
     pub(super) async fn reopenable(&self, request: &RequestId) -> Result<Head, Fault> {
         let head = self.accepted(request).await?;
         let retired = || Fault::permanent(Code::RequestState, RETIRED);
-        if GOING.contains(&head.unfinished.as_str()) { Err(retired()) } else { Ok(head) }
+        if head.is_going() { Err(retired()) } else { Ok(head) }
     }
 
     /// Changes a request if it is as it was read; whether it did.
