@@ -88,13 +88,16 @@ impl Desk {
         });
         match recompressed {
             Ok(done) => self.done(&done, needs),
-            Err(reply) => {
-                if matches!(reply, Reply::Panicked { .. }) {
-                    self.workspace = Workspace::default();
-                }
-                self.say(&reply, &[])
-            }
+            Err(reply) => self.refuse(&reply),
         }
+    }
+
+    /// Says what came instead of a result. What a panic has left half done is not worked with.
+    fn refuse(&mut self, reply: &Reply) -> io::Result<()> {
+        if matches!(reply, Reply::Panicked { .. }) {
+            self.workspace = Workspace::default();
+        }
+        self.say(reply, &[])
     }
 
     fn done(&mut self, done: &Recompressed, Needs { memory_bytes, .. }: Needs) -> io::Result<()> {
@@ -113,11 +116,10 @@ impl Desk {
         let (source, result) = both.split_at(picture_bytes(order, both));
         let (limits, workspace) = (order.limits(), &mut self.workspace);
         let judged = caught(|| pixmill_codec::judge(source, result, &order.recipe, &limits, workspace));
-        if matches!(judged, Err(Reply::Panicked { .. })) {
-            self.workspace = Workspace::default();
+        match judged {
+            Ok(score) => self.say(&Reply::Judged { score }, &[]),
+            Err(reply) => self.refuse(&reply),
         }
-        let reply = judged.map_or_else(|reply| reply, |score| Reply::Judged { score });
-        self.say(&reply, &[])
     }
 
     /// What a picture needs, where it may be begun. Asks for what its header says, where that is more than is free.

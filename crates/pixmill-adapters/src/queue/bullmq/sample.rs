@@ -12,6 +12,10 @@ use super::{Settings, open};
 /// Jobs that are read.
 const MOST: isize = 20;
 
+/// How many jobs there are of each state, and ids of some.
+type Answer = (u64, u64, u64, u64, Ids, Ids, Ids, Ids, Ids, Ids);
+type Ids = Vec<String>;
+
 /// Reads jobs that wait; where none do, some that ended.
 ///
 /// # Errors
@@ -29,24 +33,10 @@ async fn read(jobs: &Jobs) -> Result<Sample, RedisError> {
     asked.lrange(keys.wait(), -MOST, -1).lrange(keys.paused(), -MOST, -1);
     asked.zrange(keys.prioritized(), 0, MOST - 1).zrange(keys.delayed(), 0, MOST - 1);
     asked.zrange(keys.failed(), -MOST, -1).zrange(keys.completed(), -MOST, -1);
-    type Ids = Vec<String>;
-    let (meta, waiting, urgent, delayed, lists): (u64, u64, u64, u64, [Ids; 6]) = {
-        let (meta, waiting, urgent, delayed, a, b, c, d, e, f): (
-            u64,
-            u64,
-            u64,
-            u64,
-            Ids,
-            Ids,
-            Ids,
-            Ids,
-            Ids,
-            Ids,
-        ) = asked.query_async(&mut connection).await?;
-        (meta, waiting, urgent, delayed, [a, b, c, d, e, f])
-    };
-    let ids: Vec<_> =
-        lists.into_iter().flatten().filter(|id| !id.starts_with("0:")).take(MOST as usize).collect();
+    let (meta, waiting, urgent, delayed, a, b, c, d, e, f): Answer =
+        asked.query_async(&mut connection).await?;
+    let ids = [a, b, c, d, e, f].into_iter().flatten();
+    let ids: Vec<_> = ids.filter(|id| !id.starts_with("0:")).take(MOST as usize).collect();
     let mut asked = redis::pipe();
     for id in &ids {
         asked.hmget(keys.job_key(id), &["name", "data"]);
