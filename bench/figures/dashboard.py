@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import catalogue, history, measured, setup, table
+from . import catalogue, measured, setup, table
 from .server import Server
 
 FIRST_BYTE_MS, SEARCH_MS, PAGE_BYTES, MEMORY_MIB = 300, 500, 100_000, 64
@@ -138,7 +138,7 @@ def open_ones(server, goes_on, args):
     for _ in range(3):
         asked(server, "/requests")
     time.sleep(2)
-    before, cpu = measured.resident_bytes(server.process.pid), history.cpu_seconds(server)
+    before, cpu = measured.resident_bytes(server.process.pid), measured.tree_cpu_seconds(server.process.pid)
     streams = [opened(server, goes_on) for _ in range(args.dashboards)]
     began, most = time.monotonic(), 0
     while time.monotonic() - began < args.seconds:
@@ -148,7 +148,7 @@ def open_ones(server, goes_on, args):
             asked(server, "/requests")
         most = max(most, measured.resident_bytes(server.process.pid))
         time.sleep(max(0, 1 - (time.monotonic() - turn)))
-    share = (history.cpu_seconds(server) - cpu) / (time.monotonic() - began)
+    share = (measured.tree_cpu_seconds(server.process.pid) - cpu) / (time.monotonic() - began)
     for stream in streams:
         stream.close()
     return (most - before) / table.MIB, share

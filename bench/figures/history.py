@@ -12,7 +12,6 @@ import functools
 import http.client
 import http.server
 import json
-import os
 import socket
 import sqlite3
 import sys
@@ -26,7 +25,6 @@ from .server import Server
 
 PLANT = setup.ROOT / "crates" / "pixmill-adapters" / "tests" / "history.sql"
 PICTURES = setup.ROOT / "examples" / "pictures"
-TICKS = os.sysconf("SC_CLK_TCK")
 POLL_SECONDS = 0.05
 
 
@@ -76,18 +74,6 @@ def plant(binary, data, ended, opened, at):
     records.close()
 
 
-def cpu_seconds(server):
-    """CPU that a server and its children have taken."""
-    seconds = 0
-    for pid in measured.tree(server.process.pid):
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        seconds += (int(fields[11]) + int(fields[12])) / TICKS
-    return seconds
-
-
 def call(server, method, path, body=None):
     """A call's answer."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
@@ -122,9 +108,9 @@ def measure(binary, args, ended, opened, at):
         plant(binary, data, ended, opened, at)
         with Server(binary, "--allow-address", "127.0.0.0/8", data=data) as server:
             time.sleep(args.seconds)
-            before = cpu_seconds(server)
+            before = measured.tree_cpu_seconds(server.process.pid)
             time.sleep(args.seconds)
-            share = (cpu_seconds(server) - before) / args.seconds
+            share = (measured.tree_cpu_seconds(server.process.pid) - before) / args.seconds
             began = time.monotonic()
             call(server, "GET", "/metrics")
             metrics = time.monotonic() - began

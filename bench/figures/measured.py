@@ -5,6 +5,7 @@ waited for (wait4). Peak memory is the largest sum of resident sets over the pro
 sampled every 20 ms, and never less than the largest resident set the kernel saw.
 """
 
+import contextlib
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 SAMPLE_SECONDS = 0.02
 SAMPLES_BETWEEN_TREES = 10
@@ -49,6 +51,21 @@ def resident_bytes(pid):
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
     except (OSError, IndexError):
         return 0
+
+
+def cpu_seconds(pid):
+    """CPU that a process has taken; raises OSError once it is gone."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / TICKS
+
+
+def tree_cpu_seconds(pid):
+    """CPU that a process and its living descendants have taken; those that are gone are skipped."""
+    seconds = 0
+    for of_tree in tree(pid):
+        with contextlib.suppress(OSError):
+            seconds += cpu_seconds(of_tree)
+    return seconds
 
 
 class Sampler(threading.Thread):

@@ -8,7 +8,6 @@ cost backends nothing.
 
 import contextlib
 import http.server
-import os
 import socket
 import tempfile
 import threading
@@ -17,11 +16,10 @@ from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from . import catalogue, setup, table, wire
+from . import catalogue, measured, setup, table, wire
 from .services import Services
 from .worker import WARM, Workers
 
-TICKS = os.sysconf("SC_CLK_TCK")
 PICTURES = setup.ROOT / "examples" / "pictures"
 # What the statistics themselves and those who look at them ask.
 OF_THE_BENCH = {"info", "config|resetstat"}
@@ -116,8 +114,7 @@ class Meter:
         """CPU of the server that stands for MongoDB, where this bench started it."""
         if self.mongo is None:
             return 0.0
-        after_name = Path(f"/proc/{self.mongo.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(after_name[11]) + int(after_name[12])) / TICKS
+        return measured.cpu_seconds(self.mongo.pid)
 
     def read(self):
         """Everything so far."""
