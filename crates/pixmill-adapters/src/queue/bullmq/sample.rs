@@ -12,7 +12,7 @@ use super::{Settings, open};
 /// Jobs that are read.
 const MOST: isize = 20;
 
-/// How many jobs there are of each state, and ids of some.
+/// How many fields the queue has that tell of it, how many jobs wait in each way, and ids of some.
 type Answer = (u64, u64, u64, u64, Ids, Ids, Ids, Ids, Ids, Ids);
 type Ids = Vec<String>;
 

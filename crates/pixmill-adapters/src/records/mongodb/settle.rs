@@ -245,8 +245,7 @@ impl Shared {
         let all = statements.len() as u64;
         let these = || {
             let over = ends.iter().flatten().filter(|end| end.is_end());
-            let (ids, marks): (Vec<Bson>, Vec<i64>) =
-                over.map(|end| (end.held.id.clone(), end.mark)).unzip();
+            let (ids, marks): (Vec<Bson>, Vec<i64>) = over.map(|end| (end.held.id.clone(), end.mark)).unzip();
             doc! { "_id": { "$in": ids }, "pixmill.settled": { "$in": marks } }
         };
         let written = self.end_images(statements, these).await?;
