@@ -3,14 +3,16 @@
 use std::fmt;
 
 /// Settings whose values hold secrets, as `pixmill.toml` names them.
-const HOLDING: [&str; 9] = [
+const HOLDING: [&str; 11] = [
     "api_key",
     "database",
     "header",
     "metrics_token",
     "proxy",
     "queue",
+    "redis",
     "storage",
+    "webhook",
     "webhook_secret",
     "webhook_url",
 ];

@@ -234,6 +234,33 @@ fn a_wrong_address_is_told_without_its_secret() {
 }
 
 #[test]
+fn a_wrong_address_of_any_command_is_told_without_its_secret() {
+    let wrong = "ftp://user:planted@h";
+    for (command, option) in [
+        (&["serve"][..], "queue"),
+        (&["serve"], "database"),
+        (&["serve"], "storage"),
+        (&["serve"], "webhook_url"),
+        (&["adopt", "--queue", "jobs"], "redis"),
+        (&["adopt", "--queue", "jobs"], "database"),
+        (&["submit", "c.csv"], "webhook"),
+    ] {
+        let flag = format!("--{}", option.replace('_', "-"));
+        let said = [command, &[&flag, wrong]].concat();
+        match parse(layers(&said, &[], None)) {
+            Err(Misuse::Flags(error)) => {
+                let told = error.to_string();
+                assert!(told.contains("ftp://***@h") && !told.contains("planted"), "{told}");
+            }
+            other => panic!("{said:?}: {other:?}"),
+        }
+        let variable = format!("PIXMILL_{}", option.to_ascii_uppercase());
+        let told = complaint(command, &[(&variable, wrong)], None);
+        assert!(told.contains("ftp://***@h") && !told.contains("planted"), "{told}");
+    }
+}
+
+#[test]
 fn backends_of_the_environment_do_not_concern_a_run() {
     recipe(
         &[],
