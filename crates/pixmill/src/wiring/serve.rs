@@ -9,6 +9,7 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::pipeline::{HostRules, Ports, Supply};
 use pixmill_engine::port::records::Ledger;
+use pixmill_engine::port::storage::Storage;
 use pixmill_engine::port::traces::Traces;
 use pixmill_engine::serve::{Footing, Ground, Part, Serve};
 use pixmill_engine::upkeep::retain::Retain;
@@ -186,7 +187,8 @@ impl Configured {
         let options = &self.options;
         let records = self.open_records.ledger().await?;
         let clock = Arc::new(SystemClock);
-        let retain = retain(options, records.clone())?;
+        let storage = backends::storage(options)?;
+        let retain = retain(options, records.clone(), storage.clone());
         let part = if options.role == Role::Api {
             let queue = backends::queue(options, backends::Use::Leaving, &self.strangers).await?;
             Part::Feed(Supply { records, queue, clock })
@@ -194,7 +196,7 @@ impl Configured {
             let ports = Ports {
                 records: records.clone(),
                 queue: backends::queue(options, backends::Use::Working, &self.strangers).await?,
-                storage: backends::storage(options)?,
+                storage,
                 sandbox: sandbox(options.concurrency, options.picture_time)?,
                 origin: origin(&options.reach, options.settings.connections)?,
                 files: None,
@@ -212,8 +214,7 @@ impl Configured {
 }
 
 /// What forgets what is old. Outputs elsewhere stay: others may show them still.
-fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>) -> Result<Retain, Fault> {
+fn retain(options: &ServeOptions, ledger: Arc<dyn Ledger>, storage: Arc<dyn Storage>) -> Retain {
     let outputs = matches!(options.storage, StorageChoice::File(_));
-    let storage = backends::storage(options)?;
-    Ok(Retain { ledger, storage, outputs, clock: Arc::new(SystemClock), keep: options.retention })
+    Retain { ledger, storage, outputs, clock: Arc::new(SystemClock), keep: options.retention }
 }
