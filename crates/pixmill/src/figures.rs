@@ -1,7 +1,7 @@
 //! What this process counts of its work, for Prometheus. Counters begin at nothing with the process and only grow: a
 //! request that is deleted takes nothing back.
 
-mod disks;
+pub(crate) mod disks;
 mod process;
 
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! How the server and what it stands on are, for those who run it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,9 @@ use super::access::Caller;
 use super::answer::json;
 use super::problem::{Problem, ProblemBody};
 use super::workers::WorkerBody;
+use crate::figures::disks::room;
 use crate::presence;
+use crate::wiring::records_file;
 
 /// How long what was found holds, and how long at least even where somebody asks anew: looking stores and removes
 /// something small everywhere.
@@ -238,17 +240,13 @@ fn worst<'v>(verdicts: impl Iterator<Item = &'v str>) -> &'static str {
 
 /// Bytes of the records' file and of the log beside it.
 fn database(file: &Path) -> Option<u64> {
-    let length = |path: PathBuf| std::fs::metadata(path).map(|file| file.len()).ok();
-    let mut log = file.as_os_str().to_owned();
-    log.push("-wal");
-    Some(length(file.to_owned())? + length(log.into()).unwrap_or_default())
+    let length = |path: &Path| std::fs::metadata(path).map(|file| file.len()).ok();
+    Some(length(file)? + length(&records_file::beside(file, "-wal")).unwrap_or_default())
 }
 
 /// How much room there is; none where the system does not tell.
-#[cfg(unix)]
 fn disk(part: &'static str, folder: &Path) -> Option<DiskBody> {
-    let told = rustix::fs::statvfs(folder).ok()?;
-    let (free, total) = (told.f_bavail * told.f_frsize, told.f_blocks * told.f_frsize);
+    let (free, total) = room(folder)?;
     let little = free < LITTLE_BYTES || free < total / LITTLE_PART;
     let verdict = if little { Verdict::Doubtful } else { Verdict::Well };
     Some(DiskBody {
@@ -258,11 +256,6 @@ fn disk(part: &'static str, folder: &Path) -> Option<DiskBody> {
         total_bytes: total,
         verdict: verdict.as_str(),
     })
-}
-
-#[cfg(not(unix))]
-fn disk(_: &'static str, _: &Path) -> Option<DiskBody> {
-    None
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
 use crate::display::units::Bytes;
+use crate::figures::disks::room;
 
 /// # Errors
 /// `disk.full` when a folder's disk has less room than that. Where a disk does not say, it is tried.
 pub(super) fn needed(folder: &Path, bytes: u64, what: &str) -> Result<(), Fault> {
-    match free(folder) {
-        Some(free) if free < bytes => {
+    // Some kinds of disks have no bounds, and say 0 of all.
+    match room(folder).filter(|(_, size)| *size > 0) {
+        Some((free, _)) if free < bytes => {
             let told = format!(
                 "{what} needs {} in {}, and {} are free there",
                 Bytes(bytes),
@@ -22,18 +24,6 @@ pub(super) fn needed(folder: &Path, bytes: u64, what: &str) -> Result<(), Fault>
         }
         _ => Ok(()),
     }
-}
-
-#[cfg(unix)]
-fn free(folder: &Path) -> Option<u64> {
-    let disk = rustix::fs::statvfs(folder).ok()?;
-    // Some kinds of disks have no bounds, and say 0 of all.
-    (disk.f_blocks > 0).then(|| disk.f_bavail.saturating_mul(disk.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free(_folder: &Path) -> Option<u64> {
-    None
 }
 
 #[cfg(test)]

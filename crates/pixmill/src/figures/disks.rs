@@ -1,13 +1,15 @@
 //! Folders of this machine's in which something must be written: what is left there.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use crate::wiring::records_file;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Folder {
@@ -31,16 +33,15 @@ impl Disks {
         let (free, size) = (Family::<Folder, Gauge>::default(), Family::<Folder, Gauge>::default());
         for (folder, path) in &self.folders {
             if let Some((free_bytes, size_bytes)) = room(path) {
-                free.get_or_create(&Folder { folder }).set(free_bytes);
-                size.get_or_create(&Folder { folder }).set(size_bytes);
+                free.get_or_create(&Folder { folder }).set(gauged(free_bytes));
+                size.get_or_create(&Folder { folder }).set(gauged(size_bytes));
             }
         }
         let help = "Room that is left to the process on the disk of a folder";
         registry.register("pixmill_disk_free_bytes", help, free);
         registry.register("pixmill_disk_size_bytes", "Size of the disk of a folder", size);
         if let Some(records) = &self.records {
-            let mut log = records.clone().into_os_string();
-            log.push("-wal");
+            let log = records_file::beside(records, "-wal");
             let bytes = fs::metadata(log).map_or(0, |metadata| metadata.len());
             let gauge = Gauge::<f64, AtomicU64>::default();
             gauge.set(bytes as f64);
@@ -57,17 +58,21 @@ impl Disks {
     }
 }
 
-/// Bytes that may be written, and all there are.
+fn gauged(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Bytes that may be written on a folder's disk, and all there are; none where the system does not tell.
 #[cfg(unix)]
-fn room(folder: &std::path::Path) -> Option<(i64, i64)> {
+pub(crate) fn room(folder: &Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(folder).ok()?;
-    let bytes = |blocks: u64| i64::try_from(blocks.saturating_mul(found.f_frsize)).unwrap_or(i64::MAX);
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
     Some((bytes(found.f_bavail), bytes(found.f_blocks)))
 }
 
 /// This system is not asked.
 #[cfg(not(unix))]
-fn room(_folder: &std::path::Path) -> Option<(i64, i64)> {
+pub(crate) fn room(_folder: &Path) -> Option<(u64, u64)> {
     None
 }
 
