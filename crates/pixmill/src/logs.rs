@@ -77,11 +77,19 @@ fn is_journal() -> bool {
 
 /// What this process is called among others: its machine and its number there.
 pub(crate) fn worker() -> String {
-    #[cfg(unix)]
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    #[cfg(not(unix))]
-    let host = "pixmill";
-    format!("{host}-{}", std::process::id())
+    format!("{}-{}", machine().as_deref().unwrap_or("pixmill"), std::process::id())
+}
+
+/// The machine's name, where the system tells.
+#[cfg(unix)]
+pub(crate) fn machine() -> Option<String> {
+    Some(rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+/// This system is not asked.
+#[cfg(not(unix))]
+pub(crate) fn machine() -> Option<String> {
+    None
 }
 
 fn subscriber(targets: Targets, manner: Manner, spans: Option<Hearing>) -> impl Subscriber + Send + Sync {

@@ -23,16 +23,14 @@ pub(super) fn register(registry: &mut Registry, started: SystemTime) {
             gauge(registry, "process_max_fds", "Descriptors that it may have open", most as f64);
         }
     }
+    if let Some(bytes) = resident() {
+        gauge(registry, "process_resident_memory_bytes", "Memory of the process itself", bytes as f64);
+    }
     #[cfg(target_os = "linux")]
-    {
-        if let Some(bytes) = resident() {
-            gauge(registry, "process_resident_memory_bytes", "Memory of the process itself", bytes as f64);
-        }
-        if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
-            // One of them is the folder that is being read.
-            let open = open.count().saturating_sub(1);
-            gauge(registry, "process_open_fds", "Descriptors that it has open", open as f64);
-        }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        // One of them is the folder that is being read.
+        let open = open.count().saturating_sub(1);
+        gauge(registry, "process_open_fds", "Descriptors that it has open", open as f64);
     }
 }
 
@@ -42,9 +40,8 @@ fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
     registry.register(name, help, gauge);
 }
 
-/// Bytes of memory that the process has, as the kernel counts them.
-#[cfg(target_os = "linux")]
-fn resident() -> Option<u64> {
+/// Bytes of memory that the process has, as the kernel counts them, where it tells.
+pub(crate) fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

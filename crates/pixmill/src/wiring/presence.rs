@@ -14,8 +14,9 @@ use uuid::Uuid;
 use super::beats::Beats;
 use super::serve::Configured;
 use crate::config::serve::Role;
-use crate::hosts;
+use crate::figures::resident;
 use crate::presence::{Presence, Standing};
+use crate::{hosts, logs};
 
 /// How often is heard what operators want, how often is told that the process lives, and what it counted.
 const HEAR_EVERY: Duration = Duration::from_secs(1);
@@ -40,7 +41,7 @@ impl Teller {
         let options = &configured.options;
         let told = Presence {
             id: Uuid::now_v7().to_string(),
-            host: machine(),
+            host: logs::machine().unwrap_or_default(),
             pid: std::process::id(),
             role: options.role.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -112,7 +113,7 @@ impl Teller {
             under_way: look.under_way,
             waiting: look.waiting,
             per_second: self.beats.per_second(),
-            memory_bytes: memory(),
+            memory_bytes: resident(),
             origins: look.origins.into_iter().map(standing).collect(),
             ..self.told.clone()
         }
@@ -132,23 +133,4 @@ fn standing(origin: OriginNow) -> Standing {
         code,
         message,
     }
-}
-
-/// The machine's name; nothing where it has none.
-#[cfg(unix)]
-fn machine() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
-#[cfg(not(unix))]
-fn machine() -> String {
-    String::new()
-}
-
-/// Memory that this process takes, bytes, where the system tells.
-fn memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kibibytes * 1024)
 }
