@@ -21,7 +21,7 @@ use crate::config::storage::StorageChoice;
 
 /// Looks at every part, whatever is wrong with others.
 pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
-    parts(options, &OpenRecords::of(options)).await
+    parts(options, &OpenRecords::of(options), secret).await
 }
 
 /// Looks at what a server stands on that runs.
@@ -30,14 +30,7 @@ pub(super) struct OfServer(pub(super) Arc<Configured>);
 #[async_trait]
 impl Checkup for OfServer {
     async fn look(&self) -> Vec<Examined> {
-        let mut parts = parts(&self.0.options, &self.0.open_records).await;
-        // Whoever sees this page need not see what signs webhooks.
-        for finding in parts.iter_mut().flat_map(|part| &mut part.findings) {
-            if finding.about == SECRET && finding.verdict == Verdict::Well {
-                finding.told = "there is one: 'pixmill doctor' shows it".to_owned();
-            }
-        }
-        parts
+        parts(&self.0.options, &self.0.open_records, that_there_is_a_secret).await
     }
 }
 
@@ -51,7 +44,11 @@ async fn in_time(looking: impl Future<Output = Vec<Finding>>) -> Vec<Finding> {
     })
 }
 
-async fn parts(options: &ServeOptions, open_records: &OpenRecords) -> Vec<Examined> {
+async fn parts(
+    options: &ServeOptions,
+    open_records: &OpenRecords,
+    webhook: fn(&ServeOptions) -> Finding,
+) -> Vec<Examined> {
     let now = SystemClock.wall();
     let records = async {
         match open_records.ledger().await {
@@ -76,7 +73,7 @@ async fn parts(options: &ServeOptions, open_records: &OpenRecords) -> Vec<Examin
         Examined { part: "records", backend: options.records.to_string(), findings: records },
         Examined { part: "queue", backend: options.queue.to_string(), findings: queue },
         Examined { part: "storage", backend: options.storage.to_string(), findings: storage },
-        Examined { part: "webhook", backend: receiver(options), findings: vec![secret(options)] },
+        Examined { part: "webhook", backend: receiver(options), findings: vec![webhook(options)] },
         Examined { part: "together", backend: String::new(), findings: together(options) },
     ]
 }
@@ -102,6 +99,15 @@ fn secret(options: &ServeOptions) -> Finding {
         Ok(_) if options.webhook_secret.is_some() => Finding::well(SECRET, "as it was set"),
         Ok(secret) => Finding::well(SECRET, format!("{} (give it to the receiver)", secret.trim())),
         Err(fault) => Finding::fault(SECRET, &fault),
+    }
+}
+
+/// The same for whoever need not see what signs webhooks.
+fn that_there_is_a_secret(options: &ServeOptions) -> Finding {
+    let finding = secret(options);
+    match finding.verdict {
+        Verdict::Well => Finding::well(SECRET, "there is one: 'pixmill doctor' shows it"),
+        Verdict::Doubtful | Verdict::Wrong => finding,
     }
 }
 
