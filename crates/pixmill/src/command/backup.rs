@@ -114,10 +114,7 @@ pub(super) fn file_of_records(flags: &RecordsFlags, data: &Path, what: &str) -> 
 impl Places {
     /// The folder of outputs, where they are files.
     pub(super) fn outputs(&self) -> Option<&Path> {
-        match &self.storage {
-            StorageChoice::File(folder) => Some(folder),
-            _ => None,
-        }
+        self.storage.folder()
     }
 }
 

@@ -38,6 +38,16 @@ impl fmt::Display for RecordsChoice {
     }
 }
 
+impl RecordsChoice {
+    /// The file, where they are one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            RecordsChoice::Sqlite(file) => Some(file),
+            RecordsChoice::Mongodb(_) => None,
+        }
+    }
+}
+
 impl RecordsFlags {
     /// Whether records were chosen, by whatever name.
     pub(crate) fn is_named(&self) -> bool {

@@ -36,6 +36,16 @@ impl fmt::Display for StorageChoice {
     }
 }
 
+impl StorageChoice {
+    /// The folder, where outputs are files.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match self {
+            StorageChoice::File(folder) => Some(folder),
+            StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
+        }
+    }
+}
+
 impl StorageFlags {
     /// What was chosen, or a folder in the state folder.
     pub(crate) fn choice(&self, data: &Path) -> StorageChoice {

@@ -1,7 +1,7 @@
 //! The HTTP API on the backends that its configuration names.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +20,7 @@ use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
 use crate::command::run::folder_of;
 use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
-use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
-use crate::config::storage::StorageChoice;
 use crate::figures::Disks;
 use crate::preflight::probe;
 use crate::service;
@@ -144,10 +142,7 @@ async fn backends_of(configured: &Configured) -> Result<Backends, Fault> {
 /// What the process tells in figures.
 fn tells(configured: &Configured) -> Tells {
     let options = &configured.options;
-    let records = match &options.records {
-        RecordsChoice::Sqlite(file) => Some(file.clone()),
-        RecordsChoice::Mongodb(_) => None,
-    };
+    let records = options.records.file().map(Path::to_owned);
     Tells {
         figures: configured.figures.clone(),
         paces: configured.paces.clone(),
@@ -164,10 +159,7 @@ async fn foundation(configured: &Arc<Configured>) -> Result<Foundation, Fault> {
         ledger: configured.open_records.ledger().await?,
         queue: backends::queue(options, backends::Use::Leaving, &configured.strangers).await?,
         storage: backends::storage(options)?,
-        outputs: match &options.storage {
-            StorageChoice::File(folder) => Some(folder.clone()),
-            StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
-        },
+        outputs: options.storage.folder().map(Path::to_owned),
         receiver: Arc::new(webhook::receiver(&options.reach.allow, options.reach.ca_file.as_deref())?),
         clock: Arc::new(SystemClock),
         looks: Arc::new(looks(options)?),
@@ -210,13 +202,7 @@ fn looks(options: &ServeOptions) -> Result<Looks, Fault> {
 
 /// Folders of this machine's in which something must be written.
 fn disks(options: &ServeOptions) -> Vec<(&'static str, PathBuf)> {
-    let records = match &options.records {
-        RecordsChoice::Sqlite(file) => Some(("records", folder_of(file))),
-        RecordsChoice::Mongodb(_) => None,
-    };
-    let storage = match &options.storage {
-        StorageChoice::File(folder) => Some(("storage", folder.clone())),
-        StorageChoice::Cloudinary(_) | StorageChoice::Bucket(_) => None,
-    };
+    let records = options.records.file().map(|file| ("records", folder_of(file)));
+    let storage = options.storage.folder().map(|folder| ("storage", folder.to_owned()));
     records.into_iter().chain(storage).collect()
 }

@@ -14,7 +14,6 @@ use pixmill_engine::fault::Fault;
 use serde_json::{Value, json};
 
 use crate::command::serve::ServeOptions;
-use crate::config::records::RecordsChoice;
 use crate::config::{Said, environment};
 use crate::wiring::records_file;
 use secrets::Secrets;
@@ -83,10 +82,7 @@ fn system(options: &ServeOptions) -> Value {
         ("otlp", cfg!(feature = "otlp")),
     ];
     let features: Vec<_> = features.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
-    let records = match &options.records {
-        RecordsChoice::Sqlite(file) => Some(file),
-        RecordsChoice::Mongodb(_) => None,
-    };
+    let records = options.records.file();
     let length = |path: &Path| path.metadata().map(|found| found.len()).ok();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -98,9 +94,9 @@ fn system(options: &ServeOptions) -> Value {
         "processors": std::thread::available_parallelism().map(usize::from).ok(),
         "under_systemd": environment::journal_stream().is_some(),
         "records": {
-            "bytes": records.and_then(|file| length(file)),
+            "bytes": records.and_then(length),
             "log_bytes": records.and_then(|file| length(&records_file::beside(file, "-wal"))),
-            "schema": records.and_then(|file| schema(file)),
+            "schema": records.and_then(schema),
         },
     })
 }
