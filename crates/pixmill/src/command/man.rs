@@ -15,6 +15,7 @@ use pixmill_engine::model::time::Timestamp;
 use super::{Cli, End, Stop};
 use crate::config::environment;
 use crate::display;
+use crate::wiring::records_file;
 
 /// Write manual pages into a folder, one a command and one for pixmill.toml
 #[derive(Debug, clap::Args)]
@@ -53,11 +54,8 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Fault {
 
 /// A day as manual pages have it.
 fn date() -> String {
-    let milliseconds = environment::source_date().unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or_default()
-    });
-    Timestamp(milliseconds).to_string().chars().take(10).collect()
+    let date = environment::source_date().map_or_else(records_file::now, Timestamp);
+    date.to_string().chars().take(10).collect()
 }
 
 /// All pages by name.

@@ -35,7 +35,7 @@ impl AddressFlags {
 }
 
 /// Where a server listens unless it is told otherwise.
-const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+pub(crate) const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
 /// Where a server listens, and how others reach it.
 #[derive(Debug, Clone, clap::Args)]

@@ -155,10 +155,11 @@ fn tells(configured: &Configured) -> Tells {
 
 async fn foundation(configured: &Arc<Configured>) -> Result<Foundation, Fault> {
     let options = &configured.options;
+    let Backends { ledger, queue, storage, .. } = backends_of(configured).await?;
     Ok(Foundation {
-        ledger: configured.open_records.ledger().await?,
-        queue: backends::queue(options, backends::Use::Leaving, &configured.strangers).await?,
-        storage: backends::storage(options)?,
+        ledger,
+        queue,
+        storage,
         outputs: options.storage.folder().map(Path::to_owned),
         receiver: Arc::new(webhook::receiver(&options.reach.allow, options.reach.ca_file.as_deref())?),
         clock: Arc::new(SystemClock),

@@ -20,6 +20,7 @@ use super::beats::Beats;
 use super::presence::Teller;
 use super::{Strangers, api, backends, origin, sandbox, stacks, webhook};
 use crate::command::serve::ServeOptions;
+use crate::config::listen;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
@@ -38,7 +39,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) -> Result<(), Fault> {
     let door = api::open(&options).await?;
-    let listening = door.as_ref().map_or(USUAL_ADDRESS.to_owned(), |door| door.listening.to_string());
+    let listening = door.as_ref().map_or(listen::USUAL, |door| door.listening);
     let links = options.public_url.clone().unwrap_or_else(|| format!("http://{listening}"));
     let open_records = OpenRecords::of(&options);
     let paces = Arc::new(Paces::default());
@@ -76,9 +77,6 @@ pub(crate) async fn serve(
     tracing::info!("stopped");
     answered.and(worked)
 }
-
-/// What links begin with where nothing is said of any address.
-const USUAL_ADDRESS: &str = "127.0.0.1:3000";
 
 /// How long records that were opened at the start are held for those who use them.
 const HELD: Duration = Duration::from_secs(5);

@@ -50,22 +50,18 @@ pub(super) fn write(
         let told = format!("{} can't be written: {error}", path.display());
         Fault::permanent(Code::of_unwritable(error.kind()), told)
     };
+    let seconds = u64::try_from(records_file::now().0 / 1_000).unwrap_or_default();
     let mut archive = tar::Builder::new(records_file::private_file(path).map_err(unwritable)?);
     for (name, text) in &entries {
         let text = secrets.taken_out_of(text);
         let mut head = tar::Header::new_gnu();
         head.set_size(text.len() as u64);
         head.set_mode(0o600);
-        head.set_mtime(now());
+        head.set_mtime(seconds);
         archive.append_data(&mut head, format!("pixmill/{name}"), text.as_bytes()).map_err(unwritable)?;
     }
     archive.into_inner().and_then(|mut file| file.flush()).map_err(unwritable)?;
     Ok(entries.into_iter().map(|(name, _)| name).collect())
-}
-
-fn now() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap_or_default().as_secs()
 }
 
 fn settings(said: &[Said]) -> Value {
