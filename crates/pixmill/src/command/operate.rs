@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use url::form_urlencoded::Serializer;
 
+use super::remote::pages;
 use super::{End, Stop};
 use crate::client::{Client, encoded, json};
 use crate::config::bounds::whole;
@@ -128,14 +129,8 @@ pub(super) fn audit(args: &AuditArgs) -> Result<End, Stop> {
 
 /// Prints a list, page by page.
 fn lines(client: &Client, path: &str) -> Result<End, Stop> {
-    let mut cursor = None::<String>;
-    loop {
-        let query = cursor.as_deref().map(|cursor| format!("?limit=500&cursor={}", encoded(cursor)));
-        let page = json(client.get(&format!("{path}{}", query.unwrap_or_default()))?)?;
-        page["data"].as_array().into_iter().flatten().for_each(display::print_json);
-        match page["next_cursor"].as_str() {
-            Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),
-            _ => return Ok(End::Done),
-        }
-    }
+    pages(client, |cursor| {
+        let query = cursor.map(|cursor| format!("?limit=500&cursor={}", encoded(cursor)));
+        format!("{path}{}", query.unwrap_or_default())
+    })
 }

@@ -260,18 +260,24 @@ pub(super) fn failures(args: &FailuresArgs) -> Result<End, Stop> {
     Ok(End::Done)
 }
 
-/// Lists page by page, and goes on looking where a page holds nothing.
 pub(super) fn images(args: &ImagesArgs) -> Result<End, Stop> {
-    let client = Client::new(&args.server)?;
-    let mut cursor = None::<String>;
-    loop {
+    pages(&Client::new(&args.server)?, |cursor| {
         let mut query = Serializer::new(String::new());
         query.append_pair("limit", "500");
         if !args.query.is_empty() {
             query.append_pair("q", &args.query);
         }
         query.extend_pairs(cursor.iter().map(|cursor| ("cursor", cursor)));
-        let page = json(client.get(&path(&args.id, &format!("/images?{}", query.finish())))?)?;
+        path(&args.id, &format!("/images?{}", query.finish()))
+    })
+}
+
+/// Prints a list page by page, and goes on looking where a page holds nothing. `path` is of the page after a cursor, or of
+/// the first.
+pub(super) fn pages(client: &Client, path: impl Fn(Option<&str>) -> String) -> Result<End, Stop> {
+    let mut cursor = None::<String>;
+    loop {
+        let page = json(client.get(&path(cursor.as_deref()))?)?;
         page["data"].as_array().into_iter().flatten().for_each(display::print_json);
         match page["next_cursor"].as_str() {
             Some(next) if cursor.as_deref() != Some(next) => cursor = Some(next.to_owned()),
