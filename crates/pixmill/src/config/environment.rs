@@ -110,11 +110,7 @@ pub(crate) fn webhook_wait() -> Option<String> {
 /// The port that a platform names for whatever answers calls, where it decides.
 pub(super) fn port() -> Option<String> {
     let variables = variables();
-    let value = |wanted: &str| {
-        let found = variables.iter().find(|(name, value)| name == wanted && !value.is_empty());
-        found.and_then(|(_, value)| value.to_str().map(str::to_owned))
-    };
-    value("PORT").filter(|_| value("PIXMILL_LISTEN").is_none())
+    value(&variables, "PORT").filter(|_| value(&variables, "PIXMILL_LISTEN").is_none())
 }
 
 /// The time that whoever makes packages wants in what is made, milliseconds.
@@ -132,8 +128,7 @@ pub(crate) fn journal_stream() -> Option<(u64, u64)> {
 
 /// What `RUST_LOG` says of which talk is wanted.
 pub(crate) fn rust_log() -> Option<String> {
-    let told = variables().into_iter().find(|(name, value)| name == "RUST_LOG" && !value.is_empty());
-    told.and_then(|(_, wanted)| wanted.into_string().ok())
+    value(&variables(), "RUST_LOG")
 }
 
 /// What the vendors of buckets call their settings, `AWS_REGION` and the like, for the storage that knows them.
