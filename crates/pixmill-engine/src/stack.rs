@@ -33,6 +33,7 @@ use crate::model::id::RequestId;
 use crate::model::request::{DEFAULT_TENANT, NewRequest, Options, RequestStatus};
 use crate::model::row::{NewImage, NewRow};
 use crate::model::source::Fingerprint;
+use crate::model::time::Timestamp;
 use crate::port::clock::Clock;
 use crate::port::documents::Documents;
 use crate::port::errands::{Done, Errand, Errands};
@@ -58,7 +59,6 @@ const ROWS: usize = 1_000;
 const HEADER: &str = "Input Image Urls";
 
 /// Works the jobs of one table off.
-#[derive(Clone)]
 pub struct Stack {
     /// What the table says.
     pub table: Arc<Table>,
@@ -139,7 +139,7 @@ impl Stack {
         };
         let delivery = self.delivery(errand);
         let (job, now) = (&errand.data, self.clock.wall());
-        let before = gathered.scope(job, &[], delivery, now);
+        let before = gathered.scope(job, &[], delivery.job, now);
         self.write(&[On::Start], &before, delivery).await?;
         let id = self.id_of(errand, &gathered.pictures);
         match self.records.request(&id).await? {
@@ -154,7 +154,7 @@ impl Stack {
             return Ok(Done::Failed(format!("{}: request {id} was cancelled", Code::RequestCancelled)));
         }
         let ends = self.ends(&id, gathered.pictures.len()).await?;
-        let scope = gathered.scope(job, &ends, delivery, self.clock.wall());
+        let scope = gathered.scope(job, &ends, delivery.job, self.clock.wall());
         self.show(&scope, delivery).await?;
         Ok(self.table.done(&scope))
     }
@@ -264,9 +264,7 @@ impl Stack {
 
     /// The application's documents.
     fn documents(&self) -> Result<&Arc<dyn Documents>, Fault> {
-        let lacking =
-            || Fault::permanent(Code::ConfigInvalid, "a table names documents, and no MongoDB is named");
-        self.documents.as_ref().ok_or_else(lacking)
+        gather::named(self.documents.as_ref())
     }
 
     /// Names the queue among others.
@@ -295,15 +293,15 @@ impl Gathered {
         &'a self,
         job: &'a serde_json::Value,
         ends: &'a [End],
-        delivery: Delivery,
-        now: crate::model::time::Timestamp,
+        seed: u128,
+        now: Timestamp,
     ) -> Scope<'a> {
         Scope {
             products: &self.products,
             pictures: &self.pictures,
             ends,
             request: self.request.as_ref(),
-            seed: delivery.job,
+            seed,
             ..Scope::of(job, now)
         }
     }

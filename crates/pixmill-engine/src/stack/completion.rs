@@ -10,11 +10,10 @@ use super::Stack;
 use super::scope::{Counts, Scope};
 use super::table::{On, RequestTold, Rows, Sheet, Term};
 use super::telling::Event;
-use super::writing::{ENDS, is_comparable, mark};
+use super::writing::{ENDS, is_comparable, mark, refused};
 use crate::catalogue::record;
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::model::time::Timestamp;
 use crate::port::documents::Query;
 
 /// How often a request is read anew that somebody changed meanwhile.
@@ -43,8 +42,9 @@ impl Stack {
             let scope = Scope { request: Some(&request), counts: Some(counts), ..*scope };
             self.write_results(&scope).await?;
             let event = mark(scope.seed, &format!("{} {}", request["_id"], scope.now.0));
-            let update = told.update.written(&scope).map_err(refused)?;
-            let update = with_event(update, &event, scope.now);
+            let mut update = told.update.written(&scope).map_err(refused)?;
+            update["$set"]["pixmill.event"] = event.as_str().into();
+            update["$set"]["pixmill.at"] = json!({ "$date": scope.now.0 });
             if self.documents()?.update(&told.lookup.collection, told.as_read(&request), update).await? {
                 tracing::info!(queue = self.table.queue, request = %request["_id"], total = counts.total, "request completed");
                 let complete = self.request_of(scope.job).await?.ok().flatten();
@@ -156,7 +156,7 @@ impl Stack {
 
 impl RequestTold {
     /// Whether it holds what completes it.
-    fn is_complete(&self, request: &Value) -> bool {
+    pub(super) fn is_complete(&self, request: &Value) -> bool {
         self.marks.iter().all(|(key, value)| at(request, key) == Some(value))
     }
 
@@ -193,12 +193,6 @@ pub(super) fn first_field(path: &JsonPath) -> Option<String> {
 /// What stands at a field, whose name may have points.
 fn at<'a>(document: &'a Value, field: &str) -> Option<&'a Value> {
     field.split('.').try_fold(document, |within, part| within.get(part))
-}
-
-fn with_event(mut update: Value, event: &str, now: Timestamp) -> Value {
-    update["$set"]["pixmill.event"] = event.into();
-    update["$set"]["pixmill.at"] = json!({ "$date": now.0 });
-    update
 }
 
 /// Where a file of results goes. What stands for something in it leads to no other folder.
@@ -243,8 +237,4 @@ impl super::table::Lookup {
             sort: self.sort.clone(),
         })
     }
-}
-
-fn refused(lacks: String) -> Fault {
-    Fault::permanent(Code::JobInvalid, lacks)
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Stack;
 use super::scope::{Picture, Scope};
-use super::table::{Source, Table};
+use super::table::{Sought, Table};
 use crate::catalogue::{Catalogue, Hints, Next, OpenError, Row, fields};
 use crate::code::Code;
 use crate::fault::Fault;
@@ -55,44 +55,23 @@ impl Stack {
 }
 
 impl Ground<'_> {
-    fn documents(&self) -> Result<&Arc<dyn Documents>, Fault> {
-        let lacking =
-            || Fault::permanent(Code::ConfigInvalid, "a table names documents, and no MongoDB is named");
-        self.documents.ok_or_else(lacking)
-    }
-
     /// Looks for what a job is about.
     ///
     /// # Errors
     /// Those of the application's database.
     pub(super) async fn gather(&self, job: &Value) -> Result<Look, Fault> {
-        let table = self.table;
-        if let Err(lacks) = table.fits(job) {
-            return Ok(Look::Missing(lacks));
-        }
+        let sought = match self.table.sought(&Scope::of(job, self.now)) {
+            Ok(sought) => sought,
+            Err(lacks) => return Ok(Look::Missing(lacks)),
+        };
         let request = match self.request_of(job).await? {
             Ok(request) => request,
             Err(missing) => return Ok(Look::Missing(missing)),
         };
-        let found = match &table.source {
-            Source::Job | Source::Products(_) => table.products(job).and_then(|products| {
-                let pictures = table.pictures(&products)?;
-                Ok((products, pictures))
-            }),
-            Source::Documents(lookup) => {
-                let scope = Scope::of(job, self.now);
-                match lookup.query(&scope) {
-                    Ok(query) => self.products_in(query).await?,
-                    Err(lacks) => Err(lacks),
-                }
-            }
-            Source::File { path, folder } => {
-                let scope = Scope::of(job, self.now);
-                match path.filter(&scope) {
-                    Ok(path) => self.products_of(path, folder.clone()).await,
-                    Err(lacks) => Err(lacks),
-                }
-            }
+        let found = match sought {
+            Sought::Here(products, pictures) => Ok((products, pictures)),
+            Sought::Documents(query) => self.products_in(query).await?,
+            Sought::File(path, folder) => self.products_of(path, folder.to_owned()).await,
         };
         Ok(match found {
             Ok((products, pictures)) => Look::Found(Gathered { products, pictures, request }),
@@ -108,13 +87,13 @@ impl Ground<'_> {
             Err(lacks) => return Ok(Err(lacks)),
         };
         let missing = missing(&query);
-        let found = self.documents()?.find(query, 1).await?.into_iter().next();
+        let found = named(self.documents)?.find(query, 1).await?.into_iter().next();
         Ok(found.map(Some).ok_or(missing))
     }
 
     async fn products_in(&self, query: Query) -> Result<Result<(Vec<Value>, Vec<Picture>), String>, Fault> {
         let missing = missing(&query);
-        let products = self.documents()?.find(query, MOST_PRODUCTS).await?;
+        let products = named(self.documents)?.find(query, MOST_PRODUCTS).await?;
         if products.is_empty() {
             return Ok(Err(missing));
         }
@@ -126,6 +105,16 @@ impl Ground<'_> {
         let read = tokio::task::spawn_blocking(move || rows(&path, &folder));
         read.await.unwrap_or_else(|error| Err(format!("its file can't be read: {error}")))
     }
+}
+
+/// The application's documents.
+///
+/// # Errors
+/// `config.invalid` where none are named.
+pub(super) fn named(documents: Option<&Arc<dyn Documents>>) -> Result<&Arc<dyn Documents>, Fault> {
+    let lacking =
+        || Fault::permanent(Code::ConfigInvalid, "a table names documents, and no MongoDB is named");
+    documents.ok_or_else(lacking)
 }
 
 fn missing(query: &Query) -> String {

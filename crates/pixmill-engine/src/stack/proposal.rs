@@ -5,12 +5,14 @@ mod places;
 mod tests;
 mod written;
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use self::places::{Place, is_address, places};
 pub use self::written::toml;
+use super::template::is_id;
 use crate::fault::Fault;
 use crate::port::documents::{Documents, Query};
 
@@ -61,11 +63,11 @@ pub async fn propose(
         None => Vec::new(),
     };
     let may_be = |found: &&Found| found.document.get("status").is_some() && is_of_request(&found.filter);
-    let mut requests: Vec<_> = found.iter().filter(may_be).collect();
     // What holds the pictures themselves is more likely a product.
-    requests
-        .sort_by_key(|found| (!found.collection.contains("request"), addresses(&found.document).is_some()));
-    let request = requests.into_iter().next();
+    let request = found
+        .iter()
+        .filter(may_be)
+        .min_by_key(|found| (!found.collection.contains("request"), addresses(&found.document).is_some()));
     match addresses(job) {
         Some(place) => proposal.take(place, "the job"),
         None => match found.iter().find_map(|found| Some((found, addresses(&found.document)?))) {
@@ -117,11 +119,11 @@ impl Proposal {
     /// Pictures are in a document that the job names.
     fn take_documents(&mut self, found: &Found, place: Place) {
         let collection = &found.collection;
-        self.table["items"] = place.list(0).into();
-        self.table["url"] = place.path(1).into();
         if place.lists.is_empty() {
-            self.table["items"] = Value::Null;
             self.table["url"] = place.path(0).into();
+        } else {
+            self.table["items"] = place.list(0).into();
+            self.table["url"] = place.path(1).into();
         }
         self.table["documents"] = json!({ "collection": collection, "filter": found.filter });
         let field = place.field();
@@ -143,9 +145,6 @@ impl Proposal {
             self.unsure.push(format!(
                 "{collection} has a status: which word does it get when its pictures have ended?"
             ));
-        }
-        if let Value::Object(fields) = &mut self.table {
-            fields.retain(|_, value| !value.is_null());
         }
     }
 
@@ -220,9 +219,8 @@ impl Proposal {
 
 /// Where the addresses of a value are; of many places the one with the most.
 fn addresses(value: &Value) -> Option<Place> {
-    let mut found: Vec<Place> = places(value).into_iter().filter(|place| !place.says_output()).collect();
-    found.sort_by_key(|place| std::cmp::Reverse((place.says_input(), place.count)));
-    found.into_iter().next()
+    let inputs = places(value).into_iter().filter(|place| !place.says_output());
+    inputs.min_by_key(|place| Reverse((place.says_input(), place.count)))
 }
 
 /// Where outputs of a field go.
@@ -254,22 +252,14 @@ async fn named(job: &Value, documents: &Arc<dyn Documents>) -> Result<Vec<Found>
                 continue;
             };
             let path = format!("$.{name}");
-            let is_oid = text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let mut filters = vec![(json!({ "_id": text }), json!({ "_id": path }))];
-            if is_oid {
-                filters.push((json!({ "_id": { "$oid": text } }), json!({ "_id": format!("oid({path})") })));
+            let mut ids = vec![(json!(text), path.clone())];
+            if is_id(text) {
+                ids.push((json!({ "$oid": text }), format!("oid({path})")));
             }
-            if REQUEST.contains(&name.as_str()) {
-                for field in REQUEST {
-                    filters.push((json!({ field: text }), json!({ field: path })));
-                    if is_oid {
-                        filters.push((
-                            json!({ field: { "$oid": text } }),
-                            json!({ field: format!("oid({path})") }),
-                        ));
-                    }
-                }
-            }
+            let of_request = REQUEST.into_iter().filter(|_| REQUEST.contains(&name.as_str()));
+            let filters = ["_id"].into_iter().chain(of_request).flat_map(|field| {
+                ids.iter().map(move |(id, told)| (json!({ field: id }), json!({ field: told })))
+            });
             for (filter, template) in filters {
                 let query = Query { collection: collection.clone(), filter, sort: json!({ "_id": 1 }) };
                 if let Some(document) = documents.find(query, 1).await?.into_iter().next() {

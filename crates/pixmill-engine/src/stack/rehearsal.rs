@@ -30,13 +30,7 @@ pub async fn rehearse(
         Look::Missing(lacks) => return Ok(vec![format!("it would be left alone: {lacks}")]),
     };
     let ends: Vec<_> = gathered.pictures.iter().map(|picture| stored(&picture.url)).collect();
-    let scope = Scope {
-        products: &gathered.products,
-        pictures: &gathered.pictures,
-        ends: &ends,
-        request: gathered.request.as_ref(),
-        ..Scope::of(job, now)
-    };
+    let scope = gathered.scope(job, &ends, 0, now);
     let mut told = Vec::new();
     for picture in gathered.pictures.iter().take(TOLD) {
         // Its query may hold a signature.

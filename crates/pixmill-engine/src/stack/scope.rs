@@ -1,5 +1,7 @@
 //! What templates of a table are about: a job, its products, their pictures, and what became of them.
 
+use std::ops::Range;
+
 use serde_json::{Value, json};
 
 use crate::model::image::{Failure, Output};
@@ -42,6 +44,7 @@ pub(super) struct Scope<'a> {
     pub(super) job: &'a Value,
     /// What its pictures are in: products in the job, documents, rows of a file; the job itself where none are told.
     pub(super) products: &'a [Value],
+    /// Those of one product after those of the one before.
     pub(super) pictures: &'a [Picture],
     pub(super) ends: &'a [End],
     /// The product that is told of; all where none is.
@@ -78,9 +81,12 @@ impl<'a> Scope<'a> {
     }
 
     /// The pictures that are told of, by their places in `pictures`.
-    pub(super) fn told(&self) -> impl Iterator<Item = usize> + use<'a> {
-        let (product, pictures) = (self.product, self.pictures);
-        (0..pictures.len()).filter(move |at| product.is_none_or(|product| pictures[*at].product == product))
+    pub(super) fn told(&self) -> Range<usize> {
+        let at = |product: usize| self.pictures.partition_point(|picture| picture.product < product);
+        match self.product {
+            Some(product) => at(product)..at(product + 1),
+            None => 0..self.pictures.len(),
+        }
     }
 
     pub(super) fn picture_told(&self) -> Option<&'a Picture> {
@@ -102,7 +108,7 @@ impl<'a> Scope<'a> {
 
     pub(super) fn counted(&self) -> Counts {
         self.counts.unwrap_or_else(|| {
-            let total = self.told().count() as u64;
+            let total = self.told().len() as u64;
             let failed = |at: &usize| self.ends.get(*at).is_some_and(|end| end.failure.is_some());
             let failed = self.told().filter(failed).count() as u64;
             Counts { total, ended: total, failed }

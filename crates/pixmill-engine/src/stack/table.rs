@@ -6,7 +6,7 @@ mod parts;
 mod tests;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
@@ -18,6 +18,7 @@ use super::completion::first_field;
 use super::scope::{Picture, Scope};
 use super::template::{Pictures, Template, Within, plain};
 use crate::model::time::Timestamp;
+use crate::port::documents::Query;
 use crate::port::errands::Done;
 
 /// The most addresses that a job may have.
@@ -26,7 +27,7 @@ const MOST_PICTURES: usize = 100_000;
 /// What keys of a queue begin with unless a table says otherwise.
 const PREFIX: &str = "bull";
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "csv",
     "dialect",
     "documents",
@@ -43,8 +44,8 @@ const KEYS: [&str; 16] = [
     "returns",
     "url",
     "webhook",
+    "write",
 ];
-const WRITE: &str = "write";
 
 /// When a job fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,15 @@ pub(super) enum Source {
     Documents(Lookup),
     /// In rows of a file.
     File { path: Template, folder: PathBuf },
+}
+
+/// Where one job's are.
+pub(super) enum Sought<'a> {
+    /// In the job: its products and their pictures.
+    Here(Vec<Value>, Vec<Picture>),
+    Documents(Query),
+    /// The path that the job says, and the folder that it may not leave.
+    File(Value, &'a Path),
 }
 
 /// A table that was found right.
@@ -109,8 +119,7 @@ impl Table {
     /// # Errors
     /// What is wrong first.
     pub fn read(told: &Value, environment: &dyn Fn(&str) -> Option<String>) -> Result<Table, Wrong> {
-        let keys: Vec<_> = KEYS.into_iter().chain([WRITE]).collect();
-        let fields = Fields::of(told, Vec::new(), &keys)?;
+        let fields = Fields::of(told, Vec::new(), &KEYS)?;
         match fields.text("dialect")? {
             None | Some("bullmq") => {}
             Some("bull") => {
@@ -138,11 +147,11 @@ impl Table {
             of_request.as_deref() == Some(collection)
                 || (of_product && of_source.as_deref() == Some(collection))
         };
-        let writes = fields.tables(WRITE).into_iter();
+        let writes = fields.tables("write").into_iter();
         let hooks = fields.tables("webhook").into_iter();
         let returns = match fields.template("returns", Within { pictures: Pictures::Any, ..within })? {
             Some(returns) => returns,
-            None if fields.has(WRITE) || request_told => Template::Said(Value::Null),
+            None if fields.has("write") || request_told => Template::Said(Value::Null),
             None => return Err(fields.missing("returns", "a value")),
         };
         let fails =
@@ -190,16 +199,27 @@ impl Table {
     /// What it lacks.
     pub fn fits(&self, data: &Value) -> Result<(), String> {
         let scope = Scope::of(data, Timestamp::default());
-        match &self.source {
-            Source::Job => _ = self.pictures(std::slice::from_ref(data))?,
-            Source::Products(_) => _ = self.pictures(&self.products(data)?)?,
-            Source::Documents(lookup) => _ = lookup.filter.filter(&scope)?,
-            Source::File { path, .. } => _ = path.filter(&scope)?,
-        }
+        self.sought(&scope)?;
         if let Some(request) = &self.request {
             request.lookup.filter.filter(&scope)?;
         }
         Ok(())
+    }
+
+    /// Where a job's pictures are.
+    ///
+    /// # Errors
+    /// What it lacks.
+    pub(super) fn sought(&self, scope: &Scope<'_>) -> Result<Sought<'_>, String> {
+        Ok(match &self.source {
+            Source::Job | Source::Products(_) => {
+                let products = self.products(scope.job)?;
+                let pictures = self.pictures(&products)?;
+                Sought::Here(products, pictures)
+            }
+            Source::Documents(lookup) => Sought::Documents(lookup.query(scope)?),
+            Source::File { path, folder } => Sought::File(path.filter(scope)?, folder),
+        })
     }
 
     /// The products that a job holds: the job itself where none are told.
@@ -301,8 +321,7 @@ fn source(fields: &Fields<'_>, within: Within<'_>) -> Result<Source, Wrong> {
             Source::Documents(parts::lookup(documents, fields.place("documents"), within)?)
         }
         Some(_) => {
-            fields.needed("file")?;
-            let path = fields.template("file", within)?.expect("it is there");
+            let path = fields.needed_template("file", within)?;
             let folder = fields.text("folder")?;
             let folder =
                 folder.ok_or_else(|| fields.missing("folder", "the folder that files may not leave"))?;

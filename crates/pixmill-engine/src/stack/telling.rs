@@ -1,6 +1,7 @@
 //! Tells an application's receivers, with bodies and headers of a table's own: noted before the job ends, and tried again
 //! until heard or given up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -69,10 +70,13 @@ impl Stack {
     }
 
     /// Tells what is due, until stopped.
-    pub(super) async fn tell(&self, stop: &CancellationToken) {
+    pub(super) async fn tell(self: &Arc<Self>, stop: &CancellationToken) {
+        if self.table.hooks.is_empty() {
+            return;
+        }
         let Ok(documents) = self.documents() else { return };
         let mut forgot = Timestamp::default();
-        while !self.table.hooks.is_empty() && !stop.is_cancelled() {
+        while !stop.is_cancelled() {
             let now = self.clock.wall();
             let due = Query {
                 collection: TELLINGS.to_owned(),
@@ -100,7 +104,7 @@ impl Stack {
     }
 
     /// Makes one try, and notes what came of it.
-    async fn tell_one(self, telling: Value) {
+    async fn tell_one(self: Arc<Self>, telling: Value) {
         let (Ok(documents), Some(receiver)) = (self.documents(), &self.receiver) else { return };
         let now = self.clock.wall();
         let leased = json!({ "$set": { "due": { "$date": (now + self.lease).0 } } });
@@ -127,7 +131,7 @@ impl Stack {
         let asked = answer.as_ref().ok().and_then(|reply| reply.retry_after);
         let answer: Result<Answer, Failure> = answer.map(|reply| reply.answer).map_err(Failure::from);
         let heard = answer.as_ref().is_ok_and(Answer::is_success);
-        let next = wait_after(&answer, tries, asked).filter(|_| !heard);
+        let next = wait_after(&answer, tries, asked);
         let what = match &answer {
             Ok(answer) => answer.status.to_string(),
             Err(failure) => failure.message.clone(),

@@ -5,7 +5,8 @@ mod reading;
 use serde_json::{Map, Value, json};
 use serde_json_path::JsonPath;
 
-pub(super) use self::reading::{Mistake, Pictures, Within};
+pub(super) use self::reading::{Mistake, Pictures, Within, is_of_environment};
+use self::reading::{OF_PICTURE, ROOTS};
 use super::scope::Scope;
 use crate::model::time::Timestamp;
 
@@ -72,11 +73,8 @@ pub(super) type Lacks = String;
 impl Template {
     /// Whether it says what one picture returns: something of a picture or of what is said of it, in no list.
     pub(super) fn is_of_picture(&self) -> bool {
-        use Word::{Bytes, BytesBefore, Error, Output, Position, Url};
         match self {
-            Template::Word(word, _) => {
-                matches!(word, Url | Output | Error | Position | Bytes | BytesBefore)
-            }
+            Template::Word(word, _) => OF_PICTURE.iter().any(|(_, of_picture)| of_picture == word),
             Template::Path(root, _) => *root == Root::Item,
             Template::Oid(inner) => inner.is_of_picture(),
             Template::Text(pieces) => Piece::any_of_picture(pieces),
@@ -86,6 +84,12 @@ impl Template {
             Template::List(list) => list.iter().any(Template::is_of_picture),
             Template::Said(_) | Template::Each(_) => false,
         }
+    }
+
+    /// Its fields that have one name whatever is told.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (String, &Template)> {
+        let fields = if let Template::Fields(fields) = self { fields.as_slice() } else { &[] };
+        fields.iter().filter_map(|(key, field)| Some((Piece::said(key)?, field)))
     }
 
     /// What it stands for; null for what is not there.
@@ -210,14 +214,9 @@ impl Root {
     fn told(self, path: &JsonPath) -> String {
         let path = path.to_string();
         let rest = path.strip_prefix('$').unwrap_or(&path);
-        match self {
-            Root::Job => format!("${rest}"),
-            Root::Item => format!("@{rest}"),
-            Root::Product => format!("$product{rest}"),
-            Root::Request => format!("$request{rest}"),
-            Root::Row => format!("$row{rest}"),
-            Root::Picture => format!("$picture{rest}"),
-        }
+        let name = ROOTS.into_iter().find(|(_, root)| *root == self).map(|(name, _)| name);
+        let name = name.unwrap_or(if self == Root::Item { "@" } else { "$" });
+        format!("{name}{rest}")
     }
 }
 
@@ -252,6 +251,15 @@ impl Word {
 impl Piece {
     fn any_of_picture(pieces: &[Piece]) -> bool {
         pieces.iter().any(|piece| matches!(piece, Piece::Value(value) if value.is_of_picture()))
+    }
+
+    /// The text, where nothing in it stands for anything.
+    fn said(pieces: &[Piece]) -> Option<String> {
+        let said = |piece: &Piece| match piece {
+            Piece::Said(text) => Some(text.clone()),
+            Piece::Value(_) => None,
+        };
+        pieces.iter().map(said).collect()
     }
 
     fn all(pieces: &[Piece], scope: &Scope<'_>, strict: bool) -> Result<String, Lacks> {
@@ -289,7 +297,7 @@ fn is_one_value(value: &Value) -> bool {
     }
 }
 
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

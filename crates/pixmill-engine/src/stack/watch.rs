@@ -2,7 +2,7 @@
 //! last image of them was another worker's, or its writer died.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -26,8 +26,8 @@ const GIVEN_UP: Duration = Duration::from_secs(24 * 3_600);
 const MOST_OPEN: usize = 10_000;
 
 /// Those that this process knows, by their names.
-#[derive(Clone, Default)]
-pub struct Watch(Arc<Mutex<HashMap<String, Open>>>);
+#[derive(Default)]
+pub struct Watch(Mutex<HashMap<String, Open>>);
 
 #[derive(Clone)]
 struct Open {

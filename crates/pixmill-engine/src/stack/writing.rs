@@ -105,11 +105,11 @@ impl Stack {
     }
 
     /// Changes a document in a way that is not to be done twice.
-    pub(super) async fn update_once(
+    async fn update_once(
         &self,
         collection: &str,
-        filter: Value,
-        update: Value,
+        mut filter: Value,
+        mut update: Value,
         mark: String,
         now: Timestamp,
     ) -> Result<bool, Fault> {
@@ -118,19 +118,13 @@ impl Stack {
             return Ok(true);
         }
         let field = format!("pixmill.marks.{mark}");
-        let wrote =
-            documents.update(collection, with(filter.clone(), &field, json!({ "$exists": false })), {
-                let mut update = update;
-                let set = update["$set"].take();
-                let set = if set.is_null() { json!({}) } else { set };
-                update["$set"] = with(set, &field, true.into());
-                update
-            });
-        let wrote = wrote.await?;
+        update["$set"][&field] = true.into();
+        filter[&field] = json!({ "$exists": false });
+        let wrote = documents.update(collection, filter.clone(), update).await?;
         let end = json!({ "_id": mark, "queue": self.queue(), "at": { "$date": now.0 } });
         documents.insert(ENDS, end).await?;
-        let marked = with(filter, &field, true.into());
-        documents.update(collection, marked, json!({ "$unset": { field: "" } })).await?;
+        filter[&field] = true.into();
+        documents.update(collection, filter, json!({ "$unset": { field: "" } })).await?;
         Ok(wrote)
     }
 
@@ -157,13 +151,6 @@ pub(super) fn mark(seed: u128, what: &str) -> String {
     format!("{:032x}", mix(seed, what))
 }
 
-/// A document with one more field.
-fn with(document: Value, field: &str, value: Value) -> Value {
-    let Value::Object(mut fields) = document else { return document };
-    fields.insert(field.to_owned(), value);
-    Value::Object(fields)
-}
-
 /// Whether a value is found again by being compared: no document, in which the order of fields counts.
 pub(super) fn is_comparable(value: &Value) -> bool {
     match value {
@@ -174,6 +161,6 @@ pub(super) fn is_comparable(value: &Value) -> bool {
 }
 
 /// What a job says can't be written.
-fn refused(lacks: String) -> Fault {
+pub(super) fn refused(lacks: String) -> Fault {
     Fault::permanent(Code::JobInvalid, lacks)
 }

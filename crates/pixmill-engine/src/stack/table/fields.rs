@@ -93,6 +93,12 @@ impl<'a> Fields<'a> {
         self.get(key).map(|told| self.read(key, told, within)).transpose()
     }
 
+    /// One that is a text.
+    pub(super) fn needed_template(&self, key: &str, within: Within<'_>) -> Result<Template, Wrong> {
+        self.needed(key)?;
+        self.read(key, &self.fields[key], within)
+    }
+
     pub(super) fn read(&self, key: &str, told: &Value, within: Within<'_>) -> Result<Template, Wrong> {
         Template::read(told, within).map_err(|Mistake { path, told }| Wrong {
             path: [self.place(key), path].concat(),

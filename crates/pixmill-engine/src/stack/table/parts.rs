@@ -1,9 +1,9 @@
 //! The tables in a table: what is looked up, what is written, when a request is complete, and who is told.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 
-use super::super::template::{Pictures, Root, Template, Within};
+use super::super::template::{Pictures, Root, Template, Within, is_of_environment};
 use super::fields::{Fields, Wrong};
 
 /// Documents that are looked for.
@@ -217,21 +217,25 @@ pub(super) fn request(value: &Value, place: Vec<String>, within: Within<'_>) -> 
     }
     let about = Within { pictures: at_completion(total.is_empty()), request: true, ..within };
     let (update, repeatable) = update(&fields, about)?;
-    let none = Map::new();
-    let set = fields.get("update").and_then(|update| update["$set"].as_object()).unwrap_or(&none);
-    let marks: Vec<_> = set
-        .iter()
-        .filter(|(key, value)| !key.contains('{') && !value.is_object() && !value.is_array())
-        .filter(|(_, value)| {
-            value.as_str().is_none_or(|text| !text.starts_with(['$', '@']) && !text.contains('{'))
-        })
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
+    let marks = marks(&fields, &update);
     if !repeatable || marks.is_empty() {
         let told = "it must set a field to a value of its own, by which one that is complete is known, and count nothing";
         return Err(fields.wrong("update", told));
     }
     Ok(RequestTold { lookup, total, ended, update, marks })
+}
+
+/// What an update sets to the same value whatever the job, and whoever works it off.
+fn marks(fields: &Fields<'_>, update: &Template) -> Vec<(String, Value)> {
+    let told = fields.get("update").map(|update| &update["$set"]);
+    let set = update.fields().filter(|(operator, _)| operator == "$set").flat_map(|(_, set)| set.fields());
+    let same = |(key, field): (String, &Template)| match field {
+        Template::Said(value) if !told.is_some_and(|told| is_of_environment(&told[&key])) => {
+            Some((key, value.clone()))
+        }
+        _ => None,
+    };
+    set.filter_map(same).collect()
 }
 
 fn terms(fields: &Fields<'_>, key: &str, within: Within<'_>) -> Result<Vec<Term>, Wrong> {
@@ -270,12 +274,11 @@ fn term(fields: &Fields<'_>, key: &str, told: &Value, within: Within<'_>) -> Res
 
 pub(super) fn sheet(value: &Value, place: Vec<String>, within: Within<'_>) -> Result<Sheet, Wrong> {
     let fields = Fields::of(value, place, &["path", "rows", "pictures", "columns"])?;
-    fields.needed("path")?;
     let within = Within { pictures: Pictures::None, ..within };
-    let path = fields.template("path", within)?.expect("it is there");
+    let path = fields.needed_template("path", within)?;
     let rows = match fields.get("rows") {
-        Some(Value::String(text)) => {
-            let read = fields.read("rows", &text.as_str().into(), within)?;
+        Some(told @ Value::String(_)) => {
+            let read = fields.read("rows", told, within)?;
             let Template::Path(Root::Request, path) = read else {
                 return Err(fields.wrong(
                     "rows",
@@ -328,8 +331,7 @@ pub(super) fn hook(
         On::Request => Within { pictures: at_completion(whole), ..within },
         on => about(on, within),
     };
-    fields.needed("url")?;
-    let url = fields.template("url", within)?.expect("it is there");
+    let url = fields.needed_template("url", within)?;
     let headers = match fields.get("headers") {
         None => Vec::new(),
         Some(Value::Object(headers)) => {

@@ -264,6 +264,33 @@ fn a_tables_mistake_is_told_with_its_key_and_what_is_allowed() {
 }
 
 #[test]
+fn a_request_is_known_as_complete_by_what_completed_it() {
+    let complete = |set: Value| {
+        let mut told = of_documents();
+        told["request"]["update"]["$set"] = set;
+        read(&told).map(|table| table.request.unwrap())
+    };
+    let data = json!({ "userId": "507f1f77bcf86cd799439011", "requestId": "r" });
+    for set in [
+        json!({ "status": "COMPLETED", "by": "oid($.userId)" }),
+        json!({ "status": "COMPLETED", "at": "$now", "id": "$id", "total": "$total", "of": "$request.name" }),
+        json!({ "status": "COMPLETED", "in {$.userId}": "said", "by": "user {$.userId}", "all": ["$.userId"] }),
+        json!({ "status": "$$done", "note": "a {brace}", "way{}": 1, "error": null, "key": "$env.API_KEY" }),
+    ] {
+        let told = complete(set.clone()).unwrap();
+        let mut written = told.update.written(&Scope::of(&data, NOW)).unwrap()["$set"].take();
+        assert!(told.is_complete(&written), "{set}: {:?}", told.marks);
+        written["status"] = "PENDING".into();
+        assert!(!told.is_complete(&written), "{set}: {:?}", told.marks);
+    }
+    let by_job = complete(json!({ "by": "oid($.userId)" })).unwrap_err();
+    assert_eq!(by_job.path.join("."), "request.update");
+    // Workers need not have the same environment.
+    let by_worker = complete(json!({ "by": "$env.API_KEY" })).unwrap_err();
+    assert_eq!(by_worker.path.join("."), "request.update");
+}
+
+#[test]
 fn secrets_of_webhooks_come_from_the_environment() {
     let hook = |headers: Value| {
         let hook = json!({ "on": "completed", "url": "http://shop/hook", "headers": headers, "body": { "url": "$output" } });

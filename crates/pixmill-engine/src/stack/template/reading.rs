@@ -6,7 +6,7 @@ use super::super::table::path;
 use super::{Piece, Root, Template, Word};
 
 /// Words that stand for something of a picture.
-const OF_PICTURE: [(&str, Word); 6] = [
+pub(super) const OF_PICTURE: [(&str, Word); 6] = [
     ("$url", Word::Url),
     ("$output", Word::Output),
     ("$error", Word::Error),
@@ -29,7 +29,7 @@ const OF_ALL: [(&str, Word); 6] = [
 const OF_ROW: (&str, Word) = ("$number", Word::Number);
 
 /// What paths may begin with besides `$` and `@`.
-const ROOTS: [(&str, Root); 4] = [
+pub(super) const ROOTS: [(&str, Root); 4] = [
     ("$product", Root::Product),
     ("$request", Root::Request),
     ("$row", Root::Row),
@@ -102,6 +102,11 @@ impl Template {
     }
 }
 
+/// Whether a value is what the environment says: the same for every job, but not for every worker.
+pub(in super::super) fn is_of_environment(told: &Value) -> bool {
+    told.as_str().is_some_and(|text| text.starts_with(ENVIRONMENT))
+}
+
 /// Keys stand for one picture, or for none.
 fn of_keys(pictures: Pictures) -> Pictures {
     if pictures == Pictures::Many { Pictures::None } else { pictures }
@@ -172,11 +177,13 @@ fn text_or_word(text: &str, within: Within<'_>) -> Result<Template, String> {
             path(text).map(|path| Template::Path(Root::Job, path))
         }
         Some(_) => Err(format!("'{text}' stands for nothing: {}", allowed(within))),
-        None => Ok(match pieces(text, within)?.as_slice() {
-            [] => Template::Said("".into()),
-            [Piece::Said(said)] => Template::Said(said.as_str().into()),
-            _ => Template::Text(pieces(text, within)?),
-        }),
+        None => {
+            let pieces = pieces(text, within)?;
+            Ok(match Piece::said(&pieces) {
+                Some(said) => Template::Said(said.into()),
+                None => Template::Text(pieces),
+            })
+        }
     }
 }
 
