@@ -369,10 +369,10 @@ pub(super) fn meant(written: &str) -> (Cow<'_, str>, Form) {
 
 /// `http%3A//h%3A80/a` and `http%3A%2F%2Fh%2Fa` as they are meant.
 fn unescaped_scheme(text: &str) -> String {
-    let parted = text.split_once('%');
-    let after =
-        |rest: &'static str| parted.and_then(|(scheme, after)| Some((scheme, after.strip_prefix(rest)?)));
-    let Some((scheme, rest)) = after("3A").or_else(|| after("3a")) else { return text.to_owned() };
+    let parted = text.split_once('%').and_then(|(scheme, after)| {
+        Some((scheme, after.strip_prefix("3A").or_else(|| after.strip_prefix("3a"))?))
+    });
+    let Some((scheme, rest)) = parted else { return text.to_owned() };
     let Some(path) = rest.strip_prefix("//") else {
         return percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     };

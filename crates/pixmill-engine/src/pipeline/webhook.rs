@@ -159,13 +159,14 @@ impl Webhook {
             at,
             answer,
         };
-        self.watcher.told(match (&delivery.answer, next) {
+        let told = match (&delivery.answer, next) {
             (Ok(answer), _) if answer.is_success() => Told::Heard,
             (_, Next::Again(_)) => Told::InVain,
             (_, Next::Nothing) => Told::GivenUp,
-        });
+        };
+        self.watcher.told(told);
         record(&delivery.answer);
-        log(&delivery, next);
+        log(&delivery, told);
         self.settle(telling, Some(delivery), next).await;
     }
 
@@ -260,18 +261,18 @@ fn record(answer: &Result<Answer, Failure>) {
     }
 }
 
-fn log(delivery: &Delivery, next: Next) {
+fn log(delivery: &Delivery, told: Told) {
     let (event, request) = (delivery.event.as_str(), delivery.request.as_str());
-    match (&delivery.answer, next) {
-        (Ok(answer), _) if answer.is_success() => {
+    match (&delivery.answer, told) {
+        (Ok(answer), Told::Heard) => {
             tracing::info!(event, request, status = answer.status, "webhook told");
         }
-        (answer, next) => {
+        (answer, told) => {
             let why = match answer {
                 Ok(answer) => format!("it answered {}", answer.status),
                 Err(failure) => failure.message.clone(),
             };
-            let given_up = next == Next::Nothing;
+            let given_up = told == Told::GivenUp;
             tracing::warn!(event, request, why, given_up, "webhook not told");
         }
     }

@@ -156,8 +156,7 @@ impl Directory for Memory {
 
     async fn oldest(&self) -> Result<Oldest, Fault> {
         self.call("oldest", |store| {
-            let is_open = |status| matches!(status, RequestStatus::Pending | RequestStatus::Processing);
-            let open = store.entries.iter().filter(|entry| is_open(entry.status()));
+            let open = store.entries.iter().filter(|entry| entry.status().is_open());
             let events = store.entries.iter().flat_map(|entry| &entry.events);
             Ok(Oldest {
                 open: open.map(|entry| entry.request.created).min(),

@@ -68,16 +68,6 @@ pub struct OriginNow {
     pub quiet: Option<Duration>,
     /// Why it is left alone after faults in a row.
     pub fault: Option<(Code, String)>,
-    /// An operator paused it.
-    pub paused: bool,
-}
-
-impl OriginNow {
-    /// What is worth knowing first: those that stand still, then those that are slowed, then the busiest.
-    pub(super) fn rank(&self) -> (bool, bool, usize) {
-        let stands = self.paused || self.fault.is_some() || self.quiet.is_some();
-        (!stands, self.per_second.is_none(), usize::MAX - self.waiting - self.under_way)
-    }
 }
 
 /// How a process stands.

@@ -363,10 +363,14 @@ impl Lane {
         }
     }
 
+    /// Whether it stands still.
+    fn is_held_up(&self, now: Instant) -> bool {
+        self.rule.paused || self.breaker.is_open() || self.not_before > now
+    }
+
     /// Whether what waits in it can't start soon.
     fn is_stuck(&self, now: Instant) -> bool {
-        let held_up = self.rule.paused || self.breaker.is_open() || self.not_before > now;
-        held_up || self.pace.is_short_of(self.waits(), SOON)
+        self.is_held_up(now) || self.pace.is_short_of(self.waits(), SOON)
     }
 
     /// How many images wait in it, of all requests.

@@ -26,10 +26,10 @@ impl Lanes {
 
     /// How they stand.
     pub(in super::super) fn look(&self, now: Instant) -> Look {
-        let mut origins: Vec<_> =
-            self.lanes.iter().map(|(name, lane)| lane.told(name.to_string(), now, self.per_origin)).collect();
-        origins.sort_by_cached_key(OriginNow::rank);
-        origins.truncate(MOST_TOLD);
+        let mut lanes: Vec<_> = self.lanes.iter().collect();
+        lanes.sort_by_cached_key(|(_, lane)| lane.rank(now));
+        lanes.truncate(MOST_TOLD);
+        let origins = lanes.into_iter().map(|(name, lane)| lane.told(name.to_string(), now)).collect();
         Look { under_way: self.under_way, waiting: self.parked, origins }
     }
 }
@@ -40,20 +40,24 @@ pub(super) fn rule(rules: &Rules, origin: &str) -> HostRule {
 }
 
 impl Lane {
-    fn told(&self, origin: String, now: Instant, per_origin: usize) -> OriginNow {
+    /// What is worth knowing first: those that stand still, then those that are slowed, then the busiest.
+    fn rank(&self, now: Instant) -> (bool, bool, usize) {
+        (!self.is_held_up(now), self.pace.is_fresh(), usize::MAX - self.waits() - self.under_way)
+    }
+
+    fn told(&self, origin: String, now: Instant) -> OriginNow {
         let (per_second, refusals) = self.pace.learnt();
         let (fault, probe) = self.breaker.told(now).unzip();
         let asked = (self.not_before > now).then(|| self.not_before.since(now));
         OriginNow {
             origin,
             under_way: self.under_way,
-            allowed: self.rule.width(self.width.min(per_origin)),
+            allowed: self.rule.width(self.width),
             waiting: self.waits(),
             per_second,
             refusals,
             quiet: probe.max(asked),
             fault: fault.map(|fault| (fault.code, fault.message.clone())),
-            paused: self.rule.paused,
         }
     }
 }

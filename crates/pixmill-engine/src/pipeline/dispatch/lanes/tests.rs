@@ -303,7 +303,8 @@ fn how_origins_stand_is_told_those_that_stand_still_first() {
     let [dead, shut, busy, _] = look.origins.as_slice() else { panic!("{look:?}") };
     assert_eq!(dead.fault, Some((Code::FetchTimeout, "no answer".into())));
     assert_eq!(dead.quiet, Some(Duration::from_secs(1)));
-    assert!(shut.paused && !busy.paused);
+    let paused = |origin: &str| lanes.lanes[origin].rule.paused;
+    assert!(paused(&shut.origin) && !paused(&busy.origin));
     assert_eq!((busy.under_way, busy.allowed, busy.waiting), (8, 8, 42));
     assert_eq!(look.waiting, 42 + 12 + 1);
 }
