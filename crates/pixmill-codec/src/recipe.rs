@@ -34,6 +34,14 @@ pub enum OutputFormat {
 }
 
 impl OutputFormat {
+    const ALL: [OutputFormat; 4] =
+        [OutputFormat::Jpeg, OutputFormat::Webp, OutputFormat::Png, OutputFormat::Avif];
+
+    /// The format whose usual file name extension that is.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.extension() == extension)
+    }
+
     /// The usual file name extension, without a dot.
     pub fn extension(self) -> &'static str {
         match self {
@@ -149,6 +157,21 @@ impl Default for Recipe {
             background: Background::default(),
             progressive: false,
             keep_metadata: KeepMetadata::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_known_by_its_own_extension_alone() {
+        for format in OutputFormat::ALL {
+            assert_eq!(OutputFormat::of_extension(format.extension()), Some(format));
+        }
+        for other in ["", "jpeg", "JPG", ".jpg", "gif", "txt"] {
+            assert_eq!(OutputFormat::of_extension(other), None, "{other}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::pipeline::{HostRule, Rules, host_of};
+use pixmill_engine::pipeline::{HostRule, Rules};
 use pixmill_engine::port::boards::{Board, Boards, FOR_GOOD, Notice};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -126,19 +126,19 @@ pub(crate) async fn rules(boards: &dyn Boards, now: Timestamp) -> Result<Rules, 
     Ok(wishes(boards, now).await?.into_iter().map(rule).collect())
 }
 
-/// Puts an order up for a host; what was wanted of it beside stays.
+/// Puts an order up for a host of which this was wanted; what an order leaves of that stays.
 ///
 /// # Errors
 /// Those of records.
 pub(crate) async fn order(
     boards: &dyn Boards,
     host: &str,
+    wanted: Wish,
     order: Order,
     by: &str,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let wish = wishes(boards, now).await?.remove(host).unwrap_or_default();
-    match wish.after(order, by, now) {
+    match wanted.after(order, by, now) {
         Some(wish) => {
             let text = serde_json::to_string(&wish).expect("text and numbers can be written");
             let notice = Notice { name: host.to_owned(), text, until: wish.stands() };
@@ -146,11 +146,6 @@ pub(crate) async fn order(
         }
         None => boards.take_off(Board::Hosts, host).await.map(drop),
     }
-}
-
-/// The host of an origin, as rules name it.
-pub(crate) fn of_origin(origin: &str) -> &str {
-    host_of(origin)
 }
 
 #[cfg(test)]

@@ -1,15 +1,9 @@
 // What a catalogue is understood as, before it is handed in: its first bytes alone are looked at, and nothing is stored.
+import { element } from "./element.js";
 import { ask, trial } from "./trial.js";
 
 const FIRST = 65_536;
 const ROLES = { picture: "pictures", name: "product's name", unread: "looks like pictures, not read", other: "" };
-
-export function element(name, text, look) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  if (look) made.className = look;
-  return made;
-}
 
 function columns(found, form, again) {
   const box = element("div", undefined, "fields");

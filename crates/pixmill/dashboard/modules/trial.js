@@ -1,5 +1,5 @@
 // The recipe tried on three of the catalogue's own pictures, and its shops asked, before anything is handed in.
-import { element } from "./preview.js";
+import { element } from "./element.js";
 
 const AFTER = 500;
 const OPTIONS = ["format", "quality", "max_width", "max_height"];

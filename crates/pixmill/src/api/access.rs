@@ -15,7 +15,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, header};
 use ipnet::IpNet;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
@@ -124,6 +124,11 @@ pub(super) struct Ends {
     pub(super) local: Option<SocketAddr>,
 }
 
+/// The address at the other end of a call's connection.
+pub(super) fn peer(of_call: &Extensions) -> Option<IpAddr> {
+    of_call.get::<Ends>().map(|ends| ends.peer.ip().to_canonical())
+}
+
 /// The keys that hold, read again and again.
 #[derive(Default)]
 struct Snapshot {
@@ -217,11 +222,8 @@ impl Access {
     /// Who it is that calls; what the key allows is told in headers, also to whoever is refused.
     async fn judge(&self, parts: &Parts, told: &mut HeaderMap) -> Result<Caller, Problem> {
         let known = self.known().await?;
-        let ends = parts.extensions.get::<Ends>().copied();
-        let peer = ends.map(|ends| ends.peer.ip().to_canonical());
         if let Some(shown) = parts.headers.get(header::AUTHORIZATION) {
-            let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
-            return self.by_key(&known, shown, from, told);
+            return self.by_key(&known, shown, self.comes_from(parts), told);
         }
         if let Some(caller) = self.by_session(&known, parts, told)? {
             return Ok(caller);
@@ -234,7 +236,10 @@ impl Access {
                     .into(),
             );
         }
-        let Some((ends, peer)) = ends.zip(peer) else { return needed("this server asks for a key".into()) };
+        let ends = parts.extensions.get::<Ends>();
+        let Some((ends, peer)) = ends.zip(peer(&parts.extensions)) else {
+            return needed("this server asks for a key".into());
+        };
         let trusted = |address| self.trusts(address, known.is_empty());
         let address = match head::client(peer, &parts.headers, &self.doors.proxies, trusted) {
             Client::Direct(address) | Client::Forwarded(address) => address,
@@ -320,9 +325,7 @@ impl Access {
         if session.is_old(now) {
             told.append(header::SET_COOKIE, self.sessions.cookie(&session.renewed(hash, now)));
         }
-        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
-        let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
-        Ok(Some(Caller::of_key(found, hash.as_str().into(), from)))
+        Ok(Some(Caller::of_key(found, hash.as_str().into(), self.comes_from(parts))))
     }
 
     /// Signs somebody in who shows a key: the cookie.
@@ -331,14 +334,12 @@ impl Access {
     /// `auth.invalid`, `rate.limited`; a page of another site must not sign anybody in.
     pub(super) async fn sign_in(&self, parts: &Parts, secret: &str) -> Result<HeaderValue, Problem> {
         let known = self.known().await?;
-        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
         if head::is_from_another_site(&Method::POST, &parts.headers, &self.own_origins(parts)) {
             return Err(Problem::new(Code::AuthRole, "a page of another site can't sign anybody in"));
         }
-        let from = peer.map(|peer| head::counted(peer, &parts.headers, &self.doors.proxies));
         let shown = HeaderValue::from_str(&format!("Bearer {}", secret.trim()));
         let shown = shown.map_err(|_| Problem::new(Code::AuthInvalid, "the key is unknown or revoked"))?;
-        self.by_key(&known, &shown, from, &mut HeaderMap::new())?;
+        self.by_key(&known, &shown, self.comes_from(parts), &mut HeaderMap::new())?;
         let hash = key::hash(secret.trim());
         let id = known.get(&hash).map(|known| known.id.to_string()).unwrap_or_default();
         Ok(self.sessions.cookie(&Session::begin(id, &hash, session::now())))
@@ -352,13 +353,18 @@ impl Access {
     /// What a browser says a page of this server's comes from.
     fn own_origins(&self, parts: &Parts) -> Vec<String> {
         let host = host(&parts.headers);
-        let peer = parts.extensions.get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
         let mut own = vec![format!("http://{host}")];
-        if peer.is_some_and(|peer| self.is_proxy(peer)) {
+        if peer(&parts.extensions).is_some_and(|peer| self.is_proxy(peer)) {
             own.push(format!("https://{host}"));
         }
         own.extend(self.doors.public.as_ref().map(|public| public.origin().ascii_serialization()));
         own
+    }
+
+    /// The address whose wrong keys are counted together with a call's.
+    fn comes_from(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = peer(&parts.extensions)?;
+        Some(head::counted(peer, &parts.headers, &self.doors.proxies))
     }
 
     fn is_proxy(&self, address: IpAddr) -> bool {

@@ -12,7 +12,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::port::records::Ledger;
+use pixmill_engine::port::records::{Ledger, RequestView};
 use pixmill_engine::results::query::host_of;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,13 +73,6 @@ pub(super) struct FailuresBody {
     pub(super) hosts_complete: bool,
 }
 
-impl FailuresBody {
-    /// Of a request in which nothing failed.
-    pub(super) fn none() -> Self {
-        FailuresBody { data: Vec::new(), hosts_complete: true }
-    }
-}
-
 /// Show why images failed
 ///
 /// Grouped by code, and each code by host.
@@ -94,6 +87,17 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     let id = api.standing(&caller, &id).await?.request.id;
     Ok(json(StatusCode::OK, &grouped(&*api.on.ledger, &id).await?))
+}
+
+/// Failures of a request that stands so. Where nothing failed, nothing is read.
+///
+/// # Errors
+/// Those of records.
+pub(super) async fn of(ledger: &dyn Ledger, standing: &RequestView) -> Result<FailuresBody, Fault> {
+    match standing.progress.failed {
+        0 => Ok(FailuresBody { data: Vec::new(), hosts_complete: true }),
+        _ => grouped(ledger, &standing.request.id).await,
+    }
 }
 
 /// Failures of a request by code and host.

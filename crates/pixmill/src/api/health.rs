@@ -76,7 +76,12 @@ impl Readiness {
 
     /// Whether all is well.
     pub(super) async fn is_ready(&self) -> bool {
-        self.look().await.iter().all(|backend| backend.status == "ok") && !self.stop.is_cancelled()
+        let backends = self.look().await;
+        self.is_well(&backends)
+    }
+
+    fn is_well(&self, backends: &[Backend]) -> bool {
+        backends.iter().all(|backend| backend.status == "ok") && !self.stop.is_cancelled()
     }
 
     async fn look(&self) -> Vec<Backend> {
@@ -93,8 +98,7 @@ impl Readiness {
     /// Answers whoever asks.
     pub(super) async fn answer(&self) -> Response {
         let backends = self.look().await;
-        let well = backends.iter().all(|backend| backend.status == "ok") && !self.stop.is_cancelled();
-        told(well, backends)
+        told(self.is_well(&backends), backends)
     }
 }
 

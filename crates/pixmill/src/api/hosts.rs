@@ -27,7 +27,7 @@ pub(super) use gather::gathered;
 /// A host that pictures come from.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Host)]
+#[schema(as = HostStanding)]
 pub(super) struct HostBody {
     /// Its name, with the port where that is not the scheme's own.
     pub(super) host: String,
@@ -118,9 +118,8 @@ pub(super) async fn pause(
     Host(host): Host,
     query: Query,
 ) -> Result<Response, Problem> {
-    let span = number(query.said("minutes"), "minutes", LONGEST_PAUSE)?;
-    let order = Order::Pause(span.map(|minutes| Duration::from_secs(60 * minutes)));
-    Ok(json(StatusCode::OK, &ordered(&api, &caller, &host, order).await?))
+    let host = ordered(&api, &caller, &host, pause_of(query.said("minutes"))?).await?;
+    Ok(json(StatusCode::OK, &stands_now(&api, host).await?))
 }
 
 /// Go on asking a host that was paused
@@ -133,7 +132,8 @@ pub(super) async fn resume(
     Extension(caller): Extension<Caller>,
     Host(host): Host,
 ) -> Result<Response, Problem> {
-    Ok(json(StatusCode::OK, &ordered(&api, &caller, &host, Order::Resume).await?))
+    let host = ordered(&api, &caller, &host, Order::Resume).await?;
+    Ok(json(StatusCode::OK, &stands_now(&api, host).await?))
 }
 
 /// Limit the requests under way to a host
@@ -150,13 +150,30 @@ pub(super) async fn limit(
     Host(host): Host,
     query: Query,
 ) -> Result<Response, Problem> {
-    let most = number(query.said("most"), "most", LARGEST_LIMIT as u64)?;
-    let order = Order::Limit(most.map(|most| most as usize));
-    Ok(json(StatusCode::OK, &ordered(&api, &caller, &host, order).await?))
+    let host = ordered(&api, &caller, &host, limit_of(query.said("most"))?).await?;
+    Ok(json(StatusCode::OK, &stands_now(&api, host).await?))
+}
+
+/// A pause as a query or a form says it: of so many minutes, or until it is resumed.
+///
+/// # Errors
+/// `query.invalid`.
+pub(super) fn pause_of(said: Option<&str>) -> Result<Order, Problem> {
+    let minutes = number(said, "minutes", LONGEST_PAUSE)?;
+    Ok(Order::Pause(minutes.map(|minutes| Duration::from_secs(60 * minutes))))
+}
+
+/// A limit as a query or a form says it: of so many at a time, or none.
+///
+/// # Errors
+/// `query.invalid`.
+pub(super) fn limit_of(said: Option<&str>) -> Result<Order, Problem> {
+    let most = number(said, "most", LARGEST_LIMIT as u64)?;
+    Ok(Order::Limit(most.map(|most| most as usize)))
 }
 
 /// A whole number of a query or a form, from 1.
-pub(super) fn number(said: Option<&str>, name: &str, most: u64) -> Result<Option<u64>, Problem> {
+fn number(said: Option<&str>, name: &str, most: u64) -> Result<Option<u64>, Problem> {
     let Some(said) = said.map(str::trim).filter(|said| !said.is_empty()) else { return Ok(None) };
     let number = said.parse().ok().filter(|number| (1..=most).contains(number));
     number
@@ -164,16 +181,11 @@ pub(super) fn number(said: Option<&str>, name: &str, most: u64) -> Result<Option
         .ok_or_else(|| Problem::parameter(name, format!("allowed are whole numbers from 1 to {most}")))
 }
 
-/// Has an operator's order obeyed, and answers with how the host stands.
+/// Has an operator's order obeyed: the name of the host that is meant.
 ///
 /// # Errors
 /// `auth.role`; `query.invalid` for what is no host; `request.state` where too many stand already.
-pub(super) async fn ordered(
-    api: &Api,
-    caller: &Caller,
-    said: &str,
-    order: Order,
-) -> Result<HostBody, Problem> {
+pub(super) async fn ordered(api: &Api, caller: &Caller, said: &str, order: Order) -> Result<String, Problem> {
     caller.must_operate()?;
     caller.must_be(Role::Admin)?;
     let wrong =
@@ -183,13 +195,19 @@ pub(super) async fn ordered(
         Problem::new(Code::QueryInvalid, wrong).because(vec![error])
     })?;
     let (ledger, now) = (&*api.on.ledger, api.on.clock.wall());
-    let wishes = hosts::wishes(ledger, now).await?;
+    let mut wishes = hosts::wishes(ledger, now).await?;
     if wishes.len() >= hosts::MOST && !wishes.contains_key(&host) {
         let detail = format!("something is wanted of {} hosts already: resume some first", hosts::MOST);
         return Err(Problem::new(Code::RequestState, detail));
     }
-    hosts::order(ledger, &host, order, &caller.who(), now).await?;
+    let wanted = wishes.remove(&host).unwrap_or_default();
+    hosts::order(ledger, &host, wanted, order, &caller.who(), now).await?;
     api.note(caller, order.action(), &host, None, order.detail()).await;
+    Ok(host)
+}
+
+/// How a host stands, also one of which nothing is known yet.
+async fn stands_now(api: &Api, host: String) -> Result<HostBody, Problem> {
     let all = gathered(api).await?;
     let found = all.into_iter().find(|found| found.host == host);
     Ok(found.unwrap_or_else(|| HostBody { host, state: "fine", ..HostBody::default() }))

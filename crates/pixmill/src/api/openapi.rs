@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod page;
+#[cfg(test)]
+mod schemas;
 
 use axum::body::Body;
 use axum::response::Response;

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use percent_encoding::percent_decode_str;
+use pixmill_codec::OutputFormat;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::id::RequestId;
 
@@ -105,13 +106,7 @@ fn request_of(path: &Path, root: &Path) -> Option<RequestId> {
 
 /// Opens a picture, unless links lead out of the folder or it is no picture of ours.
 fn open(root: &Path, path: &Path) -> Option<(File, Metadata, &'static str)> {
-    let media_type = match path.extension()?.to_str()? {
-        "jpg" => "image/jpeg",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        "avif" => "image/avif",
-        _ => return None,
-    };
+    let media_type = OutputFormat::of_extension(path.extension()?.to_str()?)?.media_type();
     if !path.canonicalize().ok()?.starts_with(root.canonicalize().ok()?) {
         return None;
     }

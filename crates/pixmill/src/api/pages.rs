@@ -73,6 +73,7 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/webhooks/{id}/again", post(webhooks::again))
         .route("/webhooks/recover", post(webhooks::recover))
         .route("/sign-out", post(session::sign_out))
+        .route_layer(from_fn_with_state(api.clone(), on_watch))
         .route_layer(keyed(Kind::Call));
     let uploads = Router::new()
         .route("/requests/new", post(new::create))
@@ -172,6 +173,25 @@ impl Page {
                 | (Section::Hosts, "hosts")
                 | (Section::System, "system")
         )
+    }
+
+    /// A count as people read it.
+    fn count(&self, number: &u64) -> String {
+        text::count(*number)
+    }
+
+    /// The same of what is counted in memory.
+    fn many(&self, number: &usize) -> String {
+        text::count(*number as u64)
+    }
+
+    fn bytes(&self, number: &u64) -> String {
+        text::bytes(*number)
+    }
+
+    /// An address without what may hold secrets.
+    fn short(&self, address: &str) -> String {
+        text::short(address)
     }
 
     /// Whether whoever looks may change something.
@@ -276,13 +296,18 @@ struct Wrong {
     advice: &'static str,
 }
 
+/// Looks whether anybody works before a page tells of it, once it is known that its reader may see it.
+async fn on_watch(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        api.vigil.look(&api).await;
+    }
+    next.run(request).await
+}
+
 /// Problems as pages; whoever lacks a key is asked for it.
 async fn in_words(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let place = request.uri().path_and_query().map_or("/", |place| place.as_str()).to_owned();
     let is_get = request.method().is_safe();
-    if is_get && !request.uri().path().contains("/assets/") {
-        api.vigil.look(&api).await;
-    }
     let mut response = next.run(request).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     let (status, code) = (problem.status(), problem.code());

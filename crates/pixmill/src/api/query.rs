@@ -79,6 +79,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
     }
 }
 
+/// Why a path's parameter that can't be decoded is none.
+const UNREADABLE: &str = "that can't be decoded";
+
+/// A parameter of a path.
+///
+/// # Errors
+/// Why there is none; nothing where the path has no such parameter.
+async fn in_path<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Result<String, &'static str> {
+    let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|_| UNREADABLE)?;
+    let found = parameters.iter().find(|(found, _)| *found == name);
+    found.map(|(_, value)| value.to_owned()).ok_or("")
+}
+
 /// The id in a path.
 #[derive(Debug, Clone)]
 pub(super) struct Id(pub(super) String);
@@ -88,10 +101,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         // What can't be decoded is no id.
-        let parameters = RawPathParams::from_request_parts(parts, state).await;
-        let parameters = parameters.map_err(|_| Problem::unknown("that can't be decoded"))?;
-        let id = parameters.iter().find(|(name, _)| *name == "id");
-        id.map(|(_, id)| Id(id.to_owned())).ok_or_else(|| Problem::unknown(""))
+        in_path(parts, state, "id").await.map(Id).map_err(Problem::unknown)
     }
 }
 
@@ -103,10 +113,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Host {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let unreadable = || Problem::parameter("host", "that can't be decoded");
-        let parameters = RawPathParams::from_request_parts(parts, state).await.map_err(|_| unreadable())?;
-        let host = parameters.iter().find(|(name, _)| *name == "host");
-        host.map(|(_, host)| Host(host.to_owned())).ok_or_else(unreadable)
+        let host = in_path(parts, state, "host").await.map(Host);
+        host.map_err(|_| Problem::parameter("host", UNREADABLE))
     }
 }
 
@@ -118,10 +126,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Image {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let parameters = RawPathParams::from_request_parts(parts, state).await;
-        let parameters = parameters.map_err(|_| Problem::unknown("that can't be decoded"))?;
-        let image = parameters.iter().find(|(name, _)| *name == "image");
-        image.map(|(_, image)| Image(image.to_owned())).ok_or_else(|| Problem::unknown(""))
+        in_path(parts, state, "image").await.map(Image).map_err(Problem::unknown)
     }
 }
 

@@ -19,6 +19,7 @@ use super::Api;
 use super::access::Caller;
 use super::answer::json;
 use super::problem::{Problem, ProblemBody};
+use super::vigil::somebody_works;
 use super::workers::WorkerBody;
 use crate::figures::disks::room;
 use crate::presence;
@@ -198,7 +199,7 @@ async fn system(api: &Api, caller: &Caller, fresh: Duration) -> Result<SystemBod
             waiting_images: images.pending,
             images_under_way: images.processing,
         },
-        stranded: waits && !heard.iter().any(|heard| heard.presence.works()),
+        stranded: waits && !somebody_works(&heard),
         workers: heard.iter().map(WorkerBody::new).collect(),
     })
 }

@@ -31,10 +31,6 @@ const MOST_SAID_BYTES: usize = 64 << 10;
 
 const JSON: &str = "application/json";
 
-/// Formats in which what was made is kept.
-const FORMATS: [OutputFormat; 4] =
-    [OutputFormat::Jpeg, OutputFormat::Webp, OutputFormat::Png, OutputFormat::Avif];
-
 /// A picture to try a recipe on.
 #[derive(ToSchema)]
 #[schema(as = Trial)]
@@ -196,8 +192,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     let found = api.on.looks.pick_up(&caller.tenant, &name);
-    let extension = name.rsplit('.').next().unwrap_or_default();
-    let format = FORMATS.into_iter().find(|format| format.extension() == extension);
+    let format = OutputFormat::of_extension(name.rsplit('.').next().unwrap_or_default());
     let gone = || Problem::new(Code::FileMissing, "there is no such picture, or it was kept long enough");
     let (bytes, format) = found.zip(format).ok_or_else(gone)?;
     Ok(picture(Seen { bytes, format }))

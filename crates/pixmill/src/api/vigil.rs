@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use pixmill_engine::fault::Fault;
 
 use super::Api;
-use crate::presence;
+use crate::presence::{self, Heard};
 
 /// How long what was found holds.
 const FRESH: Duration = Duration::from_secs(2);
@@ -44,9 +44,15 @@ impl Vigil {
 
 async fn stranded(api: &Api) -> Result<u64, Fault> {
     let alive = presence::alive(&*api.on.ledger, api.on.clock.wall()).await?;
-    if alive.iter().any(|heard| heard.presence.works()) {
+    // Images are counted only where that is to be told.
+    if somebody_works(&alive) {
         return Ok(0);
     }
     let (_, images) = api.on.ledger.census().await?;
     Ok(images.pending + images.processing)
+}
+
+/// Whether any of the processes that are alive works on images.
+pub(super) fn somebody_works(alive: &[Heard]) -> bool {
+    alive.iter().any(|heard| heard.presence.works())
 }

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use pixmill_engine::code::Code;
 use tokio_util::sync::CancellationToken;
 
-use super::access::Ends;
+use super::access;
 use super::health::{self, Backends, Readiness};
 use super::metrics::{self, Tells};
 use super::problem::Problem;
@@ -54,7 +54,7 @@ async fn ready(State(door): State<Arc<Door>>) -> Response {
 }
 
 async fn figures(State(door): State<Arc<Door>>, request: Request) -> Response {
-    let peer = request.extensions().get::<Ends>().map(|ends| ends.peer.ip().to_canonical());
+    let peer = access::peer(request.extensions());
     if !door.tells.is_shown(request.headers()) && !peer.is_some_and(|peer| door.trusts(peer)) {
         let why = "figures are for this machine, for networks that --trust names, and for whoever shows --metrics-token";
         return Problem::new(Code::AuthMissing, why).render("");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use http::request::Parts;
 use pixmill_engine::code::Code;
-use pixmill_engine::model::key::{Key, Role, Secret, hash};
+use pixmill_engine::model::key::{Made, Role, Secret, hash};
 use pixmill_engine::model::request::DEFAULT_TENANT;
 use pixmill_engine::model::time::Timestamp;
 use uuid::Uuid;
@@ -107,26 +107,16 @@ impl Access {
                 "the link was used a moment ago: sign in with that key",
             ));
         }
-        let made = Secret::new();
-        let (id, hashed) = (Uuid::now_v7().to_string(), hash(made.reveal()));
-        let key = Key {
-            id: id.clone(),
-            tenant: DEFAULT_TENANT.to_owned(),
-            name: name.trim().chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect(),
-            hash: hashed.clone(),
-            role: Role::Admin,
-            per_minute: None,
-            created: now,
-            revoked: None,
-        };
+        let name = name.trim().chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
+        let Made { key, secret } = Made::new(DEFAULT_TENANT.to_owned(), name, Role::Admin, None, now);
+        let cookie = self.sessions.cookie(&Session::begin(key.id.clone(), &key.hash, session::now()));
         if let Err(fault) = self.ledger.add_key(key).await {
             setup.spent.store(false, Ordering::Relaxed);
             return Err(fault.into());
         }
         // It holds at once.
         *self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Snapshot::default();
-        let cookie = self.sessions.cookie(&Session::begin(id, &hashed, session::now()));
-        Ok(SetUp { secret: made, cookie })
+        Ok(SetUp { secret, cookie })
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::pipeline::host_of;
 
 use super::super::Api;
 use super::super::problem::Problem;
 use super::{FaultBody, HostBody, TallyBody};
-use crate::hosts::{self, Wish, of_origin};
+use crate::hosts::{self, Wish};
 use crate::presence::{self, Standing};
 use crate::tally::{self, Tally};
 
@@ -27,13 +28,13 @@ pub(in super::super) async fn gathered(api: &Api) -> Result<Vec<HostBody>, Probl
     let mut found = BTreeMap::<String, HostBody>::new();
     for heard in presence::alive(ledger, now).await? {
         for standing in &heard.presence.origins {
-            let host = of_origin(&standing.origin).to_owned();
+            let host = host_of(&standing.origin).to_owned();
             stands(found.entry(host).or_default(), standing, heard.at, now);
         }
     }
     let mut tallies = BTreeMap::<String, Tally>::new();
     for (origin, tally) in tally::read(ledger, now).await? {
-        tallies.entry(of_origin(&origin).to_owned()).or_default().add(&tally);
+        tallies.entry(host_of(&origin).to_owned()).or_default().add(&tally);
     }
     for (host, tally) in tallies {
         found.entry(host).or_default().asked = counted(&tally);

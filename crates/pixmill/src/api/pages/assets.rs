@@ -29,6 +29,7 @@ assets! {
     "keys.js" "text/javascript; charset=utf-8" "modules/keys.js",
     "compare.js" "text/javascript; charset=utf-8" "modules/compare.js",
     "live.js" "text/javascript; charset=utf-8" "modules/live.js",
+    "element.js" "text/javascript; charset=utf-8" "modules/element.js",
     "preview.js" "text/javascript; charset=utf-8" "modules/preview.js",
     "trial.js" "text/javascript; charset=utf-8" "modules/trial.js",
     "upload.js" "text/javascript; charset=utf-8" "modules/upload.js",

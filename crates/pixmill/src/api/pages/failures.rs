@@ -24,7 +24,7 @@ use super::super::requests;
 use super::super::search::{PIECE, search};
 use super::line::Line;
 use super::request::Names;
-use super::{Page, Section, act, form, in_query, redirect, text};
+use super::{Page, Section, act, form, in_query, redirect};
 
 /// Failed images on a page.
 const SHOWN: usize = 50;
@@ -71,14 +71,6 @@ impl Failures {
     fn is_asked(&self, code: &str, host: &str) -> bool {
         self.asked
             == if host.is_empty() { format!("code:{code}") } else { format!("code:{code} host:{host}") }
-    }
-
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn short(&self, address: &str) -> String {
-        text::short(address)
     }
 }
 

@@ -13,12 +13,12 @@ use pixmill_engine::model::time::Timestamp;
 
 use super::super::Api;
 use super::super::access::Caller;
-use super::super::hosts::{HostBody, gathered, number, ordered};
+use super::super::hosts::{HostBody, gathered, limit_of, ordered, pause_of};
 use super::super::problem::Problem;
 use super::super::query::Query;
 use super::text::{self, Moment};
 use super::{Page, Section, act, field, form, in_query, redirect};
-use crate::hosts::{LARGEST_LIMIT, LONGEST_PAUSE, Order};
+use crate::hosts::Order;
 
 #[derive(Template)]
 #[template(path = "hosts.html")]
@@ -64,18 +64,6 @@ impl Line {
             _ if self.body.under_way > 0 => "busy",
             _ => "good",
         }
-    }
-
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn many(&self, number: &usize) -> String {
-        text::count(*number as u64)
-    }
-
-    fn bytes(&self) -> String {
-        text::bytes(self.body.asked.bytes)
     }
 
     /// What went wrong most often.
@@ -130,17 +118,11 @@ pub(in crate::api) async fn order(
 ) -> Result<Response, Problem> {
     let pairs = form(request.into_body()).await?;
     let (order, done) = match field(&pairs, "do") {
-        "pause" => {
-            let minutes = number(Some(field(&pairs, "minutes")), "minutes", LONGEST_PAUSE)?;
-            (Order::Pause(minutes.map(|minutes| Duration::from_secs(60 * minutes))), "paused")
-        }
+        "pause" => (pause_of(Some(field(&pairs, "minutes")))?, "paused"),
         "resume" => (Order::Resume, "resumed"),
-        "limit" => {
-            let most = number(Some(field(&pairs, "most")), "most", LARGEST_LIMIT as u64)?;
-            (Order::Limit(most.map(|most| most as usize)), "limited")
-        }
+        "limit" => (limit_of(Some(field(&pairs, "most")))?, "limited"),
         _ => return Err(Problem::new(Code::QueryInvalid, "the form says not what to do")),
     };
-    let host = ordered(&api, &caller, field(&pairs, "host"), order).await?.host;
+    let host = ordered(&api, &caller, field(&pairs, "host"), order).await?;
     Ok(redirect(&api, &format!("/hosts?done={done}&host={}", in_query(&host))))
 }

@@ -36,10 +36,6 @@ struct OneImage {
 }
 
 impl OneImage {
-    fn short(&self, address: &str) -> String {
-        text::short(address)
-    }
-
     /// Where the original can be seen.
     fn original_picture(&self) -> String {
         format!("/v1/requests/{}/images/{}/original", self.line.id, self.tile.image)

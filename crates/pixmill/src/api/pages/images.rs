@@ -59,14 +59,6 @@ pub(super) struct Tile {
 }
 
 impl Images {
-    fn short(&self, address: &str) -> String {
-        text::short(address)
-    }
-
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
     fn address(&self, asked: &str) -> String {
         format!("{}/requests/{}/images?q={}", self.page.base, self.line.id, in_query(asked))
     }

@@ -17,7 +17,7 @@ use super::super::query::Query;
 use super::super::trial::{TriedBody, tried};
 use super::super::upload::{Coming, looked_at};
 use super::super::{Api, requests};
-use super::{Page, Section, redirect, text};
+use super::{Page, Section, field, redirect, text};
 
 /// Pictures that the recipe is tried on, and addresses of each origin that are asked for.
 const TRIED: usize = 3;
@@ -44,19 +44,7 @@ struct Look {
 impl New {
     /// What was said of an option.
     fn said(&self, name: &str) -> &str {
-        self.said.iter().find(|(found, _)| found == name).map_or("", |(_, value)| value)
-    }
-
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn bytes(&self, number: &u64) -> String {
-        text::bytes(*number)
-    }
-
-    fn short(&self, address: &str) -> String {
-        text::short(address)
+        field(&self.said, name)
     }
 
     fn saved(&self, tried: &TriedBody) -> String {

@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::super::Api;
 use super::super::access::Caller;
-use super::super::failures::{FailuresBody, grouped};
+use super::super::failures::{self, FailuresBody};
 use super::super::foremost::Order;
 use super::super::problem::Problem;
 use super::super::query::Id;
@@ -33,12 +33,6 @@ struct Report {
     now: Moment,
 }
 
-impl Report {
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-}
-
 /// Shows it.
 pub(in crate::api) async fn show(
     State(api): State<Arc<Api>>,
@@ -46,11 +40,7 @@ pub(in crate::api) async fn show(
     Id(id): Id,
 ) -> Result<Response, Problem> {
     let standing = api.standing(&caller, &id).await?;
-    let ledger = &*api.on.ledger;
-    let groups = match standing.progress.failed {
-        0 => FailuresBody::none(),
-        _ => grouped(ledger, &standing.request.id).await?,
-    };
+    let groups = failures::of(&*api.on.ledger, &standing).await?;
     let found = api.foremost.of(&api.on.ledger, &standing, Order::LeastSaved).await?;
     let page =
         Page::of(&api, &caller, Section::Requests, format!("Report of {}", standing.request.catalogue));

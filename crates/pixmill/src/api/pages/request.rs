@@ -19,12 +19,12 @@ use pixmill_engine::port::records::{Ledger, RequestView};
 use super::super::Api;
 use super::super::access::Caller;
 use super::super::deliveries::without_query;
-use super::super::failures::{FailuresBody, grouped};
+use super::super::failures::{self, FailuresBody};
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
 use super::super::search::cells;
 use super::line::{self, Line};
-use super::{Page, Section, act, in_query, text};
+use super::{Page, Section, act, in_query};
 
 /// Requests among which one of the same name is looked for, and rows that are told of.
 const OLDER: usize = 200;
@@ -45,14 +45,6 @@ struct OneRequest {
 }
 
 impl OneRequest {
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn short(&self, address: &str) -> String {
-        text::short(address)
-    }
-
     fn query(&self, text: &str) -> String {
         in_query(text)
     }
@@ -76,10 +68,7 @@ pub(in crate::api) async fn show(
         false => Account::parse(&request.reading).understood.summary(),
     };
     let page = Page::of(&api, &caller, Section::Requests, request.catalogue.clone());
-    let groups = match standing.progress.failed {
-        0 => FailuresBody::none(),
-        _ => grouped(&**ledger, &request.id).await?,
-    };
+    let groups = failures::of(&**ledger, &standing).await?;
     let one = OneRequest {
         page: page.with_notice(act::notice(&query)),
         pace: pace(&api, &standing),

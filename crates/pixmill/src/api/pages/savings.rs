@@ -59,14 +59,6 @@ impl Week {
         }
     }
 
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn bytes(&self, bytes: &u64) -> String {
-        text::bytes(*bytes)
-    }
-
     fn less(&self) -> String {
         text::bytes(self.bytes_before.saturating_sub(self.bytes_after))
     }

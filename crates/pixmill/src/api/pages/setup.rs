@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::super::Api;
 use super::super::problem::Problem;
@@ -48,7 +48,5 @@ pub(in crate::api) async fn make(
 
 fn told(api: &Api, made: Option<String>) -> Response {
     let (page, origin) = (Page::open(api, "Set up"), api.on.links.clone());
-    let mut response = super::show(StatusCode::OK, &Setup { page, origin, made });
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    super::show(StatusCode::OK, &Setup { page, origin, made })
 }

@@ -29,14 +29,6 @@ struct System {
 }
 
 impl System {
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn bytes(&self, bytes: &u64) -> String {
-        text::bytes(*bytes)
-    }
-
     /// How full a disk is, in percent.
     fn full(&self, disk: &DiskBody) -> u64 {
         100 - text::percent(disk.free_bytes, disk.total_bytes.max(1)).min(100)
@@ -143,14 +135,6 @@ impl Line {
             "worker" => "worker",
             _ => "API and worker",
         }
-    }
-
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
-
-    fn many(&self, number: &usize) -> String {
-        text::count(*number as u64)
     }
 
     fn memory(&self) -> String {

@@ -16,7 +16,7 @@ use super::super::problem::Problem;
 use super::super::query::{Id, Query};
 use super::images::{Tile, tiles};
 use super::line::Line;
-use super::{Page, Section, show_with, text};
+use super::{Page, Section, show_with};
 
 #[derive(Template)]
 #[template(path = "worst.html")]
@@ -28,12 +28,6 @@ struct Worst {
     /// Not all were looked at.
     in_part: bool,
     by_score: bool,
-}
-
-impl Worst {
-    fn count(&self, number: &u64) -> String {
-        text::count(*number)
-    }
 }
 
 /// Shows them.
