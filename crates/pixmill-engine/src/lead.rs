@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::fault::Fault;
 use crate::model::lease::{Lease, Token};
 use crate::port::clock::{Clock, Instant};
-use crate::port::records::{Backlog, Right};
+use crate::port::records::{Right, Rights};
 
 /// How often is asked whether the right is free, as a part of a lease.
 const ASK_EVERY: u32 = 12;
@@ -55,7 +55,7 @@ impl Lead {
     /// Those of records, which may be asked.
     pub(crate) async fn is_ours(
         &mut self,
-        records: &(impl Backlog + ?Sized),
+        records: &(impl Rights + ?Sized),
         clock: &dyn Clock,
     ) -> Result<bool, Fault> {
         let Some(right) = self.right else { return Ok(true) };
@@ -80,7 +80,7 @@ impl Lead {
     /// Those of records.
     pub(crate) async fn give_back(
         &mut self,
-        records: &(impl Backlog + ?Sized),
+        records: &(impl Rights + ?Sized),
         clock: &dyn Clock,
     ) -> Result<(), Fault> {
         let (now, wall) = (clock.instant(), clock.wall());

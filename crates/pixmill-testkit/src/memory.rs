@@ -19,16 +19,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Telling;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::image::Settlement;
-use pixmill_engine::model::key::Key;
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::boards::{Board, Notice};
 use pixmill_engine::port::records::page::{Bytes, Page};
+use pixmill_engine::port::records::unknown;
 
 pub use entry::{Entry, Event, Image};
 pub use wrong::Wrong;
@@ -40,22 +39,10 @@ pub struct Store {
     pub entries: Vec<Entry>,
     /// The last place in the order in which requests were opened.
     opened: i64,
-    /// Rights that one process has at a time.
-    pub rights: BTreeMap<&'static str, Lease>,
     stale: BTreeSet<String>,
-    keys: Vec<Key>,
     boards: BTreeMap<(Board, String), Notice>,
-    /// Intakes by tenant and key.
-    held: BTreeMap<(String, String), Held>,
     /// A rule that does not hold here.
     pub wrong: Option<Wrong>,
-}
-
-#[derive(Debug, Clone)]
-struct Held {
-    request: RequestId,
-    until: Timestamp,
-    at: Timestamp,
 }
 
 /// The way to a store, which may be cut or slow.
@@ -182,10 +169,6 @@ fn page<T: Bytes>(items: impl Iterator<Item = T>, most: usize) -> Vec<T> {
 /// Locks a store, whatever became of whoever held it before.
 pub fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn unknown(id: &RequestId) -> Fault {
-    Fault::permanent(Code::RequestNotFound, format!("there is no request {id}"))
 }
 
 impl Store {

@@ -7,7 +7,7 @@
 //! There are no transactions. Every promise rests on single documents: an image's end is a compare-and-set on its
 //! lease; only ends are counted, which absorb, so a count can lag behind the images but never run ahead of them; the
 //! write that completes a request holds its event. What a crash leaves half done is marked before it is begun, and
-//! upkeep finishes it.
+//! upkeep finishes it: `half_done.rs` is the table of that.
 
 mod amend;
 mod backlog;
@@ -23,13 +23,11 @@ mod elsewhere;
 mod fault;
 mod foreign;
 mod gather;
+mod half_done;
 mod head;
 mod id;
-mod idempotency;
 mod intake;
 mod json;
-mod keys;
-mod lead;
 mod odd;
 mod order;
 mod originals;
@@ -37,6 +35,7 @@ mod outbox;
 mod page;
 mod pages;
 mod papers;
+mod reading;
 mod report;
 mod retire;
 mod schema;
@@ -52,10 +51,10 @@ use std::time::Duration;
 use mongodb::bson::Document;
 use mongodb::options::{Acknowledgment, ClientOptions, ReadPreference, SelectionCriteria, Tls, WriteConcern};
 use mongodb::{Client, Collection, Database};
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::recipe::Recipe;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::records::unknown;
 
 use self::claim::{Asked, SeenImages};
 use self::clock::{ServerClock, Times};
@@ -217,8 +216,4 @@ impl Shared {
 /// A panic elsewhere leaves what is guarded whole: each change of it is one step.
 fn lock<T>(guarded: &Mutex<T>) -> MutexGuard<'_, T> {
     guarded.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn unknown(request: &pixmill_engine::model::id::RequestId) -> Fault {
-    Fault::permanent(Code::RequestNotFound, format!("there is no request {request}"))
 }

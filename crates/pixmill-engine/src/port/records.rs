@@ -1,6 +1,15 @@
 //! The database of requests, rows and images: the only truth. Small traits by who calls them.
 
+mod idempotency;
+mod keys;
 pub mod page;
+mod reading;
+mod rights;
+
+pub use self::idempotency::{Idempotency, Reservation};
+pub use self::keys::Keys;
+pub use self::reading::{DeliveryQuery, ImageQuery, Images, Reading, RequestQuery, Requests};
+pub use self::rights::{Right, Rights};
 
 use async_trait::async_trait;
 
@@ -12,7 +21,6 @@ use crate::model::id::{ImageId, RequestId};
 use crate::model::image::{
     Candidate, Claim, Correction, ImageStatus, ImageView, Moment, Settlement, Standing,
 };
-use crate::model::key::Key;
 pub use crate::model::lease::Void;
 use crate::model::lease::{Lease, Token};
 use crate::model::request::{NewRequest, Options, Progress, Request, RequestStatus};
@@ -32,9 +40,9 @@ use page::{Bytes, PAGE_BYTES};
 /// last one ([`page::may_go_on`]).
 ///
 /// Times that are given are those of the caller's clock. Records that several machines share keep their own.
-pub trait Records: Intake + Backlog + Settle + Report + Upkeep {}
+pub trait Records: Intake + Backlog + Settle + Report + Upkeep + Rights {}
 
-impl<T: Intake + Backlog + Settle + Report + Upkeep> Records for T {}
+impl<T: Intake + Backlog + Settle + Report + Upkeep + Rights> Records for T {}
 
 /// How an intake ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,15 +87,6 @@ pub struct Opened {
     pub request: RequestId,
     /// Its place in the order in which requests were opened, or opened again; records' own.
     pub order: i64,
-}
-
-/// A right that one process has at a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Right {
-    /// To feed a shared queue.
-    Feeding,
-    /// To do the upkeep that concerns all.
-    Upkeep,
 }
 
 /// The dispatch stage's side.
@@ -137,10 +136,6 @@ pub trait Backlog: Send + Sync {
     /// How images stand that jobs name, one answer each, in order.
     async fn standings(&self, images: &[ImageId], now: Timestamp) -> Result<Vec<Standing>, Fault>;
 
-    /// Takes or renews a right; false while another token's lease holds. A lease that has run out at `now` gives the
-    /// right back.
-    async fn lead(&self, right: Right, lease: Lease, now: Timestamp) -> Result<bool, Fault>;
-
     /// Claims those of the images that are still pending and whose request is open: sets the lease, counts the
     /// attempt, all in one durable write. The rest are left out of the answer.
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault>;
@@ -185,12 +180,18 @@ pub struct FailureGroup {
 
 /// Whoever reads.
 #[async_trait]
-pub trait Report: Send + Sync {
+pub trait Report: Reading {
     /// A request; `None` for one that is unknown. One in state `receiving` is shown here, nowhere else.
-    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault>;
+    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
+        let found = self.read_requests(RequestQuery::one(id, false), 1).await?.pop();
+        Ok(found.map(|view| view.request))
+    }
 
     /// How far it is.
-    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault>;
+    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
+        let found = self.read_requests(RequestQuery::one(id, true), 1).await?.pop();
+        found.map(|view| view.progress).ok_or_else(|| unknown(id))
+    }
 
     /// Rows for results, in order, `most` at a time, from row `first` (from 0, rows that can't be used included).
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault>;
@@ -212,6 +213,11 @@ pub trait Report: Send + Sync {
     async fn look(&self, _now: Timestamp) -> Vec<Finding> {
         Vec::new()
     }
+}
+
+/// What is said of a request that is not there.
+pub fn unknown(request: &RequestId) -> Fault {
+    Fault::permanent(Code::RequestNotFound, format!("there is no request {request}"))
 }
 
 /// Why a request that pixmill did not make is not deleted. Only records that share their database with other programs
@@ -264,7 +270,7 @@ pub trait Upkeep: Send + Sync {
 
 /// The webhook stage's side: events, each written together with what it tells of, until they are told.
 #[async_trait]
-pub trait Outbox: Send + Sync {
+pub trait Outbox: Reading {
     /// Leases events that are due, those due first first. Nobody else is given them until the lease runs out; then they
     /// are due again.
     async fn lease_events(&self, most: usize, lease: Lease, now: Timestamp) -> Result<Vec<Telling>, Fault>;
@@ -285,7 +291,19 @@ pub trait Outbox: Send + Sync {
         request: Option<&RequestId>,
         before: Option<&str>,
         most: usize,
-    ) -> Result<Vec<Delivery>, Fault>;
+    ) -> Result<Vec<Delivery>, Fault> {
+        if let Some(request) = request
+            && self.read_requests(RequestQuery::one(request, false), 1).await?.is_empty()
+        {
+            return Err(unknown(request));
+        }
+        let query = DeliveryQuery {
+            request: request.cloned(),
+            before: before.map(str::to_owned),
+            ..DeliveryQuery::default()
+        };
+        self.read_deliveries(query, most).await
+    }
 
     /// Has the event of a delivery told anew: it is due now, with all its tries before it. False when there is no such
     /// delivery.
@@ -338,9 +356,12 @@ pub struct Usage {
 
 /// What clients ask for. Requests in state `receiving` are not shown.
 #[async_trait]
-pub trait Directory: Send + Sync {
+pub trait Directory: Reading {
     /// A request and how far it is; `None` for one that is unknown.
-    async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault>;
+    async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault> {
+        let found = self.read_requests(RequestQuery::one(id, true), 1).await?.pop();
+        Ok(found.filter(|view| view.request.status != RequestStatus::Receiving))
+    }
 
     /// Requests of a tenant, latest first, `most` at a time: those before a certain one.
     async fn requests_of(
@@ -349,7 +370,10 @@ pub trait Directory: Send + Sync {
         status: Option<RequestStatus>,
         before: Option<&RequestId>,
         most: usize,
-    ) -> Result<Vec<RequestView>, Fault>;
+    ) -> Result<Vec<RequestView>, Fault> {
+        let which = Requests::Of { tenant: tenant.to_owned(), status, before: before.cloned() };
+        self.read_requests(RequestQuery { which, progress: true }, most).await
+    }
 
     /// Images of a request in the order of the catalogue, `most` at a time: those after a certain one.
     async fn images(
@@ -358,10 +382,16 @@ pub trait Directory: Send + Sync {
         status: Option<ImageStatus>,
         after: Option<&ImageId>,
         most: usize,
-    ) -> Result<Vec<ImageView>, Fault>;
+    ) -> Result<Vec<ImageView>, Fault> {
+        let which = Images::InOrder { status, after: after.cloned() };
+        self.read_images(id, ImageQuery { which, columns: false }, most).await.map(without_columns)
+    }
 
     /// An image of a request; `None` for one that is unknown, or another request's.
-    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault>;
+    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault> {
+        let query = ImageQuery { which: Images::One(image.clone()), columns: false };
+        Ok(without_columns(self.read_images(id, query, 1).await?).pop())
+    }
 
     /// Failed images of a request with the original columns of their rows, in the order of the catalogue.
     async fn failed(
@@ -369,7 +399,10 @@ pub trait Directory: Send + Sync {
         id: &RequestId,
         after: Option<&ImageId>,
         most: usize,
-    ) -> Result<Vec<(ImageView, String)>, Fault>;
+    ) -> Result<Vec<(ImageView, String)>, Fault> {
+        let which = Images::InOrder { status: Some(ImageStatus::Failed), after: after.cloned() };
+        self.read_images(id, ImageQuery { which, columns: true }, most).await
+    }
 
     /// Images of a request that ended after a moment, in the order of their ends. Whoever goes on from the last one
     /// misses none, whatever was written meanwhile.
@@ -378,7 +411,10 @@ pub trait Directory: Send + Sync {
         id: &RequestId,
         moment: &Moment,
         most: usize,
-    ) -> Result<Vec<ImageView>, Fault>;
+    ) -> Result<Vec<ImageView>, Fault> {
+        let query = ImageQuery { which: Images::EndedAfter(moment.clone()), columns: false };
+        self.read_images(id, query, most).await.map(without_columns)
+    }
 
     /// Tries to tell webhooks of a tenant's requests, latest first, `most` at a time: of one request or of all, those
     /// before a certain one.
@@ -388,10 +424,25 @@ pub trait Directory: Send + Sync {
         request: Option<&RequestId>,
         before: Option<&str>,
         most: usize,
-    ) -> Result<Vec<Delivery>, Fault>;
+    ) -> Result<Vec<Delivery>, Fault> {
+        let query = DeliveryQuery {
+            tenant: Some(tenant.to_owned()),
+            request: request.cloned(),
+            id: None,
+            before: before.map(str::to_owned),
+        };
+        self.read_deliveries(query, most).await
+    }
 
     /// A try to tell a webhook of a tenant's request; `None` for one that is unknown.
-    async fn delivery_of(&self, tenant: &str, id: &str) -> Result<Option<Delivery>, Fault>;
+    async fn delivery_of(&self, tenant: &str, id: &str) -> Result<Option<Delivery>, Fault> {
+        let query = DeliveryQuery {
+            tenant: Some(tenant.to_owned()),
+            id: Some(id.to_owned()),
+            ..DeliveryQuery::default()
+        };
+        Ok(self.read_deliveries(query, 1).await?.pop())
+    }
 
     /// What a tenant had done, over requests created from one time on and before another.
     async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault>;
@@ -401,6 +452,10 @@ pub trait Directory: Send + Sync {
 
     /// What has waited longest, over all tenants.
     async fn oldest(&self) -> Result<Oldest, Fault>;
+}
+
+fn without_columns(images: Vec<(ImageView, String)>) -> Vec<ImageView> {
+    images.into_iter().map(|(image, _)| image).collect()
 }
 
 /// Since when something waits.
@@ -434,67 +489,6 @@ pub trait Amend: Send + Sync {
     /// Deletes a request that has ended, with all that belongs to it; false while it is open. One that another program
     /// made is refused with `request.state`.
     async fn delete(&self, request: &RequestId) -> Result<bool, Fault>;
-}
-
-/// What a client's own key for an intake stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reservation {
-    /// Nothing so far: the intake may begin.
-    New,
-    /// This request, which was accepted.
-    Accepted(RequestId),
-    /// An intake that is under way, held until this time at least.
-    InFlight(Timestamp),
-}
-
-impl Reservation {
-    /// What a key stands for that an intake holds until a time, whose request stands so if it is there; `None` for one
-    /// that was let lapse: whoever held it must not come first after all.
-    pub fn of(
-        holder: &RequestId,
-        status: Option<RequestStatus>,
-        held_until: Timestamp,
-        now: Timestamp,
-    ) -> Option<Reservation> {
-        match status {
-            Some(status) if status != RequestStatus::Receiving => Some(Reservation::Accepted(holder.clone())),
-            _ => (held_until > now).then_some(Reservation::InFlight(held_until)),
-        }
-    }
-}
-
-/// Intakes under keys that clients choose, so that handing a catalogue in twice makes one request.
-#[async_trait]
-pub trait Idempotency: Send + Sync {
-    /// Reserves a tenant's key for an intake until a time. One whose holder let it lapse passes over, and its intake
-    /// can't be opened any more. Keys are forgotten after a day.
-    async fn reserve(
-        &self,
-        tenant: &str,
-        key: &str,
-        request: &RequestId,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<Reservation, Fault>;
-
-    /// Holds an intake's key longer.
-    async fn hold(&self, request: &RequestId, until: Timestamp, now: Timestamp) -> Result<(), Fault>;
-
-    /// Gives an intake's key free, unless its request was accepted.
-    async fn release(&self, request: &RequestId) -> Result<(), Fault>;
-}
-
-/// Keys that clients show.
-#[async_trait]
-pub trait Keys: Send + Sync {
-    /// Every key, oldest first, revoked ones too.
-    async fn keys(&self) -> Result<Vec<Key>, Fault>;
-
-    /// Adds a key.
-    async fn add_key(&self, key: Key) -> Result<(), Fault>;
-
-    /// Revokes a key; false when there is none of this id that holds.
-    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<bool, Fault>;
 }
 
 /// All that a server asks of records.

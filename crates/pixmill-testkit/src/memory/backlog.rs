@@ -9,7 +9,7 @@ use pixmill_engine::model::image::{Candidate, Claim, ImageStatus, Outcome, Settl
 use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::ImageState;
-use pixmill_engine::port::records::{Backlog, Opened, Right, Settle, Settled};
+use pixmill_engine::port::records::{Backlog, Opened, Settle, Settled};
 
 use super::entry::Ending;
 use super::{Entry, Memory, Store, Times, Wrong, page};
@@ -73,25 +73,6 @@ impl Backlog for Memory {
             };
             let standings = images.iter().map(|image| standing(image).unwrap_or(Standing::Unknown));
             Ok(standings.map(of_caller).collect())
-        })
-        .await
-    }
-
-    async fn lead(&self, right: Right, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
-        let times = self.times(now);
-        let (lease, now) = (times.lease(lease), times.of_store(now));
-        self.call("lead", |store| {
-            let shared = store.wrong == Some(Wrong::RightsAreShared);
-            let name = match right {
-                Right::Feeding => "feeding",
-                Right::Upkeep => "upkeep",
-            };
-            let held = store.rights.get(name);
-            let free = shared || held.is_none_or(|held| held.yields_to(lease.token, now));
-            if free {
-                store.rights.insert(name, lease);
-            }
-            Ok(free)
         })
         .await
     }

@@ -3,126 +3,64 @@
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Delivery;
-use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::image::ImageView;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Directory, Oldest, RequestView, Usage};
+use pixmill_engine::port::records::{
+    DeliveryQuery, Directory, ImageQuery, Images, Oldest, Reading, RequestQuery, RequestView, Requests, Usage,
+};
 
 use super::{Entry, Memory, Store, page};
 
 #[async_trait]
-impl Directory for Memory {
-    async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault> {
-        self.call("view", |store| store.visible(id).map(view).transpose()).await
-    }
-
-    async fn requests_of(
-        &self,
-        tenant: &str,
-        status: Option<RequestStatus>,
-        before: Option<&RequestId>,
-        most: usize,
-    ) -> Result<Vec<RequestView>, Fault> {
-        self.call("requests_of", |store| {
-            let end = match before {
-                Some(before) => store.entries.iter().position(|entry| entry.request.id == *before),
-                None => Some(store.entries.len()),
-            };
-            let of_it = store.entries[..end.unwrap_or_default()].iter().rev().filter(|entry| {
-                entry.is_accepted()
-                    && entry.request.tenant == tenant
-                    && status.is_none_or(|status| entry.status() == status)
-            });
-            // What can't be read is passed over.
-            Ok(page(of_it.filter_map(|entry| view(entry).ok()), most))
+impl Reading for Memory {
+    async fn read_requests(&self, query: RequestQuery, most: usize) -> Result<Vec<RequestView>, Fault> {
+        self.call("read_requests", |store| match &query.which {
+            Requests::One(id) => store.find(id).map(view).into_iter().collect(),
+            Requests::Of { tenant, status, before } => {
+                let end = match before {
+                    Some(before) => store.entries.iter().position(|entry| entry.request.id == *before),
+                    None => Some(store.entries.len()),
+                };
+                let of_it = store.entries[..end.unwrap_or_default()].iter().rev().filter(|entry| {
+                    entry.is_accepted()
+                        && entry.request.tenant == *tenant
+                        && status.is_none_or(|status| entry.status() == status)
+                });
+                // What can't be read is passed over.
+                Ok(page(of_it.filter_map(|entry| view(entry).ok()), most))
+            }
         })
         .await
     }
 
-    async fn images(
+    async fn read_images(
         &self,
-        id: &RequestId,
-        status: Option<ImageStatus>,
-        after: Option<&ImageId>,
-        most: usize,
-    ) -> Result<Vec<ImageView>, Fault> {
-        self.call("images", |store| {
-            let Some(entry) = store.visible(id) else { return Ok(Vec::new()) };
-            let views = (store.after(id, after)..entry.images.len()).map(|number| entry.view(number));
-            let wanted = views.filter(|view| status.is_none_or(|status| view.slot.status == status));
-            Ok(page(wanted, most))
-        })
-        .await
-    }
-
-    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault> {
-        self.call("image", |store| {
-            let Some(entry) = store.visible(id) else { return Ok(None) };
-            let number = (0..entry.images.len()).find(|number| entry.id_of(*number) == *image);
-            Ok(number.map(|number| entry.view(number)))
-        })
-        .await
-    }
-
-    async fn failed(
-        &self,
-        id: &RequestId,
-        after: Option<&ImageId>,
+        request: &RequestId,
+        query: ImageQuery,
         most: usize,
     ) -> Result<Vec<(ImageView, String)>, Fault> {
-        self.call("failed", |store| {
-            let Some(entry) = store.visible(id) else { return Ok(Vec::new()) };
-            let views = (store.after(id, after)..entry.images.len()).map(|number| entry.view(number));
-            let failed = views.filter(|view| view.slot.failure.is_some());
-            let with_row = failed.map(|view| {
-                let cells = entry.rows[view.row as usize].cells.clone();
+        self.call("read_images", |store| {
+            let visible = store.find(request).filter(|entry| entry.is_accepted());
+            let Some(entry) = visible else { return Ok(Vec::new()) };
+            let images = store.images_of(entry, &query.which).into_iter().map(|view| {
+                let row = entry.rows.get(view.row as usize).filter(|_| query.columns);
+                let cells = row.map(|row| row.cells.clone()).unwrap_or_default();
                 (view, cells)
             });
-            Ok(page(with_row, most))
+            Ok(page(images, most))
         })
         .await
     }
 
-    async fn ended_since(
-        &self,
-        id: &RequestId,
-        moment: &Moment,
-        most: usize,
-    ) -> Result<Vec<ImageView>, Fault> {
-        self.call("ended_since", |store| {
-            let Some(entry) = store.visible(id) else { return Ok(Vec::new()) };
-            let is_later = |view: &ImageView| {
-                let ended = view.ended.filter(|ended| *ended >= moment.at);
-                let after = moment.image.as_ref().is_some_and(|image| view.image > *image);
-                ended.is_some_and(|ended| ended > moment.at || after)
-            };
-            let views = (0..entry.images.len()).map(|number| entry.view(number));
-            let mut ended: Vec<_> = views.filter(is_later).collect();
-            ended.sort_by_key(|view| (view.ended, view.image.clone()));
-            Ok(page(ended.into_iter(), most))
-        })
-        .await
+    async fn read_deliveries(&self, query: DeliveryQuery, most: usize) -> Result<Vec<Delivery>, Fault> {
+        self.call("read_deliveries", |store| Ok(store.deliveries(&query, most))).await
     }
+}
 
-    async fn deliveries_of(
-        &self,
-        tenant: &str,
-        request: Option<&RequestId>,
-        before: Option<&str>,
-        most: usize,
-    ) -> Result<Vec<Delivery>, Fault> {
-        self.call("deliveries_of", |store| Ok(store.deliveries(Some(tenant), request, before, most))).await
-    }
-
-    async fn delivery_of(&self, tenant: &str, id: &str) -> Result<Option<Delivery>, Fault> {
-        self.call("delivery_of", |store| {
-            let all = store.deliveries(Some(tenant), None, None, usize::MAX);
-            Ok(all.into_iter().find(|delivery| delivery.id == id))
-        })
-        .await
-    }
-
+#[async_trait]
+impl Directory for Memory {
     async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault> {
         self.call("usage", |store| {
             let mut usage = Usage::default();
@@ -172,33 +110,40 @@ fn view(entry: &Entry) -> Result<RequestView, Fault> {
 }
 
 impl Store {
-    fn visible(&self, id: &RequestId) -> Option<&Entry> {
-        self.find(id).filter(|entry| entry.is_accepted())
-    }
-
-    /// The number of the first image of a page.
-    fn after(&self, id: &RequestId, after: Option<&ImageId>) -> usize {
-        let place = after.and_then(|after| self.place(after));
-        place.filter(|(entry, _)| self.entries[*entry].request.id == *id).map_or(0, |(_, number)| number + 1)
+    fn images_of(&self, entry: &Entry, which: &Images) -> Vec<ImageView> {
+        let all = (0..entry.images.len()).map(|number| entry.view(number));
+        match which {
+            Images::One(image) => all.filter(|view| view.image == *image).collect(),
+            Images::InOrder { status, after } => {
+                let after = after.as_ref().and_then(|after| self.place(after));
+                let after = after.filter(|(of, _)| self.entries[*of].request.id == entry.request.id);
+                let rest = all.skip(after.map_or(0, |(_, number)| number + 1));
+                rest.filter(|view| status.is_none_or(|status| view.slot.status == status)).collect()
+            }
+            Images::EndedAfter(moment) => {
+                let is_later = |view: &ImageView| {
+                    let ended = view.ended.filter(|ended| *ended >= moment.at);
+                    let after = moment.image.as_ref().is_some_and(|image| view.image > *image);
+                    ended.is_some_and(|ended| ended > moment.at || after)
+                };
+                let mut ended: Vec<_> = all.filter(is_later).collect();
+                ended.sort_by_key(|view| (view.ended, view.image.clone()));
+                ended
+            }
+        }
     }
 
     /// Tries, latest first.
-    pub(super) fn deliveries(
-        &self,
-        tenant: Option<&str>,
-        request: Option<&RequestId>,
-        before: Option<&str>,
-        most: usize,
-    ) -> Vec<Delivery> {
+    fn deliveries(&self, query: &DeliveryQuery, most: usize) -> Vec<Delivery> {
         let entries = self.entries.iter().filter(|entry| {
-            tenant.is_none_or(|tenant| entry.request.tenant == tenant)
-                && request.is_none_or(|request| entry.request.id == *request)
+            query.tenant.as_ref().is_none_or(|tenant| entry.request.tenant == *tenant)
+                && query.request.as_ref().is_none_or(|request| entry.request.id == *request)
         });
-        let mut found: Vec<_> = entries
-            .flat_map(|entry| &entry.deliveries)
-            .filter(|delivery| before.is_none_or(|before| delivery.id.as_str() < before))
-            .cloned()
-            .collect();
+        let wanted = |delivery: &&Delivery| {
+            query.id.as_ref().is_none_or(|id| delivery.id == *id)
+                && query.before.as_ref().is_none_or(|before| delivery.id < *before)
+        };
+        let mut found: Vec<_> = entries.flat_map(|entry| &entry.deliveries).filter(wanted).cloned().collect();
         found.sort_by(|one, other| other.id.cmp(&one.id));
         found.truncate(most);
         found

@@ -1,6 +1,4 @@
-//! Taking a catalogue in, under a key of the client's or none.
-
-use std::time::Duration;
+//! Taking a catalogue in.
 
 use async_trait::async_trait;
 use pixmill_engine::code::Code;
@@ -12,13 +10,10 @@ use pixmill_engine::model::row::NewRow;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::ImageState;
 use pixmill_engine::port::originals::Originals;
-use pixmill_engine::port::records::{Idempotency, Intake, IntakeEnd, Reservation};
+use pixmill_engine::port::records::{Intake, IntakeEnd};
 
 use super::entry::Row;
-use super::{Entry, Held, Image, Memory, Store, unknown};
-
-/// How long keys are remembered.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3600);
+use super::{Entry, Image, Memory, Store, unknown};
 
 #[async_trait]
 impl Intake for Memory {
@@ -141,54 +136,5 @@ impl Entry {
             image.lead = lead;
             image.state = ImageState::new(lead.is_some());
         }
-    }
-}
-
-#[async_trait]
-impl Idempotency for Memory {
-    async fn reserve(
-        &self,
-        tenant: &str,
-        key: &str,
-        request: &RequestId,
-        until: Timestamp,
-        now: Timestamp,
-    ) -> Result<Reservation, Fault> {
-        let place = (tenant.to_owned(), key.to_owned());
-        let times = self.times(now);
-        let (until, now) = (times.of_store(until), times.of_store(now));
-        self.call("reserve", |store| {
-            store.held.retain(|_, held| held.at >= now - REMEMBERED);
-            if let Some(held) = store.held.get(&place).cloned() {
-                let status = store.find(&held.request).map(Entry::status);
-                if let Some(reservation) = Reservation::of(&held.request, status, held.until, now) {
-                    return Ok(reservation);
-                }
-                store.discard(&held.request);
-            }
-            store.held.insert(place, Held { request: request.clone(), until, at: now });
-            Ok(Reservation::New)
-        })
-        .await
-    }
-
-    async fn hold(&self, request: &RequestId, until: Timestamp, now: Timestamp) -> Result<(), Fault> {
-        let until = self.times(now).of_store(until);
-        self.call("hold", |store| {
-            let held = store.held.values_mut().filter(|held| held.request == *request);
-            held.for_each(|held| held.until = until);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn release(&self, request: &RequestId) -> Result<(), Fault> {
-        self.call("release", |store| {
-            if !store.find(request).is_some_and(Entry::is_accepted) {
-                store.held.retain(|_, held| held.request != *request);
-            }
-            Ok(())
-        })
-        .await
     }
 }

@@ -1,13 +1,11 @@
-//! Events on their way to webhooks, and keys of clients.
+//! Events on their way to webhooks.
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::{Delivery, Next, Telling};
-use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::key::Key;
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Keys, Outbox};
+use pixmill_engine::port::records::Outbox;
 
 use super::{Entry, Memory, Store, Wrong};
 
@@ -36,21 +34,6 @@ impl Outbox for Memory {
             Ok(store.settle_event(telling, delivery, next))
         };
         self.call("settle_event", settle).await
-    }
-
-    async fn deliveries(
-        &self,
-        request: Option<&RequestId>,
-        before: Option<&str>,
-        most: usize,
-    ) -> Result<Vec<Delivery>, Fault> {
-        self.call("deliveries", |store| {
-            if let Some(request) = request {
-                store.entry(request)?;
-            }
-            Ok(Store::deliveries(store, None, request, before, most))
-        })
-        .await
     }
 
     async fn redeliver(&self, delivery: &str, now: Timestamp) -> Result<bool, Fault> {
@@ -133,28 +116,5 @@ impl Store {
         event.tries += u32::from(tried);
         event.lease = None;
         true
-    }
-}
-
-#[async_trait]
-impl Keys for Memory {
-    async fn keys(&self) -> Result<Vec<Key>, Fault> {
-        self.call("keys", |store| Ok(store.keys.clone())).await
-    }
-
-    async fn add_key(&self, key: Key) -> Result<(), Fault> {
-        self.call("add_key", |store| {
-            store.keys.push(key);
-            Ok(())
-        })
-        .await
-    }
-
-    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<bool, Fault> {
-        self.call("revoke_key", |store| {
-            let key = store.keys.iter_mut().find(|key| key.id == id && key.revoked.is_none());
-            Ok(key.map(|key| key.revoked = Some(now)).is_some())
-        })
-        .await
     }
 }

@@ -6,26 +6,13 @@ use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::request::{Progress, Request};
 use pixmill_engine::model::row::{ResultRow, RowError};
 use pixmill_engine::port::records::{FailureGroup, Report};
 
-use super::{Memory, page, unknown};
+use super::{Memory, page};
 
 #[async_trait]
 impl Report for Memory {
-    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
-        self.call("request", |store| store.find(id).map(|entry| entry.readable()).transpose()).await
-    }
-
-    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
-        self.call("progress", |store| {
-            let entry = store.find(id).ok_or_else(|| unknown(id))?;
-            Ok(entry.progress().shown(entry.status()))
-        })
-        .await
-    }
-
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
         self.call("rows", |store| {
             let entry = store.entry(id)?;

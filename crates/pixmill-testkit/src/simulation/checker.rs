@@ -20,7 +20,7 @@ use crate::memory::{Entry, Store, image_id};
 #[derive(Debug, Default)]
 pub(super) struct Checker {
     requests: BTreeMap<RequestId, Known>,
-    rights: BTreeMap<&'static str, Lease>,
+    rights: BTreeMap<String, Lease>,
     /// Of the ends about to be written, whose token holds.
     holds: BTreeMap<ImageId, Option<Outcome>>,
     /// Of the event about to be written down, whether its teller still has it.
@@ -133,8 +133,8 @@ impl Checker {
     }
 
     fn rights(&mut self, store: &Store, now: Duration) -> Result<(), Broken> {
-        for (name, lease) in &store.rights {
-            let before = self.rights.insert(name, *lease);
+        for (name, lease) in store.rights() {
+            let before = self.rights.insert(name.to_owned(), lease);
             let taken = before.filter(|before| before.token != lease.token);
             let free = taken.is_none_or(|before| before.until <= BEGINNING + now);
             hold!(free, "the right of {name} is somebody's, and somebody else has it");

@@ -159,7 +159,7 @@ impl Round {
         let with_key = |file: PathBuf| {
             let found =
                 rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY);
-            let names = "SELECT count(*) FROM keys WHERE name = 'old'";
+            let names = "SELECT count(*) FROM boards WHERE board = 'keys' AND text ->> 'name' = 'old'";
             found.and_then(|records| records.query_row(names, [], |row| row.get::<_, i64>(0))).ok() == Some(1)
         };
         let places = |folder: &Path| -> Vec<PathBuf> {

@@ -35,7 +35,7 @@ async fn left_behind(_: &Server, Backends { database, .. }: &Backends) -> Vec<St
         ("images of no request", "images", doc! { "requestId": { "$ne": id } }, 0),
         ("requests with an event", "requests", doc! { "pixmill.events": { "$size": 1 } }, 1),
         ("events under way", "requests", doc! { "pixmill.events.due": { "$exists": true } }, 0),
-        ("keys", "pixmill_idempotency", doc! {}, 1),
+        ("keys", "pixmill_boards", doc! { "board": "intakes" }, 1),
     ] {
         let found = database.collection::<Document>(collection).count_documents(query).await;
         counted.push((what, found.expect("MongoDB can be read") as i64, right));

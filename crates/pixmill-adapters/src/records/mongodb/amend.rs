@@ -18,7 +18,8 @@ use uuid::Uuid;
 pub(super) use self::plan::{Plan, Waiting};
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, at, date, string};
-use super::head::{CANCELLING, CORRECTING, DROPPING, GOING, Head};
+use super::half_done::{CANCELLING, CORRECTING, DROPPING, GOING};
+use super::head::Head;
 use super::upkeep::retried;
 use super::{Mongodb, Shared, schema};
 

@@ -10,7 +10,7 @@ use pixmill_engine::model::image::{Candidate, Claim, ImageStatus, Standing};
 use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Backlog, Opened, Right};
+use pixmill_engine::port::records::{Backlog, Opened};
 
 use super::claim::{Asked, due, due_in};
 use super::clock::Shift;
@@ -122,10 +122,6 @@ impl Backlog for Mongodb {
         });
         self.shared.seen.insert(claimable);
         Ok(standings)
-    }
-
-    async fn lead(&self, right: Right, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
-        self.shared.lead(right, lease, now).await
     }
 
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault> {

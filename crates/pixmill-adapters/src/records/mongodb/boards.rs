@@ -6,12 +6,13 @@ use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::boards::{Board, Boards, FOR_GOOD, Notice};
+use pixmill_engine::port::boards::{Board, Boards, Change, FOR_GOOD, Notice, On};
+use uuid::Uuid;
 
 use super::clock::Shift;
 use super::command::{self, Again, Reading, find};
 use super::document::{date, moment, said};
-use super::fault::fault;
+use super::fault::{fault, is_duplicate};
 use super::{Mongodb, Shared, odd, schema};
 
 /// Parts a board's name from a notice's, and the sign after it, so that a range of ids is a board.
@@ -27,25 +28,36 @@ fn until_at(shift: Shift, until: Timestamp) -> Timestamp {
     if until == FOR_GOOD { FOR_GOOD } else { shift.of_server(until).min(FOR_GOOD) }
 }
 
+/// What another program keeps in a collection of this name is not pixmill's.
+fn of_a_board() -> Document {
+    doc! { "$in": Board::ALL.map(Board::as_str).to_vec() }
+}
+
 #[async_trait]
 impl Boards for Mongodb {
-    async fn put_up(&self, board: Board, notices: Vec<Notice>, now: Timestamp) -> Result<(), Fault> {
-        let shift = self.shared.shift(now).await?;
-        // What another program keeps in a collection of this name is not pixmill's.
-        let over = doc! {
-            "until": { "$lte": date(shift.of_server(now)) },
-            "board": { "$in": Board::ALL.map(Board::as_str).to_vec() },
-        };
-        command::delete(&self.shared.database, schema::BOARDS, over).await?;
-        let put = |notice: Notice| {
-            let until = date(until_at(shift, notice.until));
-            let set = doc! { "$set": { "board": board.as_str(), "text": notice.text, "until": until } };
-            let mut put = command::one(doc! { "_id": id(board, &notice.name) }, set);
+    async fn change(&self, changes: Vec<Change>, now: Timestamp) -> Result<Vec<bool>, Fault> {
+        let shared = &self.shared;
+        let shift = shared.shift(now).await?;
+        // Rights are renewed all the time, and there are few.
+        if changes.iter().all(|change| change.board != Board::Rights) {
+            let over = doc! { "until": { "$lte": date(shift.of_server(now)) }, "board": of_a_board() };
+            command::delete(&shared.database, schema::BOARDS, over).await?;
+        }
+        let puts = changes.iter().filter(|change| change.on == On::Anything).filter_map(|change| {
+            let mut put = command::one(doc! { "_id": id(change.board, &change.name) }, set(change, shift)?);
             put.insert("upsert", true);
-            put
-        };
-        let puts = notices.into_iter().map(put).collect();
-        command::update(&self.shared.database, schema::BOARDS, puts, Again::Safe).await.map(drop)
+            Some(put)
+        });
+        command::update(&shared.database, schema::BOARDS, puts.collect(), Again::Safe).await?;
+        let mut made = Vec::with_capacity(changes.len());
+        for change in changes {
+            made.push(match (&change.on, &change.to) {
+                (On::Anything, Some(_)) => true,
+                (_, None) => shared.take_off(&change, shift.of_server(now)).await?,
+                _ => shared.put_if(&change, shift, shift.of_server(now)).await?,
+            });
+        }
+        Ok(made)
     }
 
     async fn standing(
@@ -66,11 +78,28 @@ impl Boards for Mongodb {
         let found = find(&self.shared.boards(), standing, latest_first).await?;
         Ok(found.iter().filter_map(|document| notice(document, &first, shift)).collect())
     }
+}
 
-    async fn take_off(&self, board: Board, name: &str) -> Result<bool, Fault> {
-        let taken = self.shared.boards().delete_one(doc! { "_id": id(board, name) }).await;
-        taken.map(|taken| taken.deleted_count == 1).map_err(|error| fault(&error))
+/// What puts a notice up.
+fn set(change: &Change, shift: Shift) -> Option<Document> {
+    let (text, until) = change.to.as_ref()?;
+    let until = date(until_at(shift, *until));
+    Some(doc! { "$set": { "board": change.board.as_str(), "text": text, "until": until } })
+}
+
+/// Matches what stands under a change's name where its condition is about that; none where nothing may stand there.
+fn standing(change: &Change, now: Timestamp) -> Document {
+    let mut standing = doc! { "_id": id(change.board, &change.name) };
+    let (over, until) = (doc! { "$lte": date(now) }, doc! { "$gt": date(now) });
+    match &change.on {
+        On::Anything => {}
+        On::Nothing => _ = standing.insert("until", over),
+        On::NothingOr(text) => {
+            _ = standing.insert("$or", vec![doc! { "text": text }, doc! { "until": over }])
+        }
+        On::Text(text) => standing.extend(doc! { "text": text, "until": until }),
     }
+    standing
 }
 
 /// A notice as its document tells it; none where it can't be read, which is told of once.
@@ -91,5 +120,45 @@ fn notice(document: &Document, first: &str, shift: Shift) -> Option<Notice> {
 impl Shared {
     fn boards(&self) -> Collection<Document> {
         self.database.collection(schema::BOARDS)
+    }
+
+    async fn take_off(&self, change: &Change, now: Timestamp) -> Result<bool, Fault> {
+        let taken = self.boards().delete_one(standing(change, now)).await;
+        taken.map(|taken| taken.deleted_count == 1).map_err(|error| fault(&error))
+    }
+
+    /// Puts a notice up where its condition holds; whether it did. Each try has a mark of its own, so that a lost answer
+    /// says nothing wrong.
+    async fn put_if(&self, change: &Change, shift: Shift, now: Timestamp) -> Result<bool, Fault> {
+        let Some(mut put) = set(change, shift) else { return Ok(false) };
+        let by = Uuid::new_v4().to_string();
+        if let Ok(set) = put.get_document_mut("$set") {
+            set.insert("by", &by);
+        }
+        let mut first = put.get_document("$set").cloned().unwrap_or_default();
+        first.insert("_id", id(change.board, &change.name));
+        // What is more likely comes first: a right is there mostly, and nothing stands where nothing may.
+        if change.on == On::Nothing && self.insert(&first).await? {
+            return Ok(true);
+        }
+        let written = vec![command::one(standing(change, now), put)];
+        let written = command::update(&self.database, schema::BOARDS, written, Again::Safe).await?;
+        if written.may_be_ours() {
+            let ours = doc! { "_id": id(change.board, &change.name), "by": by };
+            return Ok(self.boards().find_one(ours).await.map_err(|error| fault(&error))?.is_some());
+        }
+        if written.matched > 0 {
+            return Ok(true);
+        }
+        Ok(matches!(change.on, On::NothingOr(_)) && self.insert(&first).await?)
+    }
+
+    /// Puts a notice up where none is, even one that has run out; whether none was.
+    async fn insert(&self, notice: &Document) -> Result<bool, Fault> {
+        match self.boards().insert_one(notice).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_duplicate(&error) => Ok(false),
+            Err(error) => Err(fault(&error)),
+        }
     }
 }

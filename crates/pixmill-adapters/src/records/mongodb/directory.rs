@@ -1,146 +1,24 @@
-//! What clients ask for: requests, and what was done for them.
+//! What clients ask for in sums.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
-use pixmill_engine::fault::{Blame, Fault};
-use pixmill_engine::model::event::Delivery;
-use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
+use pixmill_engine::fault::Fault;
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::page::{Bytes, Page};
-use pixmill_engine::port::records::{Directory, Oldest, RequestView, Usage};
+use pixmill_engine::port::records::{Directory, Oldest, Usage};
 
-use super::command::{Reading, aggregate, by_id, find};
-use super::document::{as_it_is, at, date, ends, moment, no_output, request_status, whole};
+use super::command::{Reading, aggregate, find};
+use super::document::{as_it_is, date, ends, moment, no_output, request_status, whole};
 use super::fault::fault;
-use super::head::{self, CANCELLING, DROPPING, Head};
-use super::id::earlier;
-use super::outbox::{delivery_in, events};
-use super::{Mongodb, Shared, lock, odd, schema, unknown};
+use super::half_done::DROPPING;
+use super::outbox::events;
+use super::{Mongodb, Shared, lock};
 
 #[async_trait]
 impl Directory for Mongodb {
-    async fn view(&self, id: &RequestId) -> Result<Option<RequestView>, Fault> {
-        let found = by_id(&self.shared.requests(), id.as_str(), doc! { "pixmill.events": 0 }).await?;
-        let head = found.as_ref().and_then(Head::of).filter(is_shown);
-        match (found, head) {
-            (Some(document), Some(head)) => self.shared.request_view(&document, &head).await.map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    async fn requests_of(
-        &self,
-        tenant: &str,
-        status: Option<RequestStatus>,
-        before: Option<&RequestId>,
-        most: usize,
-    ) -> Result<Vec<RequestView>, Fault> {
-        let mut conditions = vec![shown(), doc! { "pixmill.tenant": of_tenant(tenant) }];
-        conditions.extend(status.map(|status| doc! { "status": shown_as(status) }));
-        let mut last = match before {
-            Some(before) => {
-                let fields = doc! { "createdAt": 1 };
-                let last = by_id(&self.shared.requests(), before.as_str(), fields).await?;
-                Some(last.ok_or_else(|| unknown(before))?)
-            }
-            None => None,
-        };
-        let (mut views, mut listed) = (Page::new(most), 0);
-        // What can't be read is passed over, and what comes after it fills the page.
-        while !views.is_full() {
-            let wanted = self.shared.widths.requests.answer(most - listed);
-            let found = self.shared.listed(&conditions, last.as_ref(), wanted).await?;
-            let mut bytes = 0;
-            for document in &found {
-                if let Some(view) = self.shared.readable_view(document).await? {
-                    bytes += view.bytes();
-                    listed += 1;
-                    views.push(view);
-                }
-                if views.is_full() {
-                    break;
-                }
-            }
-            self.shared.widths.requests.saw(found.len(), bytes);
-            if found.len() < wanted {
-                break;
-            }
-            last = found.into_iter().next_back();
-        }
-        Ok(views.into_items())
-    }
-
-    async fn images(
-        &self,
-        id: &RequestId,
-        status: Option<ImageStatus>,
-        after: Option<&ImageId>,
-        most: usize,
-    ) -> Result<Vec<ImageView>, Fault> {
-        match self.shared.shown_head(id).await? {
-            Some(head) => self.shared.images_of(&head, status, after, most).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn image(&self, id: &RequestId, image: &ImageId) -> Result<Option<ImageView>, Fault> {
-        match self.shared.shown_head(id).await? {
-            Some(head) => self.shared.image_of(&head, image).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn failed(
-        &self,
-        id: &RequestId,
-        after: Option<&ImageId>,
-        most: usize,
-    ) -> Result<Vec<(ImageView, String)>, Fault> {
-        match self.shared.shown_head(id).await? {
-            Some(head) => self.shared.failed_images(&head, after, most).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn ended_since(
-        &self,
-        id: &RequestId,
-        moment: &Moment,
-        most: usize,
-    ) -> Result<Vec<ImageView>, Fault> {
-        match self.shared.shown_head(id).await? {
-            Some(head) => self.shared.ended_images(&head, moment, most).await,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    async fn deliveries_of(
-        &self,
-        tenant: &str,
-        request: Option<&RequestId>,
-        before: Option<&str>,
-        most: usize,
-    ) -> Result<Vec<Delivery>, Fault> {
-        let mut query = doc! { "tenant": tenant };
-        if let Some(request) = request {
-            query.insert("request", request.as_str());
-        }
-        if let Some(before) = before {
-            query.insert("_id", doc! { "$lt": before });
-        }
-        self.shared.deliveries_like(query, most).await
-    }
-
-    async fn delivery_of(&self, tenant: &str, id: &str) -> Result<Option<Delivery>, Fault> {
-        let found = self.shared.deliveries().find_one(doc! { "_id": id, "tenant": tenant }).await;
-        Ok(found.map_err(|error| fault(&error))?.as_ref().and_then(delivery_in))
-    }
-
     async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault> {
         let mut created = doc! { "$lt": date(until) };
         // Not every time that can be written is a date that every server reads, and nothing is that old.
@@ -211,90 +89,16 @@ impl Census {
 }
 
 /// Matches requests that clients may see.
-fn shown() -> Document {
+pub(super) fn shown() -> Document {
     doc! { "status": { "$ne": RequestStatus::Receiving.as_str() }, "pixmill.unfinished": { "$ne": DROPPING } }
 }
 
-fn is_shown(head: &Head) -> bool {
-    head.status != RequestStatus::Receiving && head.unfinished != DROPPING
-}
-
 /// Matches the tenant of a request; apps name none.
-fn of_tenant(tenant: &str) -> Bson {
+pub(super) fn of_tenant(tenant: &str) -> Bson {
     if tenant == DEFAULT_TENANT { doc! { "$in": [Bson::Null, tenant] }.into() } else { tenant.into() }
 }
 
-/// Matches what a request's document says when it stands so.
-fn shown_as(status: RequestStatus) -> Bson {
-    match status {
-        RequestStatus::Pending => {
-            let others = RequestStatus::ALL.into_iter().filter(|other| *other != status);
-            doc! { "$nin": others.map(RequestStatus::as_str).collect::<Vec<_>>() }.into()
-        }
-        status => status.as_str().into(),
-    }
-}
-
-/// Matches requests that say when they were made, and those that don't: they are listed after all others.
-fn dated(dated: bool) -> Document {
-    let date = doc! { "$type": "date" };
-    doc! { "createdAt": if dated { date } else { doc! { "$not": date } } }
-}
-
 impl Shared {
-    /// A request that clients may see, as it is now.
-    async fn shown_head(&self, id: &RequestId) -> Result<Option<Head>, Fault> {
-        let found = by_id(&self.requests(), id.as_str(), head::fields()).await?;
-        Ok(found.as_ref().and_then(Head::of).filter(is_shown))
-    }
-
-    /// Documents of requests, latest first: those after a certain one.
-    async fn listed(
-        &self,
-        conditions: &[Document],
-        last: Option<&Document>,
-        most: usize,
-    ) -> Result<Vec<Document>, Fault> {
-        let reading =
-            |order, most| Reading { fields: doc! { "pixmill.events": 0 }, order, most, ..Reading::default() };
-        let created = last.and_then(|last| last.get_datetime("createdAt").ok());
-        let mut found = Vec::new();
-        if last.is_none() || created.is_some() {
-            let mut conditions = conditions.to_vec();
-            conditions.push(dated(true));
-            if let (Some(created), Some(last)) = (created, last) {
-                let mut after = earlier(&as_it_is(last, "_id"));
-                after.push(doc! { "createdAt": { "$lt": *created } });
-                conditions.push(doc! { "createdAt": { "$lte": *created }, "$or": after });
-            }
-            let order = doc! { "createdAt": -1, "_id": -1 };
-            found = find(&self.requests(), doc! { "$and": conditions }, reading(order, most)).await?;
-        }
-        if found.len() < most {
-            let mut conditions = conditions.to_vec();
-            conditions.push(dated(false));
-            if let (None, Some(last)) = (created, last) {
-                conditions.push(doc! { "$or": earlier(&as_it_is(last, "_id")) });
-            }
-            let order = doc! { "_id": -1 };
-            let rest = reading(order, most - found.len());
-            found.extend(find(&self.requests(), doc! { "$and": conditions }, rest).await?);
-        }
-        Ok(found)
-    }
-
-    /// A request and how far it is; none for one that can't be read, which is told of once.
-    async fn readable_view(&self, document: &Document) -> Result<Option<RequestView>, Fault> {
-        let Some(head) = Head::of(document) else { return Ok(None) };
-        match self.request_view(document, &head).await {
-            Err(fault) if fault.blame == Blame::Request => {
-                odd::tell(schema::REQUESTS, document, &fault.message);
-                Ok(None)
-            }
-            view => view.map(Some),
-        }
-    }
-
     /// Counts everything there is.
     async fn counted_census(&self) -> Result<Counted, Fault> {
         let (mut by_status, mut all) = (Vec::<(RequestStatus, u64)>::new(), Progress::default());
@@ -309,14 +113,6 @@ impl Shared {
         all.pending -= processing;
         all.processing += processing;
         Ok((by_status, all))
-    }
-
-    /// A request and how far it is. What has ended tells what was counted in the write that ended it; the rest is a
-    /// moment old at most.
-    async fn request_view(&self, document: &Document, head: &Head) -> Result<RequestView, Fault> {
-        let told = head.own && !head.status.is_open() && head.unfinished != CANCELLING;
-        let progress = if told { told_in(document, head.status) } else { self.snapshot(head).await? };
-        Ok(RequestView { request: self.request(document)?, progress })
     }
 
     /// How many requests there are and how far they are, by what they say their status is, from their counters.
@@ -356,15 +152,8 @@ fn sum_of(path: &str) -> Document {
     doc! { "$sum": { "$cond": [is_count, &value, 0] } }
 }
 
-/// How far a request is, by the counters in its document.
-fn told_in(document: &Document, status: RequestStatus) -> Progress {
-    let mut counters = at(document, "pixmill").and_then(Bson::as_document).cloned().unwrap_or_default();
-    counters.insert("totalImages", as_it_is(document, "totalImages"));
-    counted(&counters, status)
-}
-
 /// How far requests of this status are that have these counters.
-fn counted(counters: &Document, status: RequestStatus) -> Progress {
+pub(super) fn counted(counters: &Document, status: RequestStatus) -> Progress {
     let mut progress = ends(counters);
     let total = whole(counters, "totalImages").unwrap_or_default();
     let unended = total.saturating_sub(progress.ended());

@@ -18,6 +18,7 @@ use super::command::{self, Again, Reading, by_id, find};
 use super::document::{
     addable, as_it_is, at, few, flag, is_known, is_own, number, request_status, said, string, whole,
 };
+use super::half_done::GOING;
 use super::id::{matching, text};
 use super::{Shared, lock, odd, schema, unknown};
 
@@ -26,19 +27,6 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Requests that are remembered.
 const MOST: usize = 10_000;
-
-/// What `pixmill.unfinished` says while a request is being cancelled, re-opened by a retry or by corrections, retired (nothing
-/// opens it any more, and its outputs go), about to be deleted (the same, and somebody asked for it), or deleted.
-pub(super) const CANCELLING: &str = "cancelling";
-pub(super) const REOPENING: &str = "reopening";
-pub(super) const CORRECTING: &str = "correcting";
-pub(super) const RETIRING: &str = "retiring";
-pub(super) const DELETING: &str = "deleting";
-pub(super) const DELETING_OUTPUTS: &str = "deleting with outputs";
-pub(super) const DROPPING: &str = "dropping";
-
-/// What it says of one that can only be deleted.
-pub(super) const GOING: [&str; 3] = [RETIRING, DELETING, DELETING_OUTPUTS];
 
 /// A request as far as its images are concerned.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, at, date, ends, few, moment, said, string, whole};
 use super::fault::{fault, is_duplicate};
-use super::head::{DROPPING, GOING};
+use super::half_done::{DROPPING, GOING};
 use super::id::{matching, text};
 use super::{Mongodb, Shared, odd, schema};
 
@@ -129,22 +129,6 @@ impl Outbox for Mongodb {
         Ok(settled.matched == 1)
     }
 
-    async fn deliveries(
-        &self,
-        request: Option<&RequestId>,
-        before: Option<&str>,
-        most: usize,
-    ) -> Result<Vec<Delivery>, Fault> {
-        let mut query = Document::new();
-        if let Some(request) = request {
-            query.insert("request", self.shared.head(request).await?.request.as_str());
-        }
-        if let Some(before) = before {
-            query.insert("_id", doc! { "$lt": before });
-        }
-        self.shared.deliveries_like(query, most).await
-    }
-
     async fn redeliver(&self, delivery: &str, now: Timestamp) -> Result<bool, Fault> {
         let found = self.shared.deliveries().find_one(doc! { "_id": delivery }).await;
         let Some(found) = found.map_err(|error| fault(&error))? else { return Ok(false) };
@@ -187,18 +171,6 @@ fn is_readable(request: &Document, event: &Document) -> bool {
 }
 
 impl Shared {
-    /// Tries to tell webhooks, latest first. One that can't be read is passed over.
-    pub(super) async fn deliveries_like(
-        &self,
-        mut query: Document,
-        most: usize,
-    ) -> Result<Vec<Delivery>, Fault> {
-        query.extend(doc! { "event": { "$type": "string" }, "at": { "$type": "date" } });
-        let reading = Reading { order: doc! { "_id": -1 }, most, ..Reading::default() };
-        let found = find(&self.deliveries(), query, reading).await?;
-        Ok(found.iter().filter_map(delivery_in).collect())
-    }
-
     /// Takes events that are as they were read; the ids of those that nobody else took.
     async fn take_events(&self, due: &[(&Document, &Document)], lease: Lease) -> Result<Vec<String>, Fault> {
         let id = |event: &Document| string(event, "id").to_owned();

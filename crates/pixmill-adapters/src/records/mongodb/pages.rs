@@ -9,6 +9,7 @@ use pixmill_engine::model::id::ImageId;
 use pixmill_engine::model::image::{ImageStatus, ImageView, Moment};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::port::records::page::{Bytes, PAGE_BYTES, Page};
+use pixmill_engine::port::records::{ImageQuery, Images};
 
 use super::Shared;
 use super::command::{Reading, find};
@@ -21,49 +22,38 @@ use super::order::IN_ORDER_AFTER;
 use super::page::page;
 
 impl Shared {
-    /// Images in the order of the catalogue, those after a certain one.
+    /// Images, with the columns of their rows where these are asked for.
     pub(super) async fn images_of(
         &self,
         head: &Head,
-        status: Option<ImageStatus>,
-        after: Option<&ImageId>,
-        most: usize,
-    ) -> Result<Vec<ImageView>, Fault> {
-        let Some(conditions) = in_order(head, status, after) else { return Ok(Vec::new()) };
-        let reading = Reading { fields: fields(), order: doc! { "_id": 1 }, most, ..Reading::default() };
-        let conditions = doc! { "$and": conditions };
-        page(&self.images(), &conditions, reading, &self.widths.images, |found| view(found, head)).await
-    }
-
-    /// An image by its id.
-    pub(super) async fn image_of(&self, head: &Head, image: &ImageId) -> Result<Option<ImageView>, Fault> {
-        let named = doc! { "_id": matching(image.as_str()), "requestId": head.images() };
-        let reading = Reading { fields: fields(), most: 1, ..Reading::default() };
-        let found = find(&self.images(), named, reading).await?;
-        Ok(found.first().and_then(|document| view(document, head)))
-    }
-
-    /// Failed images and the columns of their rows.
-    pub(super) async fn failed_images(
-        &self,
-        head: &Head,
-        after: Option<&ImageId>,
+        query: &ImageQuery,
         most: usize,
     ) -> Result<Vec<(ImageView, String)>, Fault> {
-        let Some(conditions) = in_order(head, Some(ImageStatus::Failed), after) else {
-            return Ok(Vec::new());
+        let mut order = doc! { "_id": 1 };
+        let conditions = match &query.which {
+            Images::InOrder { status, after } => in_order(head, *status, after.as_ref()),
+            Images::One(image) => {
+                Some(vec![doc! { "_id": matching(image.as_str()), "requestId": head.images() }])
+            }
+            Images::EndedAfter(moment) => {
+                order = doc! { "pixmill.ended": 1, "_id": 1 };
+                Some(self.ended_after(head, moment).await?)
+            }
         };
-        let mut fields = fields();
-        fields.insert("productId", 1);
-        let reading = Reading { fields, order: doc! { "_id": 1 }, most, ..Reading::default() };
+        let Some(conditions) = conditions else { return Ok(Vec::new()) };
         let conditions = doc! { "$and": conditions };
-        let failed = |image: &Document| {
-            Some(Failed { view: view(image, head)?, product: as_it_is(image, "productId") })
+        let reading = Reading { fields: fields(query.columns), order, most, ..Reading::default() };
+        if !query.columns {
+            let view = |image: &Document| Some((view(image, head)?, String::new()));
+            return page(&self.images(), &conditions, reading, &self.widths.images, view).await;
+        }
+        let listed = |image: &Document| {
+            Some(Listed { view: view(image, head)?, product: as_it_is(image, "productId") })
         };
-        let images = page(&self.images(), &conditions, reading, &self.widths.images, failed).await?;
+        let images = page(&self.images(), &conditions, reading, &self.widths.images, listed).await?;
         let (rows, told) = self.rows_of(&images).await?;
         let mut page = Page::new(most);
-        for Failed { view, product } in images.into_iter().take(told) {
+        for Listed { view, product } in images.into_iter().take(told) {
             if page.is_full() {
                 break;
             }
@@ -73,8 +63,8 @@ impl Shared {
         Ok(page.into_items())
     }
 
-    /// The rows of failed images, as many as fill a page; and of how many images, from the first, they are.
-    async fn rows_of(&self, images: &[Failed]) -> Result<(HashMap<String, FailedRow>, usize), Fault> {
+    /// The rows of images, as many as fill a page; and of how many images, from the first, they are.
+    async fn rows_of(&self, images: &[Listed]) -> Result<(HashMap<String, RowOf>, usize), Fault> {
         let (mut rows, mut left) = (HashMap::new(), images);
         let mut bytes = 0;
         while !left.is_empty() && bytes < PAGE_BYTES {
@@ -83,7 +73,7 @@ impl Shared {
             let fields = doc! { "pixmill.cells": 1, "name": 1 };
             let reading = Reading { fields, order: doc! {}, most: 0, ..Reading::default() };
             let found = find(&self.products(), doc! { "_id": { "$in": ids } }, reading).await?;
-            let found: Vec<_> = found.iter().filter_map(failed_row).collect();
+            let found: Vec<_> = found.iter().filter_map(row_of).collect();
             let of_these: usize = found.iter().map(|(_, row)| row.bytes()).sum();
             self.widths.products.saw(found.len(), of_these);
             bytes += of_these;
@@ -93,14 +83,9 @@ impl Shared {
         Ok((rows, images.len() - left.len()))
     }
 
-    /// Images that ended after a moment, in the order in which the server says they did. While others may be ending,
-    /// the latest are held back, so that none is told after one that ended later.
-    pub(super) async fn ended_images(
-        &self,
-        head: &Head,
-        since: &Moment,
-        most: usize,
-    ) -> Result<Vec<ImageView>, Fault> {
+    /// Matches images that ended after a moment, in the order in which the server says they did. While others may be
+    /// ending, the latest are held back, so that none is told after one that ended later.
+    async fn ended_after(&self, head: &Head, since: &Moment) -> Result<Vec<Document>, Fault> {
         let at = date(since.at);
         let mut conditions = vec![doc! { "requestId": head.images() }];
         match &since.image {
@@ -115,23 +100,19 @@ impl Shared {
             let until = date(self.server_time().await? - IN_ORDER_AFTER);
             conditions.push(doc! { "pixmill.ended": { "$lt": until } });
         }
-        let reading = Reading {
-            fields: fields(),
-            order: doc! { "pixmill.ended": 1, "_id": 1 },
-            most,
-            ..Reading::default()
-        };
-        let conditions = doc! { "$and": conditions };
-        page(&self.images(), &conditions, reading, &self.widths.images, |found| view(found, head)).await
+        Ok(conditions)
     }
 }
 
-/// The fields of an [`ImageView`].
-fn fields() -> Document {
+/// The fields of an [`ImageView`], and the one that leads to its row.
+fn fields(columns: bool) -> Document {
     let mut fields = slot_fields();
     fields.extend(doc! {
         "pixmill.row": 1, "pixmill.position": 1, "inputUrl": 1, "pixmill.attempts": 1, "pixmill.ended": 1,
     });
+    if columns {
+        fields.insert("productId", 1);
+    }
     fields
 }
 
@@ -148,44 +129,44 @@ fn view(document: &Document, head: &Head) -> Option<ImageView> {
     })
 }
 
-/// A failed image and the product that it belongs to.
-struct Failed {
+/// An image and the product that it belongs to.
+struct Listed {
     view: ImageView,
     product: Bson,
 }
 
-impl Bytes for Failed {
+impl Bytes for Listed {
     fn bytes(&self) -> usize {
         self.view.bytes()
     }
 }
 
 /// What a product says of an image's row.
-enum FailedRow {
+enum RowOf {
     Cells(String),
     Name(String),
 }
 
-impl Bytes for FailedRow {
+impl Bytes for RowOf {
     fn bytes(&self) -> usize {
-        let (FailedRow::Cells(text) | FailedRow::Name(text)) = self;
-        size_of::<FailedRow>() + text.len()
+        let (RowOf::Cells(text) | RowOf::Name(text)) = self;
+        size_of::<RowOf>() + text.len()
     }
 }
 
-fn failed_row(product: &Document) -> Option<(String, FailedRow)> {
+fn row_of(product: &Document) -> Option<(String, RowOf)> {
     let row = match said(product, "pixmill.cells") {
-        Some(cells) => FailedRow::Cells(cells.to_owned()),
-        None => FailedRow::Name(string(product, "name").to_owned()),
+        Some(cells) => RowOf::Cells(cells.to_owned()),
+        None => RowOf::Name(string(product, "name").to_owned()),
     };
     Some((text(product.get("_id")?)?, row))
 }
 
 /// The columns of an image's row; made up where there was no catalogue.
-fn cells(row: Option<&FailedRow>, input: &str) -> String {
+fn cells(row: Option<&RowOf>, input: &str) -> String {
     match row {
-        Some(FailedRow::Cells(cells)) => cells.clone(),
-        Some(FailedRow::Name(name)) => record(["", name, input]),
+        Some(RowOf::Cells(cells)) => cells.clone(),
+        Some(RowOf::Name(name)) => record(["", name, input]),
         None => record(["", "", input]),
     }
 }

@@ -12,7 +12,7 @@ use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::event::Completion;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::ImageStatus;
-use pixmill_engine::model::request::{Progress, Request, RequestStatus};
+use pixmill_engine::model::request::{Request, RequestStatus};
 use pixmill_engine::model::row::{ResultRow, RowError, Slot};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::trace::Traceparent;
@@ -22,7 +22,7 @@ use pixmill_engine::port::records::{FailureGroup, Report};
 use super::command::{Reading, aggregate, by_id, find};
 use super::document::{as_it_is, at, failure, moment, no_output, said, slot, slot_fields, string, whole};
 use super::fault::fault;
-use super::head::{DROPPING, Head};
+use super::head::Head;
 use super::id::{made, text};
 use super::outbox::{completion_in, events, webhook};
 use super::page::page;
@@ -36,19 +36,6 @@ impl Report for Mongodb {
     async fn look(&self, now: Timestamp) -> Vec<Finding> {
         let looked = self.shared.findings(now).await;
         looked.unwrap_or_else(|fault| vec![Finding::fault("reachable", &fault)])
-    }
-
-    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
-        let fields = doc! { "pixmill.events": 0 };
-        let found = by_id(&self.shared.requests(), id.as_str(), fields).await?;
-        match found.filter(|document| string(document, "pixmill.unfinished") != DROPPING) {
-            Some(document) => self.shared.request(&document).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
-        self.shared.snapshot(&self.shared.head(id).await?).await
     }
 
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {

@@ -11,7 +11,8 @@ use pixmill_engine::port::records::{Deletion, FOREIGN};
 use super::amend::{TRIES, busy};
 use super::command::{self, Again, Reading, find};
 use super::document::date;
-use super::head::{self, DELETING, DELETING_OUTPUTS, Head, RETIRING};
+use super::half_done::{DELETING, DELETING_OUTPUTS, RETIRING};
+use super::head::{self, Head};
 use super::{Shared, schema};
 
 impl Shared {

@@ -22,12 +22,8 @@ pub(super) const ROW_ERRORS: &str = "pixmill_row_errors";
 pub(super) const ORIGINALS: &str = "pixmill_originals";
 /// Tries at telling webhooks.
 pub(super) const DELIVERIES: &str = "pixmill_deliveries";
-/// Keys that clients show.
-pub(super) const KEYS: &str = "pixmill_keys";
-/// What processes leave for each other.
+/// What stands on boards, a document a notice.
 pub(super) const BOARDS: &str = "pixmill_boards";
-/// Keys that clients chose for their intakes.
-pub(super) const IDEMPOTENCY: &str = "pixmill_idempotency";
 /// What pixmill must remember of the database itself, a document each.
 pub(super) const STATE: &str = "pixmill_state";
 
@@ -41,7 +37,7 @@ fn partial(name: &str, key: Document, field: &str) -> Document {
 
 /// Index definitions by collection. The first one of `images` serves feeding (status, then when due, then order) and
 /// counting, which reads nothing but the index.
-fn indexes() -> [(&'static str, Vec<Document>); 7] {
+fn indexes() -> [(&'static str, Vec<Document>); 6] {
     [
         (
             REQUESTS,
@@ -109,13 +105,6 @@ fn indexes() -> [(&'static str, Vec<Document>); 7] {
             ],
         ),
         (BOARDS, vec![doc! { "key": { "until": 1 }, "name": "pixmill_until" }]),
-        (
-            IDEMPOTENCY,
-            vec![
-                doc! { "key": { "request": 1 }, "name": "pixmill_holders" },
-                doc! { "key": { "at": 1 }, "name": "pixmill_age" },
-            ],
-        ),
     ]
 }
 

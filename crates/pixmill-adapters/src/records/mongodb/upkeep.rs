@@ -21,7 +21,8 @@ use super::command::{self, Again, Reading, aggregate, find};
 use super::document::{
     as_it_is, at, date, few, image_id, moment, no_output, open, request_id, slot_fields, string,
 };
-use super::head::{self, CANCELLING, CORRECTING, DROPPING, Head, REOPENING};
+use super::half_done::{self, CANCELLING, CORRECTING, DROPPING, Marked, REOPENING, Round};
+use super::head::{self, Head};
 use super::id::{later, text};
 use super::settle::Given;
 use super::{Mongodb, Shared, lock, schema, unknown};
@@ -38,12 +39,17 @@ impl Upkeep for Mongodb {
     async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault> {
         let shared = &self.shared;
         let fed = shared.some_fed().await?;
-        shared.end_done_elsewhere(&fed).await?;
-        shared.tell_followers(now).await?;
-        let unfinished = shared.finish(now).await?;
-        let completed = shared.complete_some(&fed, now).await?;
-        let foreign = shared.tend_foreign(&fed, now).await?;
-        Ok(unfinished + completed + foreign)
+        let mut finished = 0;
+        for round in Round::ALL {
+            finished += match round {
+                Round::DoneElsewhere => shared.end_done_elsewhere(&fed).await.map(|()| 0)?,
+                Round::Followers => shared.tell_followers(now).await.map(|()| 0)?,
+                Round::Marks => shared.finish(now).await?,
+                Round::Over => shared.complete_some(&fed, now).await?,
+                Round::Foreign => shared.tend_foreign(&fed, now).await?,
+            };
+        }
+        Ok(finished)
     }
 
     async fn forget_intakes(&self, before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
@@ -354,7 +360,7 @@ impl Shared {
 
     /// Finishes what was begun with requests and broke off; how many were cancelled or re-opened.
     async fn finish(&self, now: Timestamp) -> Result<u64, Fault> {
-        let begun = doc! { "pixmill.unfinished": { "$in": [CANCELLING, REOPENING, CORRECTING, DROPPING] } };
+        let begun = doc! { "pixmill.unfinished": { "$in": half_done::marks() } };
         let reading = Reading { fields: head::fields(), most: AT_A_TIME, ..Reading::default() };
         let mut finished = 0;
         for document in find(&self.requests(), begun, reading).await? {
@@ -367,12 +373,12 @@ impl Shared {
 
     /// Finishes what was begun with a request.
     pub(super) async fn finish_one(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
-        match head.unfinished.as_str() {
-            CANCELLING => self.end_cancelled(head, now).await,
-            REOPENING => self.reopen(head, now).await.map(|_| ()),
-            CORRECTING => self.carry_out(head, now).await,
-            DROPPING => self.delete(head).await,
-            _ => Ok(()),
+        match half_done::marked(&head.unfinished) {
+            Some(Marked::EndCancelled) => self.end_cancelled(head, now).await,
+            Some(Marked::Reopen) => self.reopen(head, now).await.map(|_| ()),
+            Some(Marked::CarryOut) => self.carry_out(head, now).await,
+            Some(Marked::Delete) => self.delete(head).await,
+            None => Ok(()),
         }
     }
 

@@ -10,7 +10,7 @@ use pixmill_engine::model::lease::{Lease, Token};
 use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::page::{Bytes, PAGE_BYTES};
-use pixmill_engine::port::records::{Backlog, Opened, Right};
+use pixmill_engine::port::records::{Backlog, Opened};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Sqlite;
@@ -49,11 +49,6 @@ const NEXT_TENANT: &str = "SELECT min(tenant) FROM requests INDEXED BY requests_
 
 const OPEN: &str = "SELECT id, opened FROM requests INDEXED BY requests_open
   WHERE status IN ('pending', 'processing') AND tenant = ?1 AND opened > ?2 ORDER BY opened LIMIT ?3";
-
-/// Takes a right when it is free or ours.
-const LEAD: &str = "INSERT INTO rights (name, token, until) VALUES (?4, ?1, ?2)
-  ON CONFLICT (name) DO UPDATE SET token = excluded.token, until = excluded.until
-  WHERE token = excluded.token OR until <= ?3";
 
 const CLAIM: &str = "UPDATE images
   SET status = 1, attempts = attempts + 1, lease = ?2, lease_until = ?3, due = NULL
@@ -113,14 +108,6 @@ impl Backlog for Sqlite {
         self.read(move |connection| standings(connection, images)).await
     }
 
-    async fn lead(&self, right: Right, lease: Lease, now: Timestamp) -> Result<bool, Fault> {
-        self.write(move |transaction| {
-            let mut lead = transaction.connection.prepare_cached(LEAD)?;
-            Ok(lead.execute(params![lease.token.0, lease.until.0, now.0, name(right)])? == 1)
-        })
-        .await
-    }
-
     async fn claim(&self, images: &[ImageId], lease: Lease, now: Timestamp) -> Result<Vec<Claim>, Fault> {
         let images = images.to_vec();
         self.write(move |transaction| claim(transaction, images, lease, now)).await
@@ -160,13 +147,6 @@ impl Backlog for Sqlite {
             Ok(())
         })
         .await
-    }
-}
-
-fn name(right: Right) -> &'static str {
-    match right {
-        Right::Feeding => "feeding",
-        Right::Upkeep => "upkeep",
     }
 }
 
@@ -343,7 +323,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let connection = schema::open_writer(&folder.path().join("pixmill.db")).unwrap().0;
         let figures = [directory::CENSUS, directory::OLDEST_OPEN];
-        let finding = [NEXT_TENANT, OPEN, DUE, NEXT_DUE, LEAD, deletion::DROPPED].into_iter().chain(figures);
+        let finding = [NEXT_TENANT, OPEN, DUE, NEXT_DUE, deletion::DROPPED].into_iter().chain(figures);
         for statement in finding.chain(upkeep::STATEMENTS) {
             let plan = plan(&connection, statement);
             // Indexes of open requests alone may be read as a whole, and so may the census, which has a row a status.

@@ -193,8 +193,13 @@ pub fn let_go(file: &Path, now: Timestamp) -> Result<(), Fault> {
              WHERE lease_until IS NOT NULL",
             [now.0],
         )?;
+        // Copies of older schemas have their rights in a table.
         if schema::has_table(&transaction, "rights")? {
             transaction.execute("UPDATE rights SET until = min(until, ?1)", [now.0])?;
+        }
+        if schema::has_table(&transaction, "boards")? {
+            transaction
+                .execute("UPDATE boards SET until = min(until, ?1) WHERE board = 'rights'", [now.0])?;
         }
         transaction.commit()
     };

@@ -7,6 +7,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, RequestId};
 use pixmill_engine::model::request::RequestStatus;
+pub(super) use pixmill_engine::port::records::unknown;
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
@@ -79,10 +80,6 @@ pub(super) fn owner(connection: &Connection, id: &RequestId) -> rusqlite::Result
 /// A request that must be there.
 pub(super) fn known_owner(connection: &Connection, id: &RequestId) -> Result<Owner, Broken> {
     owner(connection, id)?.ok_or_else(|| unknown(id).into())
-}
-
-pub(super) fn unknown(id: &RequestId) -> Fault {
-    Fault::permanent(Code::RequestNotFound, format!("there is no request {id}"))
 }
 
 /// Refuses an id that can't be a request's, or whose images' ids would be another request's.

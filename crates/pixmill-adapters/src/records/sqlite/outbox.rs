@@ -13,7 +13,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::Sqlite;
 use super::fault::Broken;
-use super::id::{known_owner, owner};
+use super::id::owner;
 use super::report::{code_in, traceparent_in};
 
 const DUE: &str = "SELECT events.id, requests.id, events.round, events.at, events.completed_images,
@@ -50,28 +50,6 @@ impl Outbox for Sqlite {
     ) -> Result<bool, Fault> {
         let telling = telling.clone();
         self.write(move |transaction| settle(transaction.connection, &telling, delivery.as_ref(), next)).await
-    }
-
-    async fn deliveries(
-        &self,
-        request: Option<&RequestId>,
-        before: Option<&str>,
-        most: usize,
-    ) -> Result<Vec<Delivery>, Fault> {
-        let (request, before) = (request.cloned(), before.map(str::to_owned));
-        self.read(move |connection| {
-            let request = match &request {
-                Some(request) => Some(known_owner(connection, request)?.num),
-                None => None,
-            };
-            let mut deliveries = connection.prepare_cached(&format!(
-                "{DELIVERY} AND (?1 IS NULL OR deliveries.request = ?1) AND (?2 IS NULL OR deliveries.id < ?2)
-                 ORDER BY deliveries.id DESC LIMIT ?3"
-            ))?;
-            let deliveries = deliveries.query_map(params![request, before, most as i64], delivery_in)?;
-            Ok(deliveries.collect::<Result<_, _>>()?)
-        })
-        .await
     }
 
     async fn redeliver(&self, delivery: &str, now: Timestamp) -> Result<bool, Fault> {

@@ -13,11 +13,11 @@ use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::trace::Traceparent;
 use pixmill_engine::port::records::page::Page;
 use pixmill_engine::port::records::{FailureGroup, Report};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::Sqlite;
 use super::fault::Broken;
-use super::id::{MOST, broken, key, known_owner, status_in, unknown};
+use super::id::{MOST, broken, key, known_owner, status_in};
 use super::schema::{Pages, pages};
 use super::tally::number;
 
@@ -53,28 +53,6 @@ impl Report for Sqlite {
             Err(fault) => Finding::fault("size", &fault),
         };
         vec![version, size]
-    }
-
-    async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
-        let id = id.clone();
-        self.read(move |connection| {
-            let mut request =
-                connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1 AND status <> 'dropped'"))?;
-            Ok(request.query_row([id.as_str()], request_in).optional()?)
-        })
-        .await
-    }
-
-    async fn progress(&self, id: &RequestId) -> Result<Progress, Fault> {
-        let id = id.clone();
-        self.read(move |connection| {
-            let mut request =
-                connection.prepare_cached(&format!("{REQUEST} WHERE id = ?1 AND status <> 'dropped'"))?;
-            let progress = request
-                .query_row([id.as_str()], |row| Ok(progress_in(row, PROGRESS_AT)?.shown(status_in(row, 1)?)));
-            progress.optional()?.ok_or_else(|| unknown(&id).into())
-        })
-        .await
     }
 
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {

@@ -34,6 +34,7 @@ const STEPS: &[M<'static>] = &[
     M::up(FAILED),
     M::up(super::migration::CHANGES),
     M::up(OLDEST),
+    M::up(super::boards::ALL_IN_ONE),
 ];
 
 /// The schema that this pixmill writes.

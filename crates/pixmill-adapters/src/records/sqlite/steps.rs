@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::{Blame, Fault};
+use pixmill_engine::port::boards::Board;
 use pixmill_engine::port::clock::Clock;
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -116,12 +117,14 @@ fn shift(connection: &Connection, by: i64) -> rusqlite::Result<()> {
     for statement in [
         "UPDATE images SET lease_until = lease_until + ?1 WHERE lease_until IS NOT NULL",
         "UPDATE images SET due = due + ?1 WHERE due IS NOT NULL",
-        "UPDATE rights SET until = until + ?1",
         "UPDATE events SET due = due + ?1 WHERE due IS NOT NULL",
         "UPDATE requests SET touched = touched + ?1 WHERE status = 'receiving'",
-        "UPDATE idempotency SET held_until = held_until + ?1, at = at + ?1",
     ] {
         connection.execute(statement, [by])?;
+    }
+    let mut held = connection.prepare("UPDATE boards SET until = until + ?1 WHERE board = ?2")?;
+    for board in Board::ALL.into_iter().filter(|board| board.holds()) {
+        held.execute(params![by, board.as_str()])?;
     }
     Ok(())
 }
@@ -131,10 +134,9 @@ fn start_anew(connection: &Connection, now: i64) -> rusqlite::Result<()> {
     for statement in [
         "UPDATE images SET lease_until = min(lease_until, ?1) WHERE lease_until IS NOT NULL",
         "UPDATE images SET due = ?1 + ?2 WHERE due > ?1 + ?2",
-        "UPDATE rights SET until = min(until, ?1)",
+        "UPDATE boards SET until = min(until, ?1) WHERE board IN ('rights', 'holders')",
         "UPDATE events SET due = ?1 + ?2 WHERE due > ?1 + ?2",
         "UPDATE requests SET touched = min(touched, ?1) WHERE status = 'receiving'",
-        "UPDATE idempotency SET held_until = min(held_until, ?1)",
     ] {
         let mut statement = connection.prepare(statement)?;
         match statement.parameter_count() {
@@ -155,7 +157,7 @@ pub(super) fn boot() -> Option<String> {
 mod tests {
     use pixmill_engine::model::id::RequestId;
     use pixmill_engine::model::lease::{LEASE, Lease};
-    use pixmill_engine::port::records::{Backlog, Right, Upkeep, Void};
+    use pixmill_engine::port::records::{Backlog, Right, Rights, Upkeep, Void};
     use pixmill_testkit::clock::TestClock;
 
     use super::super::Sqlite;

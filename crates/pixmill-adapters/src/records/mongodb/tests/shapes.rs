@@ -8,7 +8,7 @@ use mongodb::bson::{
 
 /// Collections in which others may keep documents: ours by contract, those that earlier names of ours would have met, and
 /// those that are pixmill's alone.
-pub(crate) const COLLECTIONS: [&str; 15] = [
+pub(crate) const COLLECTIONS: [&str; 13] = [
     "requests",
     "products",
     "images",
@@ -19,9 +19,7 @@ pub(crate) const COLLECTIONS: [&str; 15] = [
     "pixmill_deliveries",
     "pixmill_row_errors",
     "pixmill_originals",
-    "pixmill_keys",
     "pixmill_boards",
-    "pixmill_idempotency",
     "pixmill_state",
     "pixmill",
 ];
@@ -141,9 +139,7 @@ pub(crate) fn is_ours(collection: &str, document: &Document) -> bool {
             own.is_some_and(|own| own.get_i64("row").is_ok() || own.get_i32("row").is_ok())
         }
         "pixmill_deliveries" => document.get_str("event").is_ok(),
-        "pixmill_keys" => document.contains_key("hash"),
-        "pixmill_idempotency" => document.contains_key("until"),
-        "pixmill_state" => document.contains_key("until") || document.contains_key("since"),
+        "pixmill_state" => document.contains_key("since"),
         "pixmill_row_errors" => document.contains_key("errors"),
         "pixmill_originals" => document.contains_key("piece"),
         "pixmill_boards" => document.contains_key("board"),
