@@ -21,6 +21,7 @@ mod directory;
 mod document;
 mod elsewhere;
 mod fault;
+mod field;
 mod foreign;
 mod gather;
 mod half_done;

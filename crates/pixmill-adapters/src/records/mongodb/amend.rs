@@ -18,6 +18,7 @@ use uuid::Uuid;
 pub(super) use self::plan::{Plan, Waiting};
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, at, date, string};
+use super::field::{self, inside};
 use super::half_done::{CANCELLING, CORRECTING, DROPPING, GOING};
 use super::head::Head;
 use super::upkeep::retried;
@@ -68,11 +69,11 @@ impl Amend for Mongodb {
             return Ok(false);
         }
         let mut ended = head.in_round();
-        ended.insert("status", head.status.as_str());
+        ended.insert(field::STATUS, head.status.as_str());
         let mut calm = vec![Bson::Null, CANCELLING.into()];
         calm.extend(GOING.map(Bson::from));
-        ended.insert("pixmill.unfinished", doc! { "$in": calm });
-        let drop = doc! { "$set": { "pixmill.unfinished": DROPPING } };
+        ended.insert(field::UNFINISHED, doc! { "$in": calm });
+        let drop = doc! { "$set": { field::UNFINISHED: DROPPING } };
         if !self.shared.change_once(request, ended, drop).await? {
             // It is being opened again.
             return Ok(false);
@@ -92,31 +93,31 @@ impl Shared {
     pub(super) async fn mark_corrected(&self, head: &Head, plan: &[Waiting]) -> Result<bool, Fault> {
         let mark = Uuid::new_v4().to_string();
         let wait = plan.iter().map(|waiting| {
-            let correction = doc! { "$set": { "pixmill.correction": waiting.document(&mark) } };
+            let correction = doc! { "$set": { field::CORRECTION: waiting.document(&mark) } };
             command::one(doc! { "_id": waiting.image.clone() }, correction)
         });
         command::update(&self.database, schema::IMAGES, wait.collect(), Again::Safe).await?;
-        let marked = doc! { "$set": { "pixmill.unfinished": CORRECTING, "pixmill.correction": &mark } };
+        let marked = doc! { "$set": { field::UNFINISHED: CORRECTING, field::CORRECTION: &mark } };
         self.change(head, marked).await
     }
 
     /// Corrects the images of a request that is marked so, then opens it in a new round.
     pub(super) async fn carry_out(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
-        let marked = by_id(&self.requests(), head.request.as_str(), doc! { "pixmill.correction": 1 }).await?;
-        let Some(mark) = marked.as_ref().map(|marked| string(marked, "pixmill.correction")) else {
+        let marked = by_id(&self.requests(), head.request.as_str(), doc! { field::CORRECTION: 1 }).await?;
+        let Some(mark) = marked.as_ref().map(|marked| string(marked, field::CORRECTION)) else {
             return Ok(());
         };
-        let reading = Reading { fields: doc! { "pixmill.correction": 1 }, ..Reading::default() };
-        let waiting = find(&self.images(), doc! { "pixmill.correction.mark": mark }, reading).await?;
+        let reading = Reading { fields: doc! { field::CORRECTION: 1 }, ..Reading::default() };
+        let waiting = find(&self.images(), doc! { field::CORRECTION_MARK: mark }, reading).await?;
         let corrections = waiting
             .iter()
-            .filter_map(|image| Some((image, at(image, "pixmill.correction").and_then(Bson::as_document)?)));
+            .filter_map(|image| Some((image, at(image, field::CORRECTION).and_then(Bson::as_document)?)));
         let due = self.shift(now).await?.of_server(now);
         let corrected = corrections.map(|(image, correction)| {
             // What is only passed on stays as it ended, whatever that was.
             let mut as_planned =
-                if correction.contains_key("inputUrl") { retried(head) } else { Document::new() };
-            as_planned.extend(doc! { "_id": as_it_is(image, "_id"), "pixmill.correction.mark": mark });
+                if correction.contains_key(field::INPUT_URL) { retried(head) } else { Document::new() };
+            as_planned.extend(doc! { "_id": as_it_is(image, "_id"), field::CORRECTION_MARK: mark });
             command::one(as_planned, corrected(correction, due, now))
         });
         command::update(&self.database, schema::IMAGES, corrected.collect(), Again::Safe).await?;
@@ -126,28 +127,28 @@ impl Shared {
 
 /// What carries out a correction that waited.
 fn corrected(correction: &Document, due: Timestamp, now: Timestamp) -> Document {
-    let (mut set, mut unset) = (Document::new(), doc! { "pixmill.correction": "" });
-    match correction.get("sameAs") {
-        Some(lead) => _ = set.insert("pixmill.sameAs", lead.clone()),
-        None => _ = unset.insert("pixmill.sameAs", ""),
+    let (mut set, mut unset) = (Document::new(), doc! { field::CORRECTION: "" });
+    match correction.get(inside(field::SAME_AS)) {
+        Some(lead) => _ = set.insert(field::SAME_AS, lead.clone()),
+        None => _ = unset.insert(field::SAME_AS, ""),
     }
-    if correction.get_bool("followed").unwrap_or(false) {
-        set.insert("pixmill.followed", true);
+    if correction.get_bool(inside(field::FOLLOWED)).unwrap_or(false) {
+        set.insert(field::FOLLOWED, true);
     }
-    if let Ok(input) = correction.get_str("inputUrl") {
+    if let Ok(input) = correction.get_str(field::INPUT_URL) {
         set.extend(doc! {
-            "inputUrl": input,
-            "status": ImageStatus::Pending.as_str(),
-            "pixmill.attempts": 0,
-            "updatedAt": date(now),
+            field::INPUT_URL: input,
+            field::STATUS: ImageStatus::Pending.as_str(),
+            field::ATTEMPTS: 0,
+            field::UPDATED_AT: date(now),
         });
         unset.extend(doc! {
-            "pixmill.error": "", "pixmill.telling": "", "pixmill.ended": "", "pixmill.wait": "",
+            field::ERROR: "", field::TELLING: "", field::ENDED: "", field::WAIT: "",
         });
         // Leads are due at once: whoever feeds may have read past them.
-        match correction.get("sameAs") {
-            Some(_) => _ = unset.insert("pixmill.due", ""),
-            None => _ = set.insert("pixmill.due", date(due)),
+        match correction.get(inside(field::SAME_AS)) {
+            Some(_) => _ = unset.insert(field::DUE, ""),
+            None => _ = set.insert(field::DUE, date(due)),
         }
     }
     let mut update = doc! { "$unset": unset };

@@ -19,6 +19,7 @@ use super::document::{
     at, candidate, candidate_fields, date, moment, no_output, open, pending, request_id, said, slot,
     slot_fields,
 };
+use super::field;
 use super::head::Head;
 use super::id::{later, matching, object_id, text};
 use super::page::page;
@@ -46,11 +47,11 @@ impl Backlog for Mongodb {
             return Ok(Vec::new());
         };
         let mut query = doc! {
-            "requestId": head.images(),
-            "status": pending(),
-            "pixmill.due": Bson::Null,
-            "pixmill.sameAs": Bson::Null,
-            "outputUrl": no_output(),
+            field::REQUEST_ID: head.images(),
+            field::STATUS: pending(),
+            field::DUE: Bson::Null,
+            field::SAME_AS: Bson::Null,
+            field::OUTPUT_URL: no_output(),
         };
         if let Some(after) = after {
             query.insert("_id", doc! { "$gt": after_id(after) });
@@ -78,11 +79,11 @@ impl Backlog for Mongodb {
         };
         let waiting = |due: Document| {
             let status = ImageStatus::Pending.as_str();
-            let mut waiting = doc! { "pixmill.due": due, "status": status, "outputUrl": no_output() };
-            waiting.extend(its.clone().map(|its| ("requestId".to_owned(), its)));
+            let mut waiting = doc! { field::DUE: due, field::STATUS: status, field::OUTPUT_URL: no_output() };
+            waiting.extend(its.clone().map(|its| (field::REQUEST_ID.to_owned(), its)));
             waiting
         };
-        let order = doc! { "pixmill.due": 1, "_id": 1 };
+        let order = doc! { field::DUE: 1, "_id": 1 };
         let reading =
             Reading { fields: candidate_fields(), order: order.clone(), most, ..Reading::default() };
         let reached = date(shift.of_server(now));
@@ -91,7 +92,7 @@ impl Backlog for Mongodb {
         let due =
             page(&shared.images(), &due, reading, &shared.widths.images, |found| candidate(found, 0, ""))
                 .await?;
-        let reading = Reading { fields: doc! { "pixmill.due": 1 }, order, most: 1, skip: 0 };
+        let reading = Reading { fields: doc! { field::DUE: 1 }, order, most: 1, skip: 0 };
         let next = find(&shared.images(), waiting(doc! { "$gt": reached }), reading).await?;
         let requests: Vec<_> = due.iter().map(|candidate| candidate.request.clone()).collect();
         let heads = shared.heads(&requests).await?;
@@ -99,7 +100,7 @@ impl Backlog for Mongodb {
             let head = heads.get(&candidate.request).filter(|head| head.status.is_open() && head.is_fed())?;
             Some(Candidate { round: head.round, tenant: head.tenant.clone(), ..candidate })
         });
-        let next = next.first().and_then(|document| moment(document, "pixmill.due"));
+        let next = next.first().and_then(|document| moment(document, field::DUE));
         Ok((candidates.collect(), next.map(|next| shift.of_caller(next))))
     }
 
@@ -131,7 +132,7 @@ impl Backlog for Mongodb {
     async fn defer(&self, images: &[ImageId], until: Timestamp, now: Timestamp) -> Result<(), Fault> {
         let shared = &self.shared;
         let until = shared.shift(now).await?.of_server(until);
-        let fields = doc! { "requestId": 1 };
+        let fields = doc! { field::REQUEST_ID: 1 };
         let documents = shared.images_by_id(images, fields).await?;
         let requests: Vec<_> = documents.values().filter_map(request_id).collect();
         let heads = shared.heads(&requests).await?;
@@ -139,13 +140,13 @@ impl Backlog for Mongodb {
             let head = heads.get(&request_id(document)?).filter(|head| head.status.is_open())?;
             let waiting = doc! {
                 "_id": document.get("_id")?.clone(),
-                "status": pending(),
-                "pixmill.sameAs": Bson::Null,
-                "outputUrl": no_output(),
+                field::STATUS: pending(),
+                field::SAME_AS: Bson::Null,
+                field::OUTPUT_URL: no_output(),
             };
             // A foreign document gets a status, without which it is not found when it is due.
             let put_off =
-                doc! { due_in(head.is_fed()): date(until), "status": ImageStatus::Pending.as_str() };
+                doc! { due_in(head.is_fed()): date(until), field::STATUS: ImageStatus::Pending.as_str() };
             Some(command::one(waiting, doc! { "$set": put_off }))
         });
         command::update(&shared.database, schema::IMAGES, statements.collect(), Again::Safe).await.map(|_| ())
@@ -155,8 +156,8 @@ impl Backlog for Mongodb {
         let until = self.shared.shift(now).await?.of_server(until);
         let statements = held.iter().map(|(image, token)| {
             let id = self.shared.held.id(image).unwrap_or_else(|| matching(image.as_str()));
-            let under_lease = doc! { "_id": id, "pixmill.lease.token": token.0 };
-            command::one(under_lease, doc! { "$set": { "pixmill.lease.until": date(until) } })
+            let under_lease = doc! { "_id": id, field::LEASE_TOKEN: token.0 };
+            command::one(under_lease, doc! { "$set": { field::LEASE_UNTIL: date(until) } })
         });
         let statements = statements.collect();
         command::update(&self.shared.database, schema::IMAGES, statements, Again::Safe).await.map(|_| ())
@@ -177,13 +178,13 @@ impl Shared {
         while tenants.len() < TENANTS {
             let after = tenants.last().map_or("", String::as_str);
             let reading = Reading {
-                fields: doc! { "pixmill.fed": 1 },
-                order: doc! { "pixmill.fed": 1 },
+                fields: doc! { field::FED: 1 },
+                order: doc! { field::FED: 1 },
                 most: 1,
                 ..Reading::default()
             };
-            let next = find(&self.requests(), doc! { "pixmill.fed": { "$gt": after } }, reading).await?;
-            match next.first().and_then(|next| said(next, "pixmill.fed")) {
+            let next = find(&self.requests(), doc! { field::FED: { "$gt": after } }, reading).await?;
+            match next.first().and_then(|next| said(next, field::FED)) {
                 Some(tenant) => tenants.push(tenant.to_owned()),
                 None => break,
             }
@@ -199,26 +200,26 @@ impl Shared {
         last: Option<&Opened>,
         most: usize,
     ) -> Result<Vec<Opened>, Fault> {
-        let mut fed = doc! { "pixmill.fed": tenant, "status": open() };
+        let mut fed = doc! { field::FED: tenant, field::STATUS: open() };
         let mut opened = doc! { "$lt": date(self.settled_time(IN_ORDER_AFTER).await?) };
         if let Some(last) = last {
             opened.insert("$gte", date(Timestamp(last.order)));
             let (same_time, id) = (date(Timestamp(last.order)), last.request.as_str());
             let mut next = later(id);
-            next.push(doc! { "pixmill.opened": { "$gt": same_time } });
+            next.push(doc! { field::OPENED: { "$gt": same_time } });
             fed.insert("$or", next);
         }
-        fed.insert("pixmill.opened", opened);
+        fed.insert(field::OPENED, opened);
         let reading = Reading {
-            fields: doc! { "pixmill.opened": 1 },
-            order: doc! { "pixmill.opened": 1, "_id": 1 },
+            fields: doc! { field::OPENED: 1 },
+            order: doc! { field::OPENED: 1, "_id": 1 },
             most,
             ..Reading::default()
         };
         let found = find(&self.requests(), fed, reading).await?;
         let opened = found.iter().filter_map(|document| {
             let request = document.get("_id").and_then(text).map(RequestId::from)?;
-            let order = moment(document, "pixmill.opened")?.0;
+            let order = moment(document, field::OPENED)?.0;
             Some(Opened { tenant: tenant.to_owned(), request, order })
         });
         Ok(opened.collect())
@@ -233,7 +234,7 @@ fn standing(document: &Document, head: &Head, shift: Shift) -> Option<Standing> 
     let slot = slot(document, head.status);
     let is = |path: &str| at(document, path).is_some_and(|value| *value != Bson::Null);
     // Without a lease it was left so by another kind of worker.
-    let held = is("pixmill.lease") || is("pixmill.sameAs");
+    let held = is(field::LEASE) || is(field::SAME_AS);
     let due = due(document).map(|due| shift.of_caller(due)).unwrap_or_default();
     let claimable =
         || candidate(document, head.round, "").map(|candidate| Standing::Claimable(candidate, due));

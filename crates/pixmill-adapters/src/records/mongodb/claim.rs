@@ -17,6 +17,7 @@ use super::command::{self, Again, Reading, find};
 use super::document::{
     as_it_is, at, date, few, flag, image_id, image_status, moment, number, place, request_id, string,
 };
+use super::field;
 use super::gather::Call;
 use super::head::Head;
 use super::id::object_id;
@@ -49,27 +50,26 @@ struct Chosen<'d> {
 
 impl Chosen<'_> {
     fn attempt(&self) -> u32 {
-        few(self.document, "pixmill.attempts").unwrap_or_default().saturating_add(1)
+        few(self.document, field::ATTEMPTS).unwrap_or_default().saturating_add(1)
     }
 
     /// Takes the document if it is as it was read: then nobody else has taken it, ended it, put it off or corrected it.
     fn statement(&self) -> Document {
-        let mut unchanged = doc! { "pixmill.lease": Bson::Null };
-        let (theirs, ours) =
-            (["_id", "status", "outputUrl", "inputUrl"], ["attempts", "due", "wait", "followed"]);
-        let ours = ours.map(|field| format!("pixmill.{field}"));
-        for field in theirs.into_iter().chain(ours.iter().map(String::as_str)) {
-            unchanged.insert(field, as_it_is(self.document, field));
+        let mut unchanged = doc! { field::LEASE: Bson::Null };
+        let theirs = ["_id", field::STATUS, field::OUTPUT_URL, field::INPUT_URL];
+        let ours = [field::ATTEMPTS, field::DUE, field::WAIT, field::FOLLOWED];
+        for name in theirs.into_iter().chain(ours) {
+            unchanged.insert(name, as_it_is(self.document, name));
         }
         let until = self.shift.of_server(self.lease.until);
         let lease = doc! { "token": self.lease.token.0, "until": date(until) };
         let set = doc! {
-            "status": ImageStatus::Processing.as_str(),
-            "pixmill.attempts": i64::from(self.attempt()),
-            "pixmill.lease": lease,
-            "updatedAt": date(self.now),
+            field::STATUS: ImageStatus::Processing.as_str(),
+            field::ATTEMPTS: i64::from(self.attempt()),
+            field::LEASE: lease,
+            field::UPDATED_AT: date(self.now),
         };
-        command::one(unchanged, doc! { "$set": set, "$unset": { "pixmill.due": "", "pixmill.wait": "" } })
+        command::one(unchanged, doc! { "$set": set, "$unset": { field::DUE: "", field::WAIT: "" } })
     }
 
     fn claim(&self, request: &RequestId) -> Claim {
@@ -79,7 +79,7 @@ impl Chosen<'_> {
             request: request.clone(),
             row,
             position,
-            input: string(self.document, "inputUrl").to_owned(),
+            input: string(self.document, field::INPUT_URL).to_owned(),
             attempt: self.attempt(),
             token: self.lease.token,
         }
@@ -90,7 +90,7 @@ impl Chosen<'_> {
             id: as_it_is(self.document, "_id"),
             request: head.request.clone(),
             token: self.lease.token,
-            followed: flag(self.document, "pixmill.followed"),
+            followed: flag(self.document, field::FOLLOWED),
             fed: head.is_fed(),
         }
     }
@@ -101,29 +101,29 @@ impl Chosen<'_> {
 fn may_be_claimed(document: &Document, now: Timestamp) -> bool {
     let none = |path| at(document, path).is_none_or(|value| *value == Bson::Null);
     !image_status(document).is_end()
-        && none("pixmill.lease")
-        && none("pixmill.sameAs")
-        && document.get_str("inputUrl").is_ok()
+        && none(field::LEASE)
+        && none(field::SAME_AS)
+        && document.get_str(field::INPUT_URL).is_ok()
         && due(document).is_none_or(|due| due <= now)
 }
 
 /// When an image that was put back may be claimed again. Those that nobody of ours feeds only wait for their job: they
 /// are not among what is due.
 pub(super) fn due(document: &Document) -> Option<Timestamp> {
-    moment(document, "pixmill.due").max(moment(document, "pixmill.wait"))
+    moment(document, field::DUE).max(moment(document, field::WAIT))
 }
 
 /// Where it is written down when an image that was put back may be claimed again.
 pub(super) fn due_in(fed: bool) -> &'static str {
-    if fed { "pixmill.due" } else { "pixmill.wait" }
+    if fed { field::DUE } else { field::WAIT }
 }
 
 /// What claiming reads of a document.
 pub(super) fn fields() -> Document {
     doc! {
-        "requestId": 1, "inputUrl": 1, "status": 1, "outputUrl": 1, "pixmill.attempts": 1, "pixmill.lease": 1,
-        "pixmill.due": 1, "pixmill.wait": 1, "pixmill.sameAs": 1, "pixmill.followed": 1, "pixmill.row": 1,
-        "pixmill.position": 1,
+        field::REQUEST_ID: 1, field::INPUT_URL: 1, field::STATUS: 1, field::OUTPUT_URL: 1, field::ATTEMPTS: 1, field::LEASE: 1,
+        field::DUE: 1, field::WAIT: 1, field::SAME_AS: 1, field::FOLLOWED: 1, field::ROW: 1,
+        field::POSITION: 1,
     }
 }
 
@@ -266,7 +266,7 @@ impl Shared {
             return Ok(chosen.iter().map(|one| one.image.clone()).collect());
         }
         let images = chosen.iter().map(|one| one.image);
-        let now = self.images_by_id(images, doc! { "pixmill.lease.token": 1 }).await?;
+        let now = self.images_by_id(images, doc! { field::LEASE_TOKEN: 1 }).await?;
         let is_ours = |one: &&&Chosen<'_>| {
             now.get(one.image).and_then(token_in).is_some_and(|token| token == one.lease.token)
         };
@@ -279,10 +279,10 @@ impl Shared {
         for head in requests.filter(|head| head.status == RequestStatus::Pending) {
             self.heads.forget(&head.request);
             statements.push(command::one(
-                doc! { "_id": head.id.clone(), "status": { "$nin": begun_or_closed() } },
+                doc! { "_id": head.id.clone(), field::STATUS: { "$nin": begun_or_closed() } },
                 doc! {
-                    "$set": { "status": RequestStatus::Processing.as_str() },
-                    "$currentDate": now_in("updatedAt"),
+                    "$set": { field::STATUS: RequestStatus::Processing.as_str() },
+                    "$currentDate": now_in(field::UPDATED_AT),
                 },
             ));
         }
@@ -299,5 +299,5 @@ fn begun_or_closed() -> Vec<&'static str> {
 
 /// The token under which an image is held.
 pub(super) fn token_in(document: &Document) -> Option<Token> {
-    number(document, "pixmill.lease.token").map(Token)
+    number(document, field::LEASE_TOKEN).map(Token)
 }

@@ -18,6 +18,7 @@ use super::backlog::any_of;
 use super::clock::now_in;
 use super::command::{self, Again, aggregate};
 use super::document::{as_it_is, at, date, open, string, whole};
+use super::field;
 use super::head::Head;
 use super::id::text;
 use super::outbox::completion;
@@ -200,18 +201,19 @@ impl Shared {
     /// Counts the images of a request.
     pub(super) async fn count(&self, head: &Head) -> Result<Progress, Fault> {
         let group = doc! {
-            "_id": "$status",
+            "_id": field::value(field::STATUS),
             "images": { "$sum": 1 },
-            "before": { "$sum": "$pixmill.bytesBefore" },
-            "after": { "$sum": "$pixmill.bytesAfter" },
+            "before": { "$sum": field::value(field::BYTES_BEFORE) },
+            "after": { "$sum": field::value(field::BYTES_AFTER) },
         };
-        let all = vec![doc! { "$match": { "requestId": head.images() } }, doc! { "$group": group.clone() }];
+        let all =
+            vec![doc! { "$match": { field::REQUEST_ID: head.images() } }, doc! { "$group": group.clone() }];
         let counted = aggregate(&self.images(), all).await?;
         // Another worker may write outputs and no status.
         let with_output = doc! {
-            "requestId": head.images(),
-            "status": { "$ne": ImageStatus::Completed.as_str() },
-            "outputUrl": { "$gt": "" },
+            field::REQUEST_ID: head.images(),
+            field::STATUS: { "$ne": ImageStatus::Completed.as_str() },
+            field::OUTPUT_URL: { "$gt": "" },
         };
         let odd = vec![doc! { "$match": with_output }, doc! { "$group": group }];
         let odd = aggregate(&self.images(), odd).await?;
@@ -221,17 +223,18 @@ impl Shared {
     /// Counts the images of many requests in one question.
     pub(super) async fn count_many(&self, heads: &[&Head]) -> Result<HashMap<RequestId, Progress>, Fault> {
         let group = doc! {
-            "_id": { "request": "$requestId", "status": "$status" },
+            "_id": { "request": field::value(field::REQUEST_ID), field::STATUS: field::value(field::STATUS) },
             "images": { "$sum": 1 },
-            "before": { "$sum": "$pixmill.bytesBefore" },
-            "after": { "$sum": "$pixmill.bytesAfter" },
+            "before": { "$sum": field::value(field::BYTES_BEFORE) },
+            "after": { "$sum": field::value(field::BYTES_AFTER) },
         };
         let of_them = doc! { "$in": any_of(heads.iter().copied()) };
-        let all = vec![doc! { "$match": { "requestId": of_them.clone() } }, doc! { "$group": group.clone() }];
+        let all =
+            vec![doc! { "$match": { field::REQUEST_ID: of_them.clone() } }, doc! { "$group": group.clone() }];
         let with_output = doc! {
-            "requestId": of_them,
-            "status": { "$ne": ImageStatus::Completed.as_str() },
-            "outputUrl": { "$gt": "" },
+            field::REQUEST_ID: of_them,
+            field::STATUS: { "$ne": ImageStatus::Completed.as_str() },
+            field::OUTPUT_URL: { "$gt": "" },
         };
         let odd = vec![doc! { "$match": with_output }, doc! { "$group": group }];
         let images = self.images();
@@ -257,22 +260,22 @@ impl Shared {
         let event = completion(head.round, progress, due, now);
         let id = string(&event, "id").to_owned();
         let mut still = head.in_round();
-        still.insert("status", open());
-        still.insert("pixmill.unfinished", Bson::Null);
+        still.insert(field::STATUS, open());
+        still.insert(field::UNFINISHED, Bson::Null);
         let mut set = counters(progress);
-        set.insert("status", RequestStatus::Completed.as_str());
-        set.insert("pixmill.round", i64::from(head.round));
-        set.insert("pixmill.completedAt", date(now));
-        let told = doc! { "pixmill.events": event };
+        set.insert(field::STATUS, RequestStatus::Completed.as_str());
+        set.insert(field::ROUND, i64::from(head.round));
+        set.insert(field::COMPLETED_AT, date(now));
+        let told = doc! { field::EVENTS: event };
         let update = doc! {
-            "$set": set, "$push": told, "$unset": { "pixmill.fed": "" }, "$currentDate": now_in("updatedAt"),
+            "$set": set, "$push": told, "$unset": { field::FED: "" }, "$currentDate": now_in(field::UPDATED_AT),
         };
         let update = command::one(still, update);
         let written = command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await?;
         self.heads.forget(&head.request);
         self.watch.forget(&head.request);
         if written.may_be_ours() {
-            let ours = doc! { "_id": head.id.clone(), "pixmill.events.id": id };
+            let ours = doc! { "_id": head.id.clone(), field::EVENT_ID: id };
             let found = self.requests().find_one(ours).await.map_err(|error| super::fault::fault(&error))?;
             return Ok(found.is_some());
         }
@@ -283,10 +286,10 @@ impl Shared {
     pub(super) async fn tell(&self, head: &Head, progress: &Progress) -> Result<(), Fault> {
         let mut still = head.in_round();
         still.insert(
-            "status",
+            field::STATUS,
             if head.status.is_open() { open().into() } else { Bson::from(head.status.as_str()) },
         );
-        let update = doc! { "$set": counters(progress), "$currentDate": now_in("updatedAt") };
+        let update = doc! { "$set": counters(progress), "$currentDate": now_in(field::UPDATED_AT) };
         let update = command::one(still, update);
         command::update(&self.database, schema::REQUESTS, vec![update], Again::Safe).await.map(|_| ())
     }
@@ -300,12 +303,12 @@ fn is_over(head: &Head, progress: &Progress) -> bool {
 
 fn counters(progress: &Progress) -> Document {
     doc! {
-        "processedImages": progress.ended() as i64,
-        "pixmill.completedImages": progress.completed as i64,
-        "pixmill.failedImages": progress.failed as i64,
-        "pixmill.cancelledImages": progress.cancelled as i64,
-        "pixmill.bytesBefore": progress.bytes_before as i64,
-        "pixmill.bytesAfter": progress.bytes_after as i64,
+        field::PROCESSED_IMAGES: progress.ended() as i64,
+        field::COMPLETED_IMAGES: progress.completed as i64,
+        field::FAILED_IMAGES: progress.failed as i64,
+        field::CANCELLED_IMAGES: progress.cancelled as i64,
+        field::BYTES_BEFORE: progress.bytes_before as i64,
+        field::BYTES_AFTER: progress.bytes_after as i64,
     }
 }
 

@@ -13,6 +13,7 @@ use pixmill_engine::port::records::{Directory, Oldest, Usage};
 use super::command::{Reading, aggregate, find};
 use super::document::{as_it_is, date, ends, moment, no_output, request_status, whole};
 use super::fault::fault;
+use super::field::{self, inside};
 use super::half_done::DROPPING;
 use super::outbox::events;
 use super::{Mongodb, Shared, lock};
@@ -25,7 +26,8 @@ impl Directory for Mongodb {
         if from > Timestamp::default() {
             created.insert("$gte", date(from));
         }
-        let which = doc! { "$and": [shown(), { "pixmill.tenant": of_tenant(tenant), "createdAt": created }] };
+        let which =
+            doc! { "$and": [shown(), { field::TENANT: of_tenant(tenant), field::CREATED_AT: created }] };
         let mut usage = Usage::default();
         for (_, requests, progress) in self.shared.sums(which).await? {
             usage.requests += requests;
@@ -52,11 +54,11 @@ impl Directory for Mongodb {
         };
         let date = doc! { "$type": "date" };
         let open = [RequestStatus::Pending, RequestStatus::Processing].map(RequestStatus::as_str).to_vec();
-        let open = doc! { "status": { "$in": open }, "createdAt": &date };
-        let open = first("createdAt", open).await?;
-        let due = first("pixmill.events.due", doc! { "pixmill.events.due": date }).await?;
+        let open = doc! { field::STATUS: { "$in": open }, field::CREATED_AT: &date };
+        let open = first(field::CREATED_AT, open).await?;
+        let due = first(field::EVENT_DUE, doc! { field::EVENT_DUE: date }).await?;
         Ok(Oldest {
-            open: open.and_then(|open| moment(&open, "createdAt")),
+            open: open.and_then(|open| moment(&open, field::CREATED_AT)),
             due: due.and_then(|due| events(&due).filter_map(|event| moment(event, "due")).min()),
         })
     }
@@ -90,7 +92,7 @@ impl Census {
 
 /// Matches requests that clients may see.
 pub(super) fn shown() -> Document {
-    doc! { "status": { "$ne": RequestStatus::Receiving.as_str() }, "pixmill.unfinished": { "$ne": DROPPING } }
+    doc! { field::STATUS: { "$ne": RequestStatus::Receiving.as_str() }, field::UNFINISHED: { "$ne": DROPPING } }
 }
 
 /// Matches the tenant of a request; apps name none.
@@ -117,15 +119,15 @@ impl Shared {
 
     /// How many requests there are and how far they are, by what they say their status is, from their counters.
     async fn sums(&self, which: Document) -> Result<Vec<(RequestStatus, u64, Progress)>, Fault> {
-        let mut group = doc! { "_id": "$status", "requests": { "$sum": 1 } };
-        group.insert("totalImages", sum_of("totalImages"));
+        let mut group = doc! { "_id": field::value(field::STATUS), "requests": { "$sum": 1 } };
+        group.insert(field::TOTAL_IMAGES, sum_of(field::TOTAL_IMAGES));
         for counter in COUNTERS {
-            group.insert(counter, sum_of(&format!("pixmill.{counter}")));
+            group.insert(counter, sum_of(&format!("{}.{counter}", field::PIXMILL)));
         }
         let groups =
             aggregate(&self.requests(), vec![doc! { "$match": which }, doc! { "$group": group }]).await?;
         let sums = groups.iter().map(|group| {
-            let status = request_status(&doc! { "status": as_it_is(group, "_id") });
+            let status = request_status(&doc! { field::STATUS: as_it_is(group, "_id") });
             (status, whole(group, "requests").unwrap_or_default(), counted(group, status))
         });
         Ok(sums.collect())
@@ -133,14 +135,19 @@ impl Shared {
 
     /// Images that somebody of ours works on.
     async fn processing_images(&self) -> Result<u64, Fault> {
-        let held = doc! { "pixmill.lease.until": { "$exists": true }, "outputUrl": no_output() };
+        let held = doc! { field::LEASE_UNTIL: { "$exists": true }, field::OUTPUT_URL: no_output() };
         self.images().count_documents(held).await.map_err(|error| fault(&error))
     }
 }
 
 /// What pixmill counts in a request's document.
-const COUNTERS: [&str; 5] =
-    ["completedImages", "failedImages", "cancelledImages", "bytesBefore", "bytesAfter"];
+const COUNTERS: [&str; 5] = [
+    inside(field::COMPLETED_IMAGES),
+    inside(field::FAILED_IMAGES),
+    inside(field::CANCELLED_IMAGES),
+    inside(field::BYTES_BEFORE),
+    inside(field::BYTES_AFTER),
+];
 
 /// The largest number that is taken for a count: an app may keep anything there, and no document spoils a sum.
 const MOST: f64 = 1e15;
@@ -155,7 +162,7 @@ fn sum_of(path: &str) -> Document {
 /// How far requests of this status are that have these counters.
 pub(super) fn counted(counters: &Document, status: RequestStatus) -> Progress {
     let mut progress = ends(counters);
-    let total = whole(counters, "totalImages").unwrap_or_default();
+    let total = whole(counters, field::TOTAL_IMAGES).unwrap_or_default();
     let unended = total.saturating_sub(progress.ended());
     let left =
         if status == RequestStatus::Cancelled { &mut progress.cancelled } else { &mut progress.pending };

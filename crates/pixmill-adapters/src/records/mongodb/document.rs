@@ -11,6 +11,7 @@ use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::row::Slot;
 use pixmill_engine::model::time::Timestamp;
 
+use super::field::{self, inside};
 use super::id::{stand_in_row, text};
 
 /// What stands at a path, such as `pixmill.lease.token`.
@@ -37,11 +38,11 @@ pub(super) fn date(moment: Timestamp) -> DateTime {
 pub(super) fn ends(document: &Document) -> Progress {
     let count = |name| whole(document, name).unwrap_or_default();
     Progress {
-        completed: count("completedImages"),
-        failed: count("failedImages"),
-        cancelled: count("cancelledImages"),
-        bytes_before: count("bytesBefore"),
-        bytes_after: count("bytesAfter"),
+        completed: count(inside(field::COMPLETED_IMAGES)),
+        failed: count(inside(field::FAILED_IMAGES)),
+        cancelled: count(inside(field::CANCELLED_IMAGES)),
+        bytes_before: count(inside(field::BYTES_BEFORE)),
+        bytes_after: count(inside(field::BYTES_AFTER)),
         ..Progress::default()
     }
 }
@@ -98,17 +99,17 @@ pub(super) fn as_it_is(document: &Document, name: &str) -> Bson {
 
 /// The state that a request's document tells. Without one, or with one that pixmill does not know, it is pending.
 pub(super) fn request_status(document: &Document) -> RequestStatus {
-    let told = string(document, "status");
+    let told = string(document, field::STATUS);
     RequestStatus::ALL.into_iter().find(|status| status.as_str() == told).unwrap_or(RequestStatus::Pending)
 }
 
 /// The state that an image's document tells. One with an output is completed whatever its status, for another worker
 /// may have written it; without a status, or with one that pixmill does not know, it is pending.
 pub(super) fn image_status(document: &Document) -> ImageStatus {
-    if !string(document, "outputUrl").is_empty() {
+    if !string(document, field::OUTPUT_URL).is_empty() {
         return ImageStatus::Completed;
     }
-    let told = string(document, "status");
+    let told = string(document, field::STATUS);
     ImageStatus::ALL.into_iter().find(|status| status.as_str() == told).unwrap_or(ImageStatus::Pending)
 }
 
@@ -132,7 +133,7 @@ pub(super) fn open() -> Document {
 
 /// Whether a request's document tells a state that pixmill knows.
 pub(super) fn is_known(document: &Document) -> bool {
-    match document.get("status") {
+    match document.get(field::STATUS) {
         None | Some(Bson::Null) => true,
         Some(Bson::String(told)) => RequestStatus::ALL.into_iter().any(|status| status.as_str() == told),
         Some(_) => false,
@@ -141,12 +142,12 @@ pub(super) fn is_known(document: &Document) -> bool {
 
 /// Whether the document says that pixmill made it.
 pub(super) fn is_own(document: &Document) -> bool {
-    flag(document, super::schema::OWN)
+    flag(document, field::OWN)
 }
 
 /// The fields of a [`Candidate`].
 pub(super) fn candidate_fields() -> Document {
-    doc! { "requestId": 1, "inputUrl": 1, "pixmill.attempts": 1 }
+    doc! { field::REQUEST_ID: 1, field::INPUT_URL: 1, field::ATTEMPTS: 1 }
 }
 
 /// An image that may be claimed in a round of its request; none where its ids or its input can't be read.
@@ -154,9 +155,9 @@ pub(super) fn candidate(document: &Document, round: u32, tenant: &str) -> Option
     Some(Candidate {
         image: image_id(document)?,
         request: request_id(document)?,
-        input: document.get_str("inputUrl").ok()?.to_owned(),
+        input: document.get_str(field::INPUT_URL).ok()?.to_owned(),
         round,
-        attempts: few(document, "pixmill.attempts").unwrap_or_default(),
+        attempts: few(document, field::ATTEMPTS).unwrap_or_default(),
         tenant: tenant.to_owned(),
     })
 }
@@ -168,21 +169,21 @@ pub(super) fn image_id(document: &Document) -> Option<ImageId> {
 
 /// The request that an image's document names.
 pub(super) fn request_id(document: &Document) -> Option<RequestId> {
-    document.get("requestId").and_then(text).map(RequestId::from)
+    document.get(field::REQUEST_ID).and_then(text).map(RequestId::from)
 }
 
 /// Row and position of an image.
 pub(super) fn place(document: &Document) -> (u64, u32) {
-    let position = few(document, "pixmill.position");
-    let row = whole(document, "pixmill.row").unwrap_or_else(|| stand_in_row(&as_it_is(document, "_id")));
+    let position = few(document, field::POSITION);
+    let row = whole(document, field::ROW).unwrap_or_else(|| stand_in_row(&as_it_is(document, "_id")));
     (row, position.unwrap_or_default())
 }
 
 /// The fields of a [`Slot`].
 pub(super) fn slot_fields() -> Document {
     doc! {
-        "status": 1, "outputUrl": 1, "pixmill.bytesBefore": 1, "pixmill.bytesAfter": 1, "pixmill.frames": 1,
-        "pixmill.error": 1, "error": 1,
+        field::STATUS: 1, field::OUTPUT_URL: 1, field::BYTES_BEFORE: 1, field::BYTES_AFTER: 1, field::FRAMES: 1,
+        field::ERROR: 1, "error": 1,
     }
 }
 
@@ -198,16 +199,16 @@ pub(super) fn slot(document: &Document, request: RequestStatus) -> Slot {
 
 fn output(document: &Document) -> Output {
     Output {
-        location: string(document, "outputUrl").to_owned(),
-        bytes_before: whole(document, "pixmill.bytesBefore").unwrap_or_default(),
-        bytes_after: whole(document, "pixmill.bytesAfter").unwrap_or_default(),
-        frames: few(document, "pixmill.frames").unwrap_or(1),
+        location: string(document, field::OUTPUT_URL).to_owned(),
+        bytes_before: whole(document, field::BYTES_BEFORE).unwrap_or_default(),
+        bytes_after: whole(document, field::BYTES_AFTER).unwrap_or_default(),
+        frames: few(document, field::FRAMES).unwrap_or(1),
     }
 }
 
 /// Why an image failed; another worker may have kept a text of its own, or none.
 pub(super) fn failure(document: &Document) -> Failure {
-    match (at(document, "pixmill.error"), document.get("error")) {
+    match (at(document, field::ERROR), document.get("error")) {
         (Some(Bson::Document(error)), _) => Failure {
             code: Code::parse(string(error, "code")).unwrap_or(Code::AttemptsExhausted),
             message: string(error, "message").to_owned(),

@@ -8,6 +8,7 @@ use super::backlog::any_of;
 use super::clock::now_in;
 use super::command::{self, Again};
 use super::document::addable;
+use super::field;
 use super::head::Head;
 use super::{Shared, schema};
 
@@ -20,7 +21,7 @@ impl Shared {
         let own: Vec<_> = fed.iter().filter(|head| head.own).cloned().collect();
         for heads in own.chunks(AT_A_TIME) {
             let statements = vec![
-                done(heads, true.into(), doc! { "pixmill.telling": true }),
+                done(heads, true.into(), doc! { field::TELLING: true }),
                 done(heads, doc! { "$ne": true }.into(), Document::new()),
             ];
             command::update(&self.database, schema::IMAGES, statements, Again::Safe).await?;
@@ -32,19 +33,19 @@ impl Shared {
 /// Ends images that nobody of ours holds; whether they are followed decides what else is said.
 fn done(heads: &[Head], followed: Bson, also: Document) -> Document {
     let elsewhere = doc! {
-        "requestId": { "$in": any_of(heads) },
-        "status": { "$in": [Bson::Null, ImageStatus::Pending.as_str(), ImageStatus::Failed.as_str()] },
-        "outputUrl": { "$gt": "" },
-        "pixmill": addable(),
-        "pixmill.lease": Bson::Null,
-        "pixmill.followed": followed,
+        field::REQUEST_ID: { "$in": any_of(heads) },
+        field::STATUS: { "$in": [Bson::Null, ImageStatus::Pending.as_str(), ImageStatus::Failed.as_str()] },
+        field::OUTPUT_URL: { "$gt": "" },
+        field::PIXMILL: addable(),
+        field::LEASE: Bson::Null,
+        field::FOLLOWED: followed,
     };
-    let mut set = doc! { "status": ImageStatus::Completed.as_str() };
+    let mut set = doc! { field::STATUS: ImageStatus::Completed.as_str() };
     set.extend(also);
     let end = doc! {
         "$set": set,
-        "$unset": { "pixmill.due": "", "pixmill.error": "" },
-        "$currentDate": now_in("pixmill.ended"),
+        "$unset": { field::DUE: "", field::ERROR: "" },
+        "$currentDate": now_in(field::ENDED),
     };
     command::many(elsewhere, end)
 }

@@ -19,6 +19,7 @@ use super::clock::now_in;
 use super::command::{self, Again, Reading, find};
 use super::document::{addable, as_it_is, date, moment, open};
 use super::fault::{fault, is_duplicate};
+use super::field;
 use super::head::{self, Head};
 use super::id::first_id_of;
 use super::{Shared, lock, schema};
@@ -163,21 +164,25 @@ impl Shared {
         let mut requests: HashMap<RequestId, (Head, Bson)> = HashMap::new();
         let mut all = true;
         for (index, changed) in [
-            ("createdAt", doc! { "createdAt": recent.clone() }),
-            ("updatedAt", doc! { "updatedAt": recent }),
-            ("createdAt", doc! { "createdAt": undated.clone(), "updatedAt": undated, "$or": made.to_vec() }),
+            (field::CREATED_AT, doc! { field::CREATED_AT: recent.clone() }),
+            (field::UPDATED_AT, doc! { field::UPDATED_AT: recent }),
+            (
+                field::CREATED_AT,
+                doc! { field::CREATED_AT: undated.clone(), field::UPDATED_AT: undated, "$or": made.to_vec() },
+            ),
         ] {
-            let mut open = doc! { "status": open(), schema::OWN: { "$ne": true }, "pixmill": addable() };
+            let mut open =
+                doc! { field::STATUS: open(), field::OWN: { "$ne": true }, field::PIXMILL: addable() };
             open.extend(changed);
             let mut fields = head::fields();
-            fields.extend(doc! { "updatedAt": 1 });
+            fields.extend(doc! { field::UPDATED_AT: 1 });
             let order = doc! { index: if latest_first { -1 } else { 1 } };
             let reading = Reading { fields, order, most: LOOKED_AFTER, ..Reading::default() };
             let found = find(&self.requests(), open, reading).await?;
             all &= found.len() < LOOKED_AFTER;
             let heads = found.iter().filter_map(|document| {
                 let head = Head::of(document).filter(|head| head.known)?;
-                Some((head.request.clone(), (head, as_it_is(document, "updatedAt"))))
+                Some((head.request.clone(), (head, as_it_is(document, field::UPDATED_AT))))
             });
             requests.extend(heads);
         }
@@ -207,10 +212,10 @@ impl Shared {
         }
         // Its `updatedAt` stays: it tells when the app changed it.
         let adopt = vec![command::one(
-            doc! { "_id": head.id.clone(), "status": open() },
+            doc! { "_id": head.id.clone(), field::STATUS: open() },
             doc! {
-                "$set": { "pixmill.adopted": true, "pixmill.fed": &head.tenant },
-                "$currentDate": now_in("pixmill.opened"),
+                "$set": { field::ADOPTED: true, field::FED: &head.tenant },
+                "$currentDate": now_in(field::OPENED),
             },
         )];
         let adopted = command::update(&self.database, schema::REQUESTS, adopt, Again::Safe).await?;
@@ -223,7 +228,7 @@ impl Shared {
 
     /// Whether an image document led to a request. One without belongs to something else that has this name.
     async fn is_ours_to_do(&self, head: &Head) -> Result<bool, Fault> {
-        let image = doc! { "requestId": head.images(), "inputUrl": { "$type": "string" } };
+        let image = doc! { field::REQUEST_ID: head.images(), field::INPUT_URL: { "$type": "string" } };
         let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1, ..Reading::default() };
         Ok(!find(&self.images(), image, one).await?.is_empty())
     }
@@ -240,9 +245,9 @@ impl Shared {
         };
         let back = if long_ago { LATE } else { JUST_COMPLETED };
         let recent = doc! {
-            "pixmill.completedAt": { "$gte": date(now - back) },
-            "status": RequestStatus::Completed.as_str(),
-            schema::OWN: { "$ne": true },
+            field::COMPLETED_AT: { "$gte": date(now - back) },
+            field::STATUS: RequestStatus::Completed.as_str(),
+            field::OWN: { "$ne": true },
         };
         let reading = Reading { fields: head::fields(), ..Reading::default() };
         let mut reopened = 0;
@@ -259,16 +264,16 @@ impl Shared {
     /// then, whoever opened it.
     pub(super) async fn reopen_late(&self, head: &Head) -> Result<Head, Fault> {
         let mut completed = head.in_round();
-        completed.insert("status", RequestStatus::Completed.as_str());
+        completed.insert(field::STATUS, RequestStatus::Completed.as_str());
         let mut set = doc! {
-            "status": RequestStatus::Processing.as_str(), "pixmill.round": i64::from(head.round) + 1,
+            field::STATUS: RequestStatus::Processing.as_str(), field::ROUND: i64::from(head.round) + 1,
         };
-        let mut changed = now_in("updatedAt");
+        let mut changed = now_in(field::UPDATED_AT);
         if head.adopted {
-            set.insert("pixmill.fed", &head.tenant);
-            changed.insert("pixmill.opened", true);
+            set.insert(field::FED, &head.tenant);
+            changed.insert(field::OPENED, true);
         }
-        let update = doc! { "$set": set, "$unset": { "pixmill.completedAt": "" }, "$currentDate": changed };
+        let update = doc! { "$set": set, "$unset": { field::COMPLETED_AT: "" }, "$currentDate": changed };
         let reopen = vec![command::one(completed, update)];
         command::update(&self.database, schema::REQUESTS, reopen, Again::Safe).await?;
         self.watch.forget(&head.request);

@@ -18,6 +18,7 @@ use super::command::{self, Again, Reading, by_id, find};
 use super::document::{
     addable, as_it_is, at, few, flag, is_known, is_own, number, request_status, said, string, whole,
 };
+use super::field;
 use super::half_done::GOING;
 use super::id::{matching, text};
 use super::{Shared, lock, odd, schema, unknown};
@@ -58,8 +59,8 @@ pub(super) struct Head {
 /// The fields of a [`Head`].
 pub(super) fn fields() -> Document {
     doc! {
-        "status": 1, "totalImages": 1, "pixmill.round": 1, "pixmill.own": 1, "pixmill.tenant": 1,
-        "pixmill.unfinished": 1, "pixmill.adopted": 1, "pixmill.firstImage": 1,
+        field::STATUS: 1, field::TOTAL_IMAGES: 1, field::ROUND: 1, field::OWN: 1, field::TENANT: 1,
+        field::UNFINISHED: 1, field::ADOPTED: 1, field::FIRST_IMAGE: 1,
     }
 }
 
@@ -76,13 +77,13 @@ impl Head {
             id,
             status: request_status(document),
             known: is_known(document),
-            tenant: said(document, "pixmill.tenant").unwrap_or(DEFAULT_TENANT).to_owned(),
-            round: few(document, "pixmill.round").unwrap_or(1),
+            tenant: said(document, field::TENANT).unwrap_or(DEFAULT_TENANT).to_owned(),
+            round: few(document, field::ROUND).unwrap_or(1),
             own: is_own(document),
-            adopted: flag(document, "pixmill.adopted"),
-            total: whole(document, "totalImages").unwrap_or_default(),
-            unfinished: string(document, "pixmill.unfinished").to_owned(),
-            first_image: at(document, "pixmill.firstImage").and_then(Bson::as_object_id),
+            adopted: flag(document, field::ADOPTED),
+            total: whole(document, field::TOTAL_IMAGES).unwrap_or_default(),
+            unfinished: string(document, field::UNFINISHED).to_owned(),
+            first_image: at(document, field::FIRST_IMAGE).and_then(Bson::as_object_id),
         })
     }
 
@@ -102,7 +103,7 @@ impl Head {
             1 => doc! { "$in": [Bson::Null, 1] }.into(),
             round => Bson::from(i64::from(round)),
         };
-        doc! { "_id": self.id.clone(), "pixmill.round": round }
+        doc! { "_id": self.id.clone(), field::ROUND: round }
     }
 
     /// What `pixmill.unfinished` says in it, for a compare-and-set.
@@ -117,7 +118,7 @@ impl Head {
 
     /// Matches those of them that pixmill can change, all at once.
     pub(super) fn changeable(&self) -> Document {
-        doc! { "requestId": self.images(), "pixmill": addable() }
+        doc! { field::REQUEST_ID: self.images(), field::PIXMILL: addable() }
     }
 }
 
@@ -168,7 +169,7 @@ impl Shared {
         let mark = (Uuid::new_v4().as_u64_pair().1 & (i64::MAX as u64)) as i64;
         let set = update.entry("$set".to_owned()).or_insert_with(|| Document::new().into());
         if let Bson::Document(set) = set {
-            set.insert("pixmill.changed", mark);
+            set.insert(field::CHANGED, mark);
         }
         let change = vec![command::one(as_it_is, update)];
         let written = command::update(&self.database, schema::REQUESTS, change, Again::Safe).await?;
@@ -177,8 +178,8 @@ impl Shared {
         if !written.may_be_ours() {
             return Ok(written.matched == 1);
         }
-        let found = by_id(&self.requests(), request.as_str(), doc! { "pixmill.changed": 1 }).await?;
-        Ok(found.is_some_and(|found| number(&found, "pixmill.changed") == Some(mark)))
+        let found = by_id(&self.requests(), request.as_str(), doc! { field::CHANGED: 1 }).await?;
+        Ok(found.is_some_and(|found| number(&found, field::CHANGED) == Some(mark)))
     }
 
     /// Requests as they were a moment ago at most; those that are unknown are left out.

@@ -21,6 +21,7 @@ use super::clock::now_in;
 use super::command::{self, Again};
 use super::document::date;
 use super::fault::{fault, is_duplicate};
+use super::field::{self, inside};
 use super::half_done::DROPPING;
 use super::head::Head;
 use super::id::{Series, matching};
@@ -120,25 +121,25 @@ impl Intake for Mongodb {
 /// A request that nobody sees yet, touched at a time of the server's.
 fn request(new: &NewRequest, images: Series, touched: Timestamp, now: Timestamp) -> Document {
     let mut ours = doc! {
-        "own": true,
-        "round": 1_i64,
-        "tenant": &new.tenant,
-        "header": &new.header,
-        "catalogue": &new.catalogue,
-        "firstImage": images.id(0),
-        "touchedAt": date(touched),
+        inside(field::OWN): true,
+        inside(field::ROUND): 1_i64,
+        inside(field::TENANT): &new.tenant,
+        inside(field::HEADER): &new.header,
+        inside(field::CATALOGUE): &new.catalogue,
+        inside(field::FIRST_IMAGE): images.id(0),
+        inside(field::TOUCHED_AT): date(touched),
     };
     if let Some(traceparent) = &new.traceparent {
-        ours.insert("traceparent", traceparent.as_str());
+        ours.insert(inside(field::TRACEPARENT), traceparent.as_str());
     }
     doc! {
         "_id": new.id.as_str(),
-        "status": RequestStatus::Receiving.as_str(),
-        "totalImages": 0_i64,
-        "processedImages": 0_i64,
-        "createdAt": date(now),
-        "updatedAt": date(now),
-        "pixmill": ours,
+        field::STATUS: RequestStatus::Receiving.as_str(),
+        field::TOTAL_IMAGES: 0_i64,
+        field::PROCESSED_IMAGES: 0_i64,
+        field::CREATED_AT: date(now),
+        field::UPDATED_AT: date(now),
+        field::PIXMILL: ours,
     }
 }
 
@@ -146,9 +147,9 @@ fn request(new: &NewRequest, images: Series, touched: Timestamp, now: Timestamp)
 fn receiving(request: &RequestId) -> Document {
     doc! {
         "_id": request.as_str(),
-        "status": RequestStatus::Receiving.as_str(),
-        schema::OWN: true,
-        "pixmill.unfinished": Bson::Null,
+        field::STATUS: RequestStatus::Receiving.as_str(),
+        field::OWN: true,
+        field::UNFINISHED: Bson::Null,
     }
 }
 
@@ -171,7 +172,7 @@ impl Shared {
     /// Says that an intake is under way.
     pub(super) async fn touch_intake(&self, request: &RequestId, now: Timestamp) -> Result<(), Fault> {
         let touched = date(self.shift(now).await?.of_server(now));
-        let touch = vec![command::one(receiving(request), doc! { "$set": { "pixmill.touchedAt": touched } })];
+        let touch = vec![command::one(receiving(request), doc! { "$set": { field::TOUCHED_AT: touched } })];
         let touched = command::update(&self.database, schema::REQUESTS, touch, Again::Safe).await?;
         if touched.matched == 0 { Err(unknown(request)) } else { Ok(()) }
     }
@@ -195,10 +196,7 @@ impl Shared {
             }
         }
         let followed = documents.followed.into_iter().map(|lead| {
-            command::one(
-                doc! { "_id": taking.images.id(lead) },
-                doc! { "$set": { "pixmill.followed": true } },
-            )
+            command::one(doc! { "_id": taking.images.id(lead) }, doc! { "$set": { field::FOLLOWED: true } })
         });
         command::update(&self.database, schema::IMAGES, followed.collect(), Again::Safe).await.map(|_| ())
     }
@@ -209,9 +207,9 @@ impl Shared {
         for some in images.chunks(DOCUMENTS) {
             let ids: Vec<_> = some.iter().map(|number| taking.images.id(*number)).collect();
             let by_id: HashMap<_, _> = ids.iter().zip(some).map(|(id, number)| (*id, *number)).collect();
-            let fields = command::Reading { fields: doc! { "inputUrl": 1 }, ..Default::default() };
+            let fields = command::Reading { fields: doc! { field::INPUT_URL: 1 }, ..Default::default() };
             for image in command::find(&self.images(), doc! { "_id": { "$in": &ids } }, fields).await? {
-                if let (Ok(id), Ok(input)) = (image.get_object_id("_id"), image.get_str("inputUrl"))
+                if let (Ok(id), Ok(input)) = (image.get_object_id("_id"), image.get_str(field::INPUT_URL))
                     && let Some(number) = by_id.get(&id)
                 {
                     inputs.insert(*number, input.to_owned());
@@ -240,28 +238,28 @@ impl Shared {
             Fault::permanent(Code::RecipeInvalid, format!("the recipe can't be kept: {error}"))
         })?;
         let mut set = doc! {
-            "status": RequestStatus::Pending.as_str(),
-            "totalImages": i64::from(images),
-            "pixmill.recipe": recipe,
-            "pixmill.digest": &end.digest,
-            "pixmill.reading": &end.reading,
-            "pixmill.rows": end.rows as i64,
-            "pixmill.rowErrors": end.row_errors_total as i64,
+            field::STATUS: RequestStatus::Pending.as_str(),
+            field::TOTAL_IMAGES: i64::from(images),
+            field::RECIPE: recipe,
+            field::DIGEST: &end.digest,
+            field::READING: &end.reading,
+            field::ROWS: end.rows as i64,
+            field::ROW_ERRORS: end.row_errors_total as i64,
         };
         if let Some(webhook) = &end.options.webhook {
-            set.insert("pixmill.webhookUrl", webhook);
+            set.insert(field::WEBHOOK, webhook);
         }
-        let mut changed = now_in("updatedAt");
+        let mut changed = now_in(field::UPDATED_AT);
         if images == 0 {
-            set.insert("status", RequestStatus::Completed.as_str());
-            set.insert("pixmill.completedAt", date(now));
+            set.insert(field::STATUS, RequestStatus::Completed.as_str());
+            set.insert(field::COMPLETED_AT, date(now));
             let due = self.shift(now).await?.of_server(now);
-            set.insert("pixmill.events", vec![completion(1, &Progress::default(), due, now)]);
+            set.insert(field::EVENTS, vec![completion(1, &Progress::default(), due, now)]);
         } else {
-            set.insert("pixmill.fed", tenant);
-            changed.insert("pixmill.opened", true);
+            set.insert(field::FED, tenant);
+            changed.insert(field::OPENED, true);
         }
-        let update = doc! { "$set": set, "$unset": { "pixmill.touchedAt": "" }, "$currentDate": changed };
+        let update = doc! { "$set": set, "$unset": { field::TOUCHED_AT: "" }, "$currentDate": changed };
         let opened = self.change_once(request, receiving(request), update).await?;
         if opened { Ok(()) } else { Err(unknown(request)) }
     }
@@ -269,8 +267,7 @@ impl Shared {
     /// Deletes an intake; whether there was one.
     pub(super) async fn drop_intake(&self, request: &RequestId) -> Result<bool, Fault> {
         self.intakes.forget(request);
-        let drop =
-            vec![command::one(receiving(request), doc! { "$set": { "pixmill.unfinished": DROPPING } })];
+        let drop = vec![command::one(receiving(request), doc! { "$set": { field::UNFINISHED: DROPPING } })];
         let dropped = command::update(&self.database, schema::REQUESTS, drop, Again::Safe).await?;
         if dropped.matched == 0 {
             return Ok(false);
@@ -283,7 +280,7 @@ impl Shared {
     pub(super) async fn delete(&self, head: &Head) -> Result<(), Fault> {
         for collection in [schema::IMAGES, schema::PRODUCTS] {
             // What an app added to our request has no row in our catalogue.
-            let ours = doc! { "requestId": head.request.as_str(), "pixmill.row": { "$exists": true } };
+            let ours = doc! { field::REQUEST_ID: head.request.as_str(), field::ROW: { "$exists": true } };
             command::delete(&self.database, collection, ours).await?;
         }
         for collection in [schema::DELIVERIES, schema::ORIGINALS] {
@@ -292,7 +289,7 @@ impl Shared {
         }
         let by_id = doc! { "_id": matching(head.request.as_str()) };
         command::delete(&self.database, schema::ROW_ERRORS, by_id).await?;
-        let marked = doc! { "_id": head.id.clone(), schema::OWN: true, "pixmill.unfinished": DROPPING };
+        let marked = doc! { "_id": head.id.clone(), field::OWN: true, field::UNFINISHED: DROPPING };
         command::delete(&self.database, schema::REQUESTS, marked).await?;
         self.heads.forget(&head.request);
         Ok(())

@@ -11,6 +11,7 @@ use pixmill_engine::fault::Fault;
 
 use super::clock::now_in;
 use super::command::{self, Again, Written};
+use super::field;
 use super::{Shared, schema};
 
 /// Ends are told after so long: by then every write to which the server gave an earlier time can be read, or will give its
@@ -34,8 +35,8 @@ impl Shared {
             return written;
         }
         let mut these = these();
-        these.insert("pixmill.ended", doc! { "$exists": true });
-        let later = vec![command::many(these, doc! { "$currentDate": now_in("pixmill.ended") })];
+        these.insert(field::ENDED, doc! { "$exists": true });
+        let later = vec![command::many(these, doc! { "$currentDate": now_in(field::ENDED) })];
         let dated = command::update(&self.database, schema::IMAGES, later, Again::Safe).await;
         let written = written?;
         dated.map(|_| written)

@@ -18,24 +18,31 @@ use uuid::Uuid;
 use super::command::{self, Again, Reading, by_id, find};
 use super::document::{as_it_is, at, date, ends, few, moment, said, string, whole};
 use super::fault::{fault, is_duplicate};
+use super::field::{self, inside};
 use super::half_done::{DROPPING, GOING};
 use super::id::{matching, text};
 use super::{Mongodb, Shared, odd, schema};
 
 /// Where the address is that is told of a request: pixmill's own, and what apps call it.
-const WEBHOOKS: [&str; 5] = ["pixmill.webhookUrl", "webhookUrl", "webhook_url", "webhook", "callback_url"];
+const WEBHOOKS: [&str; 5] = [
+    field::WEBHOOK,
+    field::APPS_WEBHOOKS[0],
+    field::APPS_WEBHOOKS[1],
+    field::APPS_WEBHOOKS[2],
+    field::APPS_WEBHOOKS[3],
+];
 
 /// The event that completes a request, due at once, by the server's clock.
 pub(super) fn completion(round: u32, progress: &Progress, due: Timestamp, now: Timestamp) -> Document {
     doc! {
         "id": Uuid::now_v7().to_string(),
-        "round": i64::from(round),
+        inside(field::ROUND): i64::from(round),
         "at": date(now),
-        "completedImages": progress.completed as i64,
-        "failedImages": progress.failed as i64,
-        "cancelledImages": progress.cancelled as i64,
-        "bytesBefore": progress.bytes_before as i64,
-        "bytesAfter": progress.bytes_after as i64,
+        inside(field::COMPLETED_IMAGES): progress.completed as i64,
+        inside(field::FAILED_IMAGES): progress.failed as i64,
+        inside(field::CANCELLED_IMAGES): progress.cancelled as i64,
+        inside(field::BYTES_BEFORE): progress.bytes_before as i64,
+        inside(field::BYTES_AFTER): progress.bytes_after as i64,
         "tries": 0,
         "due": date(due),
     }
@@ -46,14 +53,14 @@ pub(super) fn completion_in(request: &RequestId, event: &Document) -> Option<Com
     Some(Completion {
         id: said(event, "id")?.to_owned(),
         request: request.clone(),
-        round: few(event, "round")?,
+        round: few(event, inside(field::ROUND))?,
         at: moment(event, "at")?,
     })
 }
 
 /// The events of a request's document, oldest first.
 pub(super) fn events(request: &Document) -> impl Iterator<Item = &Document> {
-    let events = at(request, "pixmill.events").and_then(Bson::as_array);
+    let events = at(request, field::EVENTS).and_then(Bson::as_array);
     events.into_iter().flatten().filter_map(Bson::as_document)
 }
 
@@ -64,7 +71,7 @@ pub(super) fn webhook(request: &Document) -> Option<String> {
 }
 
 fn fields() -> Document {
-    let mut fields = doc! { "pixmill.events": 1, "pixmill.traceparent": 1 };
+    let mut fields = doc! { field::EVENTS: 1, field::TRACEPARENT: 1 };
     fields.extend(WEBHOOKS.map(|name| (name.to_owned(), 1.into())));
     fields
 }
@@ -75,10 +82,10 @@ impl Outbox for Mongodb {
         let shift = self.shared.shift(now).await?;
         let reached = shift.of_server(now);
         let due = doc! {
-            "pixmill.events.due": { "$lte": date(reached) }, "pixmill.unfinished": { "$ne": DROPPING },
+            field::EVENT_DUE: { "$lte": date(reached) }, field::UNFINISHED: { "$ne": DROPPING },
         };
         let reading =
-            Reading { fields: fields(), order: doc! { "pixmill.events.due": 1 }, most, ..Reading::default() };
+            Reading { fields: fields(), order: doc! { field::EVENT_DUE: 1 }, most, ..Reading::default() };
         let requests = find(&self.shared.requests(), due, reading).await?;
         let mut due: Vec<_> = requests
             .iter()
@@ -102,28 +109,28 @@ impl Outbox for Mongodb {
         now: Timestamp,
     ) -> Result<bool, Fault> {
         let request = telling.event.request.as_str();
-        let fields = doc! { "pixmill.tenant": 1 };
+        let fields = doc! { field::TENANT: 1 };
         // A request that was deleted meanwhile took its events with it.
         let Some(found) = by_id(&self.shared.requests(), request, fields).await? else {
             return Ok(false);
         };
         let tries = i32::from(delivery.is_some());
         if let Some(delivery) = delivery {
-            let tenant = said(&found, "pixmill.tenant").unwrap_or(DEFAULT_TENANT);
+            let tenant = said(&found, field::TENANT).unwrap_or(DEFAULT_TENANT);
             self.shared.write_down(&delivery, tenant).await?;
         }
-        let mut gone = doc! { "pixmill.events.$[event].lease": "" };
-        let mut update = doc! { "$inc": { "pixmill.events.$[event].tries": tries } };
+        let mut gone = doc! { field::THE_EVENT_LEASE: "" };
+        let mut update = doc! { "$inc": { field::THE_EVENT_TRIES: tries } };
         match next {
-            Next::Nothing => _ = gone.insert("pixmill.events.$[event].due", ""),
+            Next::Nothing => _ = gone.insert(field::THE_EVENT_DUE, ""),
             Next::Again(at) => {
                 let at = self.shared.shift(now).await?.of_server(at);
-                update.insert("$set", doc! { "pixmill.events.$[event].due": date(at) });
+                update.insert("$set", doc! { field::THE_EVENT_DUE: date(at) });
             }
         }
         update.insert("$unset", gone);
         let leased = doc! { "$elemMatch": { "id": &telling.event.id, "lease": telling.token.0 } };
-        let leased = doc! { "_id": matching(request), "pixmill.events": leased };
+        let leased = doc! { "_id": matching(request), field::EVENTS: leased };
         let settle = vec![of_event(command::one(leased, update), &telling.event.id)];
         let settled = command::update(&self.shared.database, schema::REQUESTS, settle, Again::Never).await?;
         Ok(settled.matched == 1)
@@ -135,13 +142,13 @@ impl Outbox for Mongodb {
         let event = string(&found, "event");
         let of_it = doc! {
             "_id": matching(string(&found, "request")),
-            "pixmill.events": { "$elemMatch": { "id": event } },
-            "pixmill.unfinished": { "$nin": GOING.to_vec() },
+            field::EVENTS: { "$elemMatch": { "id": event } },
+            field::UNFINISHED: { "$nin": GOING.to_vec() },
         };
         let due = date(self.shared.shift(now).await?.of_server(now));
         let anew = doc! {
-            "$set": { "pixmill.events.$[event].due": due, "pixmill.events.$[event].tries": 0 },
-            "$unset": { "pixmill.events.$[event].lease": "" },
+            "$set": { field::THE_EVENT_DUE: due, field::THE_EVENT_TRIES: 0 },
+            "$unset": { field::THE_EVENT_LEASE: "" },
         };
         let anew = vec![of_event(command::one(of_it, anew), event)];
         let due = command::update(&self.shared.database, schema::REQUESTS, anew, Again::Safe).await?;
@@ -181,10 +188,10 @@ impl Shared {
                 "lease": as_it_is(event, "lease"),
             };
             let unchanged =
-                doc! { "_id": as_it_is(request, "_id"), "pixmill.events": { "$elemMatch": unchanged } };
+                doc! { "_id": as_it_is(request, "_id"), field::EVENTS: { "$elemMatch": unchanged } };
             let set = doc! {
-                "pixmill.events.$[event].due": date(lease.until),
-                "pixmill.events.$[event].lease": lease.token.0,
+                field::THE_EVENT_DUE: date(lease.until),
+                field::THE_EVENT_LEASE: lease.token.0,
             };
             of_event(command::one(unchanged, doc! { "$set": set }), string(event, "id"))
         });
@@ -194,8 +201,8 @@ impl Shared {
         if written.matched == all {
             return Ok(due.iter().map(|(_, event)| id(event)).collect());
         }
-        let ours = doc! { "pixmill.events.lease": lease.token.0 };
-        let reading = Reading { fields: doc! { "pixmill.events": 1 }, ..Reading::default() };
+        let ours = doc! { field::EVENT_LEASE: lease.token.0 };
+        let reading = Reading { fields: doc! { field::EVENTS: 1 }, ..Reading::default() };
         let requests: Vec<_> = due.iter().map(|(request, _)| as_it_is(request, "_id")).collect();
         let query = doc! { "$and": [{ "_id": { "$in": requests } }, ours] };
         let now = find(&self.requests(), query, reading).await?;
@@ -239,7 +246,7 @@ fn telling(request: &Document, event: &Document, lease: Lease) -> Option<Telling
         event: completion_in(&id.into(), event)?,
         progress: ends(event),
         url: webhook(request),
-        traceparent: Traceparent::parse(string(request, "pixmill.traceparent")),
+        traceparent: Traceparent::parse(string(request, field::TRACEPARENT)),
         tries: few(event, "tries").unwrap_or_default(),
         token: lease.token,
     })

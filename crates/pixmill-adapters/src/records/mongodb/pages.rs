@@ -16,6 +16,7 @@ use super::command::{Reading, find};
 use super::document::{
     as_it_is, date, few, image_id, moment, no_output, place, said, slot, slot_fields, string,
 };
+use super::field;
 use super::head::Head;
 use super::id::{Series, later, matching, text};
 use super::order::IN_ORDER_AFTER;
@@ -33,10 +34,10 @@ impl Shared {
         let conditions = match &query.which {
             Images::InOrder { status, after } => in_order(head, *status, after.as_ref()),
             Images::One(image) => {
-                Some(vec![doc! { "_id": matching(image.as_str()), "requestId": head.images() }])
+                Some(vec![doc! { "_id": matching(image.as_str()), field::REQUEST_ID: head.images() }])
             }
             Images::EndedAfter(moment) => {
-                order = doc! { "pixmill.ended": 1, "_id": 1 };
+                order = doc! { field::ENDED: 1, "_id": 1 };
                 Some(self.ended_after(head, moment).await?)
             }
         };
@@ -48,7 +49,7 @@ impl Shared {
             return page(&self.images(), &conditions, reading, &self.widths.images, view).await;
         }
         let listed = |image: &Document| {
-            Some(Listed { view: view(image, head)?, product: as_it_is(image, "productId") })
+            Some(Listed { view: view(image, head)?, product: as_it_is(image, field::PRODUCT_ID) })
         };
         let images = page(&self.images(), &conditions, reading, &self.widths.images, listed).await?;
         let (rows, told) = self.rows_of(&images).await?;
@@ -70,7 +71,7 @@ impl Shared {
         while !left.is_empty() && bytes < PAGE_BYTES {
             let (some, rest) = left.split_at(self.widths.products.answer(left.len()));
             let ids: Vec<_> = some.iter().map(|image| image.product.clone()).collect();
-            let fields = doc! { "pixmill.cells": 1, "name": 1 };
+            let fields = doc! { field::CELLS: 1, "name": 1 };
             let reading = Reading { fields, order: doc! {}, most: 0, ..Reading::default() };
             let found = find(&self.products(), doc! { "_id": { "$in": ids } }, reading).await?;
             let found: Vec<_> = found.iter().filter_map(row_of).collect();
@@ -87,18 +88,18 @@ impl Shared {
     /// ending, the latest are held back, so that none is told after one that ended later.
     async fn ended_after(&self, head: &Head, since: &Moment) -> Result<Vec<Document>, Fault> {
         let at = date(since.at);
-        let mut conditions = vec![doc! { "requestId": head.images() }];
+        let mut conditions = vec![doc! { field::REQUEST_ID: head.images() }];
         match &since.image {
             Some(image) => {
                 let mut next = later(image.as_str());
-                next.push(doc! { "pixmill.ended": { "$gt": at } });
-                conditions.push(doc! { "pixmill.ended": { "$gte": at }, "$or": next });
+                next.push(doc! { field::ENDED: { "$gt": at } });
+                conditions.push(doc! { field::ENDED: { "$gte": at }, "$or": next });
             }
-            None => conditions.push(doc! { "pixmill.ended": { "$gt": at } }),
+            None => conditions.push(doc! { field::ENDED: { "$gt": at } }),
         }
         if head.status.is_open() {
             let until = date(self.server_time().await? - IN_ORDER_AFTER);
-            conditions.push(doc! { "pixmill.ended": { "$lt": until } });
+            conditions.push(doc! { field::ENDED: { "$lt": until } });
         }
         Ok(conditions)
     }
@@ -108,10 +109,10 @@ impl Shared {
 fn fields(columns: bool) -> Document {
     let mut fields = slot_fields();
     fields.extend(doc! {
-        "pixmill.row": 1, "pixmill.position": 1, "inputUrl": 1, "pixmill.attempts": 1, "pixmill.ended": 1,
+        field::ROW: 1, field::POSITION: 1, field::INPUT_URL: 1, field::ATTEMPTS: 1, field::ENDED: 1,
     });
     if columns {
-        fields.insert("productId", 1);
+        fields.insert(field::PRODUCT_ID, 1);
     }
     fields
 }
@@ -122,9 +123,9 @@ fn view(document: &Document, head: &Head) -> Option<ImageView> {
         image: image_id(document)?,
         row,
         position,
-        input: string(document, "inputUrl").to_owned(),
-        attempts: few(document, "pixmill.attempts").unwrap_or_default(),
-        ended: moment(document, "pixmill.ended"),
+        input: string(document, field::INPUT_URL).to_owned(),
+        attempts: few(document, field::ATTEMPTS).unwrap_or_default(),
+        ended: moment(document, field::ENDED),
         slot: slot(document, head.status),
     })
 }
@@ -155,7 +156,7 @@ impl Bytes for RowOf {
 }
 
 fn row_of(product: &Document) -> Option<(String, RowOf)> {
-    let row = match said(product, "pixmill.cells") {
+    let row = match said(product, field::CELLS) {
         Some(cells) => RowOf::Cells(cells.to_owned()),
         None => RowOf::Name(string(product, "name").to_owned()),
     };
@@ -174,7 +175,7 @@ fn cells(row: Option<&RowOf>, input: &str) -> String {
 /// Matches the images of a request that are shown as this, those after a certain one; nothing where none can be. The ids
 /// of a catalogue's images are one range, in its order.
 fn in_order(head: &Head, status: Option<ImageStatus>, after: Option<&ImageId>) -> Option<Vec<Document>> {
-    let mut conditions = vec![doc! { "requestId": head.images() }];
+    let mut conditions = vec![doc! { field::REQUEST_ID: head.images() }];
     if let Some(first) = head.first_image {
         conditions.push(doc! { "_id": { "$gte": first, "$lte": Series::of(first).last() } });
     }
@@ -188,17 +189,17 @@ fn in_order(head: &Head, status: Option<ImageStatus>, after: Option<&ImageId>) -
 /// Matches what the document of an image says that is shown as this.
 fn shown_as(status: ImageStatus, head: &Head) -> Option<Document> {
     let cancelled = head.status == RequestStatus::Cancelled;
-    let told = |status: Bson| doc! { "status": status, "outputUrl": no_output() };
+    let told = |status: Bson| doc! { field::STATUS: status, field::OUTPUT_URL: no_output() };
     let (completed, failed) = (ImageStatus::Completed.as_str(), ImageStatus::Failed.as_str());
     Some(match status {
         ImageStatus::Completed => {
-            doc! { "$or": [{ "status": completed }, { "outputUrl": { "$gt": "" } }] }
+            doc! { "$or": [{ field::STATUS: completed }, { field::OUTPUT_URL: { "$gt": "" } }] }
         }
         ImageStatus::Failed => {
             let mut told = told(failed.into());
             if head.own {
                 // Says what the index needs to have them in order: an image that has ended is never due.
-                told.insert("pixmill.due", Bson::Null);
+                told.insert(field::DUE, Bson::Null);
             }
             told
         }

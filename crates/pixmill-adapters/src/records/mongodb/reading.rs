@@ -15,6 +15,7 @@ use pixmill_engine::port::records::{
 use super::command::{self, by_id, find};
 use super::directory::{counted, of_tenant, shown};
 use super::document::{as_it_is, at};
+use super::field;
 use super::half_done::{CANCELLING, DROPPING};
 use super::head::{self, Head};
 use super::id::earlier;
@@ -83,13 +84,13 @@ fn shown_as(status: RequestStatus) -> Bson {
 /// Matches requests that say when they were made, and those that don't: they are listed after all others.
 fn dated(dated: bool) -> Document {
     let date = doc! { "$type": "date" };
-    doc! { "createdAt": if dated { date } else { doc! { "$not": date } } }
+    doc! { field::CREATED_AT: if dated { date } else { doc! { "$not": date } } }
 }
 
 impl Shared {
     /// The request of this id, unless it is being deleted.
     async fn one(&self, id: &RequestId, progress: bool) -> Result<Option<RequestView>, Fault> {
-        let found = by_id(&self.requests(), id.as_str(), doc! { "pixmill.events": 0 }).await?;
+        let found = by_id(&self.requests(), id.as_str(), doc! { field::EVENTS: 0 }).await?;
         let Some(document) = found else { return Ok(None) };
         let Some(head) = Head::of(&document).filter(|head| head.unfinished != DROPPING) else {
             return Ok(None);
@@ -107,11 +108,11 @@ impl Shared {
         before: Option<&RequestId>,
         most: usize,
     ) -> Result<Vec<RequestView>, Fault> {
-        let mut conditions = vec![shown(), doc! { "pixmill.tenant": of_tenant(tenant) }];
-        conditions.extend(status.map(|status| doc! { "status": shown_as(status) }));
+        let mut conditions = vec![shown(), doc! { field::TENANT: of_tenant(tenant) }];
+        conditions.extend(status.map(|status| doc! { field::STATUS: shown_as(status) }));
         let mut last = match before {
             Some(before) => {
-                let fields = doc! { "createdAt": 1 };
+                let fields = doc! { field::CREATED_AT: 1 };
                 let last = by_id(&self.requests(), before.as_str(), fields).await?;
                 Some(last.ok_or_else(|| unknown(before))?)
             }
@@ -150,22 +151,22 @@ impl Shared {
         most: usize,
     ) -> Result<Vec<Document>, Fault> {
         let reading = |order, most| command::Reading {
-            fields: doc! { "pixmill.events": 0 },
+            fields: doc! { field::EVENTS: 0 },
             order,
             most,
             ..command::Reading::default()
         };
-        let created = last.and_then(|last| last.get_datetime("createdAt").ok());
+        let created = last.and_then(|last| last.get_datetime(field::CREATED_AT).ok());
         let mut found = Vec::new();
         if last.is_none() || created.is_some() {
             let mut conditions = conditions.to_vec();
             conditions.push(dated(true));
             if let (Some(created), Some(last)) = (created, last) {
                 let mut after = earlier(&as_it_is(last, "_id"));
-                after.push(doc! { "createdAt": { "$lt": *created } });
-                conditions.push(doc! { "createdAt": { "$lte": *created }, "$or": after });
+                after.push(doc! { field::CREATED_AT: { "$lt": *created } });
+                conditions.push(doc! { field::CREATED_AT: { "$lte": *created }, "$or": after });
             }
-            let order = doc! { "createdAt": -1, "_id": -1 };
+            let order = doc! { field::CREATED_AT: -1, "_id": -1 };
             found = find(&self.requests(), doc! { "$and": conditions }, reading(order, most)).await?;
         }
         if found.len() < most {
@@ -204,7 +205,7 @@ impl Shared {
 
 /// How far a request is, by the counters in its document.
 fn told_in(document: &Document, status: RequestStatus) -> Progress {
-    let mut counters = at(document, "pixmill").and_then(Bson::as_document).cloned().unwrap_or_default();
-    counters.insert("totalImages", as_it_is(document, "totalImages"));
+    let mut counters = at(document, field::PIXMILL).and_then(Bson::as_document).cloned().unwrap_or_default();
+    counters.insert(field::TOTAL_IMAGES, as_it_is(document, field::TOTAL_IMAGES));
     counted(&counters, status)
 }

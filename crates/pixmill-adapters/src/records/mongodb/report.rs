@@ -22,6 +22,7 @@ use pixmill_engine::port::records::{FailureGroup, Report};
 use super::command::{Reading, aggregate, by_id, find};
 use super::document::{as_it_is, at, failure, moment, no_output, said, slot, slot_fields, string, whole};
 use super::fault::fault;
+use super::field::{self, inside};
 use super::head::Head;
 use super::id::{made, text};
 use super::outbox::{completion_in, events, webhook};
@@ -59,15 +60,15 @@ impl Report for Mongodb {
     async fn failures(&self, id: &RequestId) -> Result<Vec<FailureGroup>, Fault> {
         let head = self.shared.head(id).await?;
         let failed = doc! {
-            "requestId": head.images(),
-            "status": ImageStatus::Failed.as_str(),
-            "outputUrl": no_output(),
+            field::REQUEST_ID: head.images(),
+            field::STATUS: ImageStatus::Failed.as_str(),
+            field::OUTPUT_URL: no_output(),
         };
         let group = doc! {
-            "_id": "$pixmill.error.code",
+            "_id": field::value(field::ERROR) + ".code",
             "images": { "$sum": 1 },
-            "example": { "$first": "$inputUrl" },
-            "ours": { "$first": "$pixmill.error" },
+            "example": { "$first": field::value(field::INPUT_URL) },
+            "ours": { "$first": field::value(field::ERROR) },
             "error": { "$first": "$error" },
         };
         let pipeline = vec![
@@ -82,12 +83,12 @@ impl Report for Mongodb {
 
     async fn noted(&self, id: &RequestId) -> Result<u64, Fault> {
         let head = self.shared.head(id).await?;
-        let noted = doc! { "requestId": head.images(), "pixmill.frames": { "$exists": true } };
+        let noted = doc! { field::REQUEST_ID: head.images(), field::FRAMES: { "$exists": true } };
         self.shared.images().count_documents(noted).await.map_err(|error| fault(&error))
     }
 
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault> {
-        let fields = doc! { "pixmill.events": 1 };
+        let fields = doc! { field::EVENTS: 1 };
         let found = by_id(&self.shared.requests(), id.as_str(), fields).await?;
         let found = found.ok_or_else(|| super::unknown(id))?;
         Ok(events(&found).filter_map(|event| completion_in(id, event)).collect())
@@ -105,7 +106,7 @@ fn row_error(error: &Document) -> Option<RowError> {
 fn failure_group(group: &Document) -> FailureGroup {
     let mut image = doc! { "error": as_it_is(group, "error") };
     if let Ok(ours) = group.get_document("ours") {
-        image.insert("pixmill", doc! { "error": ours.clone() });
+        image.insert(field::PIXMILL, doc! { "error": ours.clone() });
     }
     let failure = failure(&image);
     FailureGroup {
@@ -126,21 +127,22 @@ impl Shared {
     pub(super) fn request(&self, document: &Document) -> Result<Request, Fault> {
         let no_id = || unreadable("a request", &"its id is neither a text nor an ObjectId");
         let head = Head::of(document).ok_or_else(no_id)?;
-        let recipe = match at(document, "pixmill.recipe") {
+        let recipe = match at(document, field::RECIPE) {
             Some(recipe) => {
                 let told = bson::deserialize_from_bson(recipe.clone());
                 told.map_err(|error| unreadable(&format!("the recipe of request {}", head.request), &error))?
             }
             None => self.settings.recipe,
         };
-        let header = match said(document, "pixmill.header") {
+        let header = match said(document, field::HEADER) {
             Some(header) => header.to_owned(),
             None => record(HEADER),
         };
-        let created = moment(document, "createdAt").or_else(|| made(&head.id));
-        let completed = moment(document, "pixmill.completedAt");
-        let completed = completed.or_else(|| moment(document, "completedAt").filter(|_| !head.own));
-        let updated = moment(document, "updatedAt").or(created).unwrap_or_default();
+        let created = moment(document, field::CREATED_AT).or_else(|| made(&head.id));
+        let completed = moment(document, field::COMPLETED_AT);
+        let completed =
+            completed.or_else(|| moment(document, inside(field::COMPLETED_AT)).filter(|_| !head.own));
+        let updated = moment(document, field::UPDATED_AT).or(created).unwrap_or_default();
         let tenant = head.tenant.clone();
         Ok(Request {
             tenant,
@@ -149,13 +151,13 @@ impl Shared {
             round: head.round,
             recipe,
             header,
-            catalogue: string(document, "pixmill.catalogue").to_owned(),
+            catalogue: string(document, field::CATALOGUE).to_owned(),
             webhook: webhook(document),
-            traceparent: Traceparent::parse(string(document, "pixmill.traceparent")),
-            digest: string(document, "pixmill.digest").to_owned(),
-            reading: string(document, "pixmill.reading").to_owned(),
-            rows: whole(document, "pixmill.rows").unwrap_or_default(),
-            row_errors: whole(document, "pixmill.rowErrors").unwrap_or_default(),
+            traceparent: Traceparent::parse(string(document, field::TRACEPARENT)),
+            digest: string(document, field::DIGEST).to_owned(),
+            reading: string(document, field::READING).to_owned(),
+            rows: whole(document, field::ROWS).unwrap_or_default(),
+            row_errors: whole(document, field::ROW_ERRORS).unwrap_or_default(),
             created: created.unwrap_or_default(),
             completed: completed.filter(|_| head.status == RequestStatus::Completed || !head.own),
             foreign: !head.own,
@@ -165,15 +167,15 @@ impl Shared {
 
     /// Rows of a catalogue. Their images stand in the order of the rows, so one range of them serves all.
     async fn own_rows(&self, head: &Head, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
-        let from = doc! { "requestId": head.images(), "pixmill.row": { "$gte": i64::try_from(first).unwrap_or(i64::MAX) } };
-        let fields = doc! { "pixmill.cells": 1, "pixmill.error": 1, "images": 1 };
-        let reading = Reading { fields, order: doc! { "pixmill.row": 1 }, most, ..Reading::default() };
+        let from = doc! { field::REQUEST_ID: head.images(), field::ROW: { "$gte": i64::try_from(first).unwrap_or(i64::MAX) } };
+        let fields = doc! { field::CELLS: 1, field::ERROR: 1, "images": 1 };
+        let reading = Reading { fields, order: doc! { field::ROW: 1 }, most, ..Reading::default() };
         let rows = page(&self.products(), &from, reading, &self.widths.products, OwnRow::of).await?;
         let images: Vec<_> = rows.iter().flat_map(|row| &row.images).collect();
         let slots = match (images.first(), images.last()) {
             (Some(first), Some(last)) => {
                 let range = doc! { "$gte": (*first).clone(), "$lte": (*last).clone() };
-                self.slots(head, doc! { "_id": range, "requestId": head.images() }).await?
+                self.slots(head, doc! { "_id": range, field::REQUEST_ID: head.images() }).await?
             }
             _ => HashMap::new(),
         };
@@ -187,7 +189,7 @@ impl Shared {
 
     /// Products of a request that came without a catalogue, as rows of one.
     async fn foreign_rows(&self, head: &Head, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
-        let of_it = doc! { "requestId": head.images() };
+        let of_it = doc! { field::REQUEST_ID: head.images() };
         let fields = doc! { "name": 1, "images": 1 };
         let reading = Reading { fields, order: doc! { "_id": 1 }, most, skip: first };
         let products =
@@ -217,10 +219,11 @@ impl Shared {
 
     async fn foreign_images(&self, ids: Vec<Bson>) -> Result<HashMap<String, Document>, Fault> {
         let mut fields = slot_fields();
-        fields.insert("inputUrl", 1);
+        fields.insert(field::INPUT_URL, 1);
         let reading = Reading { fields, ..Reading::default() };
         let images = find(&self.images(), doc! { "_id": { "$in": ids } }, reading).await?;
-        let bytes = images.iter().map(|image| size_of::<Document>() + string(image, "inputUrl").len()).sum();
+        let bytes =
+            images.iter().map(|image| size_of::<Document>() + string(image, field::INPUT_URL).len()).sum();
         self.widths.images.saw(images.len(), bytes);
         Ok(images.into_iter().filter_map(|image| Some((text(image.get("_id")?)?, image))).collect())
     }
@@ -256,7 +259,7 @@ impl Product {
     /// The row that a catalogue would have for it.
     fn as_row(&self, number: u64, images: &HashMap<String, Document>, head: &Head) -> ResultRow {
         let images: Vec<_> = self.images.iter().filter_map(|id| images.get(&text(id)?)).collect();
-        let inputs: Vec<_> = images.iter().map(|image| string(image, "inputUrl")).collect();
+        let inputs: Vec<_> = images.iter().map(|image| string(image, field::INPUT_URL)).collect();
         ResultRow {
             cells: record([number.to_string().as_str(), &self.name, &inputs.join(", ")]),
             error: None,
@@ -284,8 +287,8 @@ struct OwnRow {
 impl OwnRow {
     fn of(product: &Document) -> Option<Self> {
         Some(OwnRow {
-            cells: string(product, "pixmill.cells").to_owned(),
-            error: said(product, "pixmill.error").map(str::to_owned),
+            cells: string(product, field::CELLS).to_owned(),
+            error: said(product, field::ERROR).map(str::to_owned),
             images: images_of(product),
         })
     }

@@ -11,6 +11,7 @@ use pixmill_engine::port::records::{Deletion, FOREIGN};
 use super::amend::{TRIES, busy};
 use super::command::{self, Again, Reading, find};
 use super::document::date;
+use super::field;
 use super::half_done::{DELETING, DELETING_OUTPUTS, RETIRING};
 use super::head::{self, Head};
 use super::{Shared, schema};
@@ -20,19 +21,23 @@ impl Shared {
     pub(super) async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault> {
         let mut ended = retirable();
         ended.extend(ended_before(before));
-        let reading =
-            Reading { fields: head::fields(), order: doc! { "createdAt": 1 }, most, ..Reading::default() };
+        let reading = Reading {
+            fields: head::fields(),
+            order: doc! { field::CREATED_AT: 1 },
+            most,
+            ..Reading::default()
+        };
         let heads: Vec<_> =
             find(&self.requests(), ended, reading).await?.iter().filter_map(Head::of).collect();
         let mark = heads.iter().map(|head| {
             let mut unchanged = retirable();
             unchanged.extend(head.in_round());
-            unchanged.insert("status", head.status.as_str());
-            command::one(unchanged, doc! { "$set": { "pixmill.unfinished": RETIRING } })
+            unchanged.insert(field::STATUS, head.status.as_str());
+            command::one(unchanged, doc! { "$set": { field::UNFINISHED: RETIRING } })
         });
         command::update(&self.database, schema::REQUESTS, mark.collect(), Again::Safe).await?;
         let ids: Vec<_> = heads.iter().map(|head| head.id.clone()).collect();
-        let marked = doc! { "_id": { "$in": ids }, "pixmill.unfinished": RETIRING };
+        let marked = doc! { "_id": { "$in": ids }, field::UNFINISHED: RETIRING };
         let reading = Reading { fields: head::fields(), ..Reading::default() };
         let retired = find(&self.requests(), marked, reading).await?;
         Ok(retired.iter().filter_map(Head::of).map(|head| head.request).collect())
@@ -40,7 +45,7 @@ impl Shared {
 
     /// Deletions that were begun and are not done.
     pub(super) async fn deletions(&self, most: usize) -> Result<Vec<Deletion>, Fault> {
-        let begun = doc! { "pixmill.unfinished": { "$in": [DELETING, DELETING_OUTPUTS] }, schema::OWN: true };
+        let begun = doc! { field::UNFINISHED: { "$in": [DELETING, DELETING_OUTPUTS] }, field::OWN: true };
         let reading = Reading { fields: head::fields(), most, ..Reading::default() };
         let begun = find(&self.requests(), begun, reading).await?;
         let of =
@@ -61,7 +66,7 @@ impl Shared {
             if head.status.is_open() {
                 return Ok(false);
             }
-            if self.change(&head, doc! { "$set": { "pixmill.unfinished": mark } }).await? {
+            if self.change(&head, doc! { "$set": { field::UNFINISHED: mark } }).await? {
                 return Ok(true);
             }
         }
@@ -78,9 +83,9 @@ impl Shared {
 /// Matches requests of pixmill's own of which nothing is to be told, and with which nothing is begun.
 fn retirable() -> Document {
     doc! {
-        schema::OWN: true,
-        "pixmill.unfinished": { "$in": [Bson::Null, Bson::from(RETIRING)] },
-        "pixmill.events.due": { "$exists": false },
+        field::OWN: true,
+        field::UNFINISHED: { "$in": [Bson::Null, Bson::from(RETIRING)] },
+        field::EVENT_DUE: { "$exists": false },
     }
 }
 
@@ -89,11 +94,11 @@ fn ended_before(before: Timestamp) -> Document {
     let (completed, cancelled) = (RequestStatus::Completed.as_str(), RequestStatus::Cancelled.as_str());
     let until = doc! { "$lte": date(before) };
     doc! {
-        "status": { "$in": [completed, cancelled] },
-        "createdAt": until.clone(),
+        field::STATUS: { "$in": [completed, cancelled] },
+        field::CREATED_AT: until.clone(),
         "$or": [
-            { "status": completed, "pixmill.completedAt": until.clone() },
-            { "status": cancelled, "updatedAt": until },
+            { field::STATUS: completed, field::COMPLETED_AT: until.clone() },
+            { field::STATUS: cancelled, field::UPDATED_AT: until },
         ],
     }
 }

@@ -9,6 +9,7 @@ use pixmill_engine::fault::Fault;
 
 use super::command::{self, Again};
 use super::fault::fault;
+use super::field;
 
 /// Catalogues.
 pub(super) const REQUESTS: &str = "requests";
@@ -27,9 +28,6 @@ pub(super) const BOARDS: &str = "pixmill_boards";
 /// What pixmill must remember of the database itself, a document each.
 pub(super) const STATE: &str = "pixmill_state";
 
-/// Says that pixmill made a request: only its own are ever deleted.
-pub(super) const OWN: &str = "pixmill.own";
-
 /// An index over some documents only: those that have a field.
 fn partial(name: &str, key: Document, field: &str) -> Document {
     doc! { "key": key, "name": name, "partialFilterExpression": { field: { "$exists": true } } }
@@ -43,56 +41,48 @@ fn indexes() -> [(&'static str, Vec<Document>); 6] {
             REQUESTS,
             vec![
                 // What an app has open, by when it says it began or changed.
-                doc! { "key": { "status": 1, "createdAt": 1 }, "name": "pixmill_status" },
-                doc! { "key": { "status": 1, "updatedAt": 1 }, "name": "pixmill_changes" },
-                doc! { "key": { "pixmill.tenant": 1, "createdAt": -1, "_id": -1 }, "name": "pixmill_tenants" },
+                doc! { "key": { field::STATUS: 1, field::CREATED_AT: 1 }, "name": "pixmill_status" },
+                doc! { "key": { field::STATUS: 1, field::UPDATED_AT: 1 }, "name": "pixmill_changes" },
+                doc! { "key": { field::TENANT: 1, field::CREATED_AT: -1, "_id": -1 }, "name": "pixmill_tenants" },
                 // What is fed, by tenant and in the order in which it was opened.
-                partial(
-                    "pixmill_fed",
-                    doc! { "pixmill.fed": 1, "pixmill.opened": 1, "_id": 1 },
-                    "pixmill.fed",
-                ),
-                partial("pixmill_receiving", doc! { "pixmill.touchedAt": 1 }, "pixmill.touchedAt"),
-                partial("pixmill_completed", doc! { "pixmill.completedAt": 1 }, "pixmill.completedAt"),
-                partial("pixmill_unfinished", doc! { "pixmill.unfinished": 1 }, "pixmill.unfinished"),
-                partial("pixmill_events", doc! { "pixmill.events.due": 1 }, "pixmill.events.due"),
+                partial("pixmill_fed", doc! { field::FED: 1, field::OPENED: 1, "_id": 1 }, field::FED),
+                partial("pixmill_receiving", doc! { field::TOUCHED_AT: 1 }, field::TOUCHED_AT),
+                partial("pixmill_completed", doc! { field::COMPLETED_AT: 1 }, field::COMPLETED_AT),
+                partial("pixmill_unfinished", doc! { field::UNFINISHED: 1 }, field::UNFINISHED),
+                partial("pixmill_events", doc! { field::EVENT_DUE: 1 }, field::EVENT_DUE),
             ],
         ),
         (
             PRODUCTS,
-            vec![doc! { "key": { "requestId": 1, "pixmill.row": 1, "_id": 1 }, "name": "pixmill_rows" }],
+            vec![doc! { "key": { field::REQUEST_ID: 1, field::ROW: 1, "_id": 1 }, "name": "pixmill_rows" }],
         ),
         (
             IMAGES,
             vec![
                 doc! {
                     "key": {
-                        "requestId": 1, "status": 1, "pixmill.due": 1, "_id": 1, "pixmill.bytesBefore": 1,
-                        "pixmill.bytesAfter": 1,
+                        field::REQUEST_ID: 1, field::STATUS: 1, field::DUE: 1, "_id": 1, field::BYTES_BEFORE: 1,
+                        field::BYTES_AFTER: 1,
                     },
                     "name": "pixmill_backlog",
                 },
                 // Finds outputs that another worker wrote without a status.
                 doc! {
-                    "key": { "requestId": 1, "status": 1 },
+                    "key": { field::REQUEST_ID: 1, field::STATUS: 1 },
                     "name": "pixmill_outputs",
-                    "partialFilterExpression": { "outputUrl": { "$gt": "" } },
+                    "partialFilterExpression": { field::OUTPUT_URL: { "$gt": "" } },
                 },
                 partial(
                     "pixmill_ended",
-                    doc! { "requestId": 1, "pixmill.ended": 1, "_id": 1 },
-                    "pixmill.ended",
+                    doc! { field::REQUEST_ID: 1, field::ENDED: 1, "_id": 1 },
+                    field::ENDED,
                 ),
-                partial("pixmill_leases", doc! { "pixmill.lease.until": 1 }, "pixmill.lease.until"),
-                partial(
-                    "pixmill_corrections",
-                    doc! { "pixmill.correction.mark": 1 },
-                    "pixmill.correction.mark",
-                ),
-                partial("pixmill_due", doc! { "pixmill.due": 1, "_id": 1 }, "pixmill.due"),
-                partial("pixmill_followers", doc! { "pixmill.sameAs": 1 }, "pixmill.sameAs"),
-                partial("pixmill_noted", doc! { "requestId": 1 }, "pixmill.frames"),
-                partial("pixmill_telling", doc! { "pixmill.telling": 1 }, "pixmill.telling"),
+                partial("pixmill_leases", doc! { field::LEASE_UNTIL: 1 }, field::LEASE_UNTIL),
+                partial("pixmill_corrections", doc! { field::CORRECTION_MARK: 1 }, field::CORRECTION_MARK),
+                partial("pixmill_due", doc! { field::DUE: 1, "_id": 1 }, field::DUE),
+                partial("pixmill_followers", doc! { field::SAME_AS: 1 }, field::SAME_AS),
+                partial("pixmill_noted", doc! { field::REQUEST_ID: 1 }, field::FRAMES),
+                partial("pixmill_telling", doc! { field::TELLING: 1 }, field::TELLING),
             ],
         ),
         (ORIGINALS, vec![doc! { "key": { "request": 1, "piece": 1 }, "name": "pixmill_pieces" }]),

@@ -17,6 +17,7 @@ use super::claim::due_in;
 use super::clock::{Shift, now_in};
 use super::command::{self, Again};
 use super::document::{as_it_is, date, flag, no_output, number, request_id};
+use super::field;
 use super::gather::Call;
 use super::head::Head;
 use super::{Mongodb, Shared, lock, schema};
@@ -95,20 +96,20 @@ impl End<'_> {
     fn statement(&self) -> Document {
         let under_lease = doc! {
             "_id": self.held.id.clone(),
-            "status": ImageStatus::Processing.as_str(),
-            "pixmill.lease.token": self.settlement.token.0,
+            field::STATUS: ImageStatus::Processing.as_str(),
+            field::LEASE_TOKEN: self.settlement.token.0,
         };
         let mut update = self.update();
         let set = update.entry("$set".to_owned()).or_insert_with(|| Document::new().into());
         if let Bson::Document(set) = set {
-            set.insert("pixmill.settled", self.mark);
-            set.insert("updatedAt", date(self.now));
+            set.insert(field::SETTLED, self.mark);
+            set.insert(field::UPDATED_AT, date(self.now));
             if self.held.followed && self.is_end() {
-                set.insert("pixmill.telling", true);
+                set.insert(field::TELLING, true);
             }
         }
         if self.is_end() {
-            update.insert("$currentDate", now_in("pixmill.ended"));
+            update.insert("$currentDate", now_in(field::ENDED));
         }
         command::one(under_lease, update)
     }
@@ -119,17 +120,17 @@ impl End<'_> {
         let due = due_in(self.held.fed);
         match &self.settlement.outcome {
             outcome @ (Outcome::Completed(_) | Outcome::Failed(_)) => {
-                doc! { "$set": ending(outcome), "$unset": { "pixmill.lease": "" } }
+                doc! { "$set": ending(outcome), "$unset": { field::LEASE: "" } }
             }
             Outcome::Retry(at) => doc! {
-                "$set": { "status": pending, due: date(self.shift.of_server(*at)) },
-                "$unset": { "pixmill.lease": "" },
+                "$set": { field::STATUS: pending, due: date(self.shift.of_server(*at)) },
+                "$unset": { field::LEASE: "" },
             },
             // It was not touched: the attempt is given back.
             Outcome::GivenBack => doc! {
-                "$set": { "status": pending, due: date(self.shift.of_server(self.now)) },
-                "$unset": { "pixmill.lease": "" },
-                "$inc": { "pixmill.attempts": -1 },
+                "$set": { field::STATUS: pending, due: date(self.shift.of_server(self.now)) },
+                "$unset": { field::LEASE: "" },
+                "$inc": { field::ATTEMPTS: -1 },
             },
         }
     }
@@ -144,19 +145,19 @@ fn ending(outcome: &Outcome) -> Document {
     match outcome {
         Outcome::Completed(output) => {
             let mut ending = doc! {
-                "status": ImageStatus::Completed.as_str(),
-                "outputUrl": &output.location,
-                "pixmill.bytesBefore": output.bytes_before as i64,
-                "pixmill.bytesAfter": output.bytes_after as i64,
+                field::STATUS: ImageStatus::Completed.as_str(),
+                field::OUTPUT_URL: &output.location,
+                field::BYTES_BEFORE: output.bytes_before as i64,
+                field::BYTES_AFTER: output.bytes_after as i64,
             };
             if output.frames > 1 {
-                ending.insert("pixmill.frames", i64::from(output.frames));
+                ending.insert(field::FRAMES, i64::from(output.frames));
             }
             ending
         }
         Outcome::Failed(failure) => doc! {
-            "status": ImageStatus::Failed.as_str(),
-            "pixmill.error": { "code": failure.code.as_str(), "message": &failure.message },
+            field::STATUS: ImageStatus::Failed.as_str(),
+            field::ERROR: { "code": failure.code.as_str(), "message": &failure.message },
         },
         Outcome::Retry(_) | Outcome::GivenBack => Document::new(),
     }
@@ -223,7 +224,7 @@ impl Shared {
         if unknown.is_empty() {
             return Ok(held);
         }
-        let fields = doc! { "requestId": 1, "pixmill.followed": 1, "pixmill.lease.token": 1 };
+        let fields = doc! { field::REQUEST_ID: 1, field::FOLLOWED: 1, field::LEASE_TOKEN: 1 };
         let documents = self.images_by_id(unknown, fields).await?;
         let requests: HashSet<_> = documents.values().filter_map(request_id).collect();
         let heads = self.heads(&requests).await?;
@@ -233,7 +234,7 @@ impl Shared {
                 continue;
             };
             let fed = heads.get(&request).is_some_and(Head::is_fed);
-            let followed = flag(&document, "pixmill.followed");
+            let followed = flag(&document, field::FOLLOWED);
             held.insert(image, Held { id: as_it_is(&document, "_id"), request, token, followed, fed });
         }
         Ok(held)
@@ -246,17 +247,17 @@ impl Shared {
         let these = || {
             let over = ends.iter().flatten().filter(|end| end.is_end());
             let (ids, marks): (Vec<Bson>, Vec<i64>) = over.map(|end| (end.held.id.clone(), end.mark)).unzip();
-            doc! { "_id": { "$in": ids }, "pixmill.settled": { "$in": marks } }
+            doc! { "_id": { "$in": ids }, field::SETTLED: { "$in": marks } }
         };
         let written = self.end_images(statements, these).await?;
         let won: Vec<bool> = if written.matched == all {
             ends.iter().map(Option::is_some).collect()
         } else {
             let images = ends.iter().flatten().map(|end| &end.settlement.image);
-            let now = self.images_by_id(images, doc! { "pixmill.settled": 1 }).await?;
+            let now = self.images_by_id(images, doc! { field::SETTLED: 1 }).await?;
             let has_its_mark = |end: &End<'_>| {
                 now.get(&end.settlement.image)
-                    .is_some_and(|now| number(now, "pixmill.settled") == Some(end.mark))
+                    .is_some_and(|now| number(now, field::SETTLED) == Some(end.mark))
             };
             ends.iter().map(|end| end.as_ref().is_some_and(has_its_mark)).collect()
         };
@@ -295,22 +296,19 @@ impl Shared {
         let these = || {
             let (ids, times): (Vec<Bson>, Vec<Bson>) =
                 leads.iter().map(|(lead, _, now)| (lead.clone(), Bson::from(date(*now)))).unzip();
-            doc! { "pixmill.sameAs": { "$in": ids }, "updatedAt": { "$in": times } }
+            doc! { field::SAME_AS: { "$in": ids }, field::UPDATED_AT: { "$in": times } }
         };
         for (lead, ending, now) in leads {
             let mut set = ending.clone();
-            set.insert("updatedAt", date(*now));
+            set.insert(field::UPDATED_AT, date(*now));
             let waiting = doc! {
-                "pixmill.sameAs": lead.clone(),
-                "status": ImageStatus::Pending.as_str(),
-                "outputUrl": no_output(),
+                field::SAME_AS: lead.clone(),
+                field::STATUS: ImageStatus::Pending.as_str(),
+                field::OUTPUT_URL: no_output(),
             };
             followers
-                .push(command::many(waiting, doc! { "$set": set, "$currentDate": now_in("pixmill.ended") }));
-            told.push(command::one(
-                doc! { "_id": lead.clone() },
-                doc! { "$unset": { "pixmill.telling": "" } },
-            ));
+                .push(command::many(waiting, doc! { "$set": set, "$currentDate": now_in(field::ENDED) }));
+            told.push(command::one(doc! { "_id": lead.clone() }, doc! { "$unset": { field::TELLING: "" } }));
         }
         self.end_images(followers, these).await?;
         pixmill_engine::fail_point!("after_followers");

@@ -21,6 +21,7 @@ use super::command::{self, Again, Reading, aggregate, find};
 use super::document::{
     as_it_is, at, date, few, image_id, moment, no_output, open, request_id, slot_fields, string,
 };
+use super::field;
 use super::half_done::{self, CANCELLING, CORRECTING, DROPPING, Marked, REOPENING, Round};
 use super::head::{self, Head};
 use super::id::{later, text};
@@ -54,9 +55,9 @@ impl Upkeep for Mongodb {
 
     async fn forget_intakes(&self, before: Timestamp, now: Timestamp) -> Result<u64, Fault> {
         let still = doc! {
-            "pixmill.touchedAt": { "$lte": date(self.shared.shift(now).await?.of_server(before)) },
-            "status": RequestStatus::Receiving.as_str(),
-            schema::OWN: true,
+            field::TOUCHED_AT: { "$lte": date(self.shared.shift(now).await?.of_server(before)) },
+            field::STATUS: RequestStatus::Receiving.as_str(),
+            field::OWN: true,
         };
         let reading = Reading { fields: head::fields(), most: AT_A_TIME, ..Reading::default() };
         let mut forgotten = 0;
@@ -99,20 +100,20 @@ impl Shared {
     async fn some_fed(&self) -> Result<Vec<Head>, Fault> {
         let after = lock(&self.rounds.fed).clone();
         let mut fields = head::fields();
-        fields.extend(doc! { "pixmill.fed": 1, "pixmill.opened": 1 });
-        let order = doc! { "pixmill.fed": 1, "pixmill.opened": 1, "_id": 1 };
+        fields.extend(doc! { field::FED: 1, field::OPENED: 1 });
+        let order = doc! { field::FED: 1, field::OPENED: 1, "_id": 1 };
         let reading = Reading { fields, order, most: LOOKED_AFTER, ..Reading::default() };
         let found = find(&self.requests(), fed_after(after.as_ref()), reading).await?;
         let heads: Vec<_> = found.iter().filter_map(Head::of).collect();
         *lock(&self.rounds.fed) = found.last().filter(|_| found.len() == LOOKED_AFTER).and_then(|last| {
             let id = last.get("_id").and_then(text).map(RequestId::from)?;
-            Some((string(last, "pixmill.fed").to_owned(), moment(last, "pixmill.opened")?, id))
+            Some((string(last, field::FED).to_owned(), moment(last, field::OPENED)?, id))
         });
         // Another program may have ended one, or taken its state out of our hands.
         let closed = heads.iter().filter(|head| !head.status.is_open() || !head.known);
         let closed = closed.map(|head| {
-            let still = doc! { "_id": head.id.clone(), "status": { "$nin": open_states() } };
-            command::one(still, doc! { "$unset": { "pixmill.fed": "" } })
+            let still = doc! { "_id": head.id.clone(), field::STATUS: { "$nin": open_states() } };
+            command::one(still, doc! { "$unset": { field::FED: "" } })
         });
         command::update(&self.database, schema::REQUESTS, closed.collect(), Again::Safe).await?;
         Ok(heads.into_iter().filter(|head| head.status.is_open() && head.known).collect())
@@ -125,13 +126,13 @@ impl Shared {
             Void::All => doc! { "$exists": true },
         };
         let held = doc! {
-            "pixmill.lease.until": until,
-            "status": ImageStatus::Processing.as_str(),
-            "outputUrl": no_output(),
+            field::LEASE_UNTIL: until,
+            field::STATUS: ImageStatus::Processing.as_str(),
+            field::OUTPUT_URL: no_output(),
         };
         let mut reaped = 0;
         loop {
-            let fields = doc! { "requestId": 1, "pixmill.lease": 1, "pixmill.attempts": 1 };
+            let fields = doc! { field::REQUEST_ID: 1, field::LEASE: 1, field::ATTEMPTS: 1 };
             let reading = Reading { fields, order: doc! {}, most: AT_A_TIME, ..Reading::default() };
             let found = find(&self.images(), held.clone(), reading).await?;
             let requests: HashSet<_> = found.iter().filter_map(request_id).collect();
@@ -167,14 +168,14 @@ impl Shared {
 
 /// Matches requests that are fed and come after one of them, in the order of the index.
 fn fed_after(last: Option<&(String, Timestamp, RequestId)>) -> Document {
-    let Some((tenant, opened, request)) = last else { return doc! { "pixmill.fed": { "$gt": "" } } };
+    let Some((tenant, opened, request)) = last else { return doc! { field::FED: { "$gt": "" } } };
     let mut same_time = Document::new();
-    same_time.extend(doc! { "pixmill.fed": tenant, "pixmill.opened": date(*opened) });
+    same_time.extend(doc! { field::FED: tenant, field::OPENED: date(*opened) });
     same_time.insert("$or", later(request.as_str()));
     doc! { "$or": [
         same_time,
-        { "pixmill.fed": tenant, "pixmill.opened": { "$gt": date(*opened) } },
-        { "pixmill.fed": { "$gt": tenant } },
+        { field::FED: tenant, field::OPENED: { "$gt": date(*opened) } },
+        { field::FED: { "$gt": tenant } },
     ] }
 }
 
@@ -185,19 +186,18 @@ fn open_states() -> Vec<Bson> {
 }
 
 fn put_back(document: &Document, fed: bool, due: Timestamp, now: Timestamp) -> Document {
-    let held =
-        doc! { "_id": as_it_is(document, "_id"), "pixmill.lease": as_it_is(document, "pixmill.lease") };
+    let held = doc! { "_id": as_it_is(document, "_id"), field::LEASE: as_it_is(document, field::LEASE) };
     let set = doc! {
-        "status": ImageStatus::Pending.as_str(),
+        field::STATUS: ImageStatus::Pending.as_str(),
         due_in(fed): date(due),
-        "updatedAt": date(now),
+        field::UPDATED_AT: date(now),
     };
-    command::one(held, doc! { "$set": set, "$unset": { "pixmill.lease": "" } })
+    command::one(held, doc! { "$set": set, "$unset": { field::LEASE: "" } })
 }
 
 /// Why an image fails that has no attempt left.
 fn is_exhausted(document: &Document, most: u32) -> Option<Failure> {
-    exhausted(few(document, "pixmill.attempts").unwrap_or_default(), most)
+    exhausted(few(document, field::ATTEMPTS).unwrap_or_default(), most)
 }
 
 fn exhausted_end(document: &Document, most: u32) -> Option<Settlement> {
@@ -224,7 +224,7 @@ impl Shared {
     pub(super) async fn change(&self, head: &Head, update: Document) -> Result<bool, Fault> {
         let mut unchanged = head.in_round();
         unchanged.insert(
-            "status",
+            field::STATUS,
             match head.status {
                 // Foreign ones may have none, or one of their own.
                 RequestStatus::Pending => {
@@ -233,7 +233,7 @@ impl Shared {
                 status => Bson::from(status.as_str()),
             },
         );
-        unchanged.insert("pixmill.unfinished", head.unfinished_as_it_is());
+        unchanged.insert(field::UNFINISHED, head.unfinished_as_it_is());
         self.change_once(&head.request, unchanged, update).await
     }
 
@@ -259,24 +259,24 @@ impl Shared {
     /// Cancels an open request; what is left of it is marked to be ended. Whether it was still open, and nothing else was
     /// being done to it.
     pub(super) async fn mark_cancelled(&self, head: &Head) -> Result<bool, Fault> {
-        let set = doc! { "status": RequestStatus::Cancelled.as_str(), "pixmill.unfinished": CANCELLING };
+        let set = doc! { field::STATUS: RequestStatus::Cancelled.as_str(), field::UNFINISHED: CANCELLING };
         let update = doc! {
             "$set": set,
-            "$unset": { "pixmill.completedAt": "", "pixmill.fed": "" },
-            "$currentDate": now_in("updatedAt"),
+            "$unset": { field::COMPLETED_AT: "", field::FED: "" },
+            "$currentDate": now_in(field::UPDATED_AT),
         };
-        let still = doc! { "_id": head.id.clone(), "status": open(), "pixmill.unfinished": Bson::Null };
+        let still = doc! { "_id": head.id.clone(), field::STATUS: open(), field::UNFINISHED: Bson::Null };
         self.change_once(&head.request, still, update).await
     }
 
     /// Ends what is left of a cancelled request.
     async fn end_cancelled(&self, head: &Head, now: Timestamp) -> Result<(), Fault> {
         let mut left = head.changeable();
-        left.extend(doc! { "status": unended(), "outputUrl": no_output() });
+        left.extend(doc! { field::STATUS: unended(), field::OUTPUT_URL: no_output() });
         let cancelled = doc! {
-            "$set": { "status": ImageStatus::Cancelled.as_str(), "updatedAt": date(now) },
-            "$unset": { "pixmill.lease": "", "pixmill.due": "", "pixmill.wait": "" },
-            "$currentDate": now_in("pixmill.ended"),
+            "$set": { field::STATUS: ImageStatus::Cancelled.as_str(), field::UPDATED_AT: date(now) },
+            "$unset": { field::LEASE: "", field::DUE: "", field::WAIT: "" },
+            "$currentDate": now_in(field::ENDED),
         };
         let end = vec![command::many(left, cancelled)];
         command::update(&self.database, schema::IMAGES, end, Again::Safe).await?;
@@ -284,8 +284,8 @@ impl Shared {
         let progress = self.count(&head).await?;
         self.tell(&head, &progress).await?;
         let done = vec![command::one(
-            doc! { "_id": head.id.clone(), "pixmill.unfinished": CANCELLING },
-            doc! { "$unset": { "pixmill.unfinished": "" } },
+            doc! { "_id": head.id.clone(), field::UNFINISHED: CANCELLING },
+            doc! { "$unset": { field::UNFINISHED: "" } },
         )];
         command::update(&self.database, schema::REQUESTS, done, Again::Safe).await?;
         self.watch.forget(&head.request);
@@ -306,7 +306,7 @@ impl Shared {
             if find(&self.images(), retried(&head), one).await?.is_empty() {
                 return Ok(0);
             }
-            if self.change(&head, doc! { "$set": { "pixmill.unfinished": REOPENING } }).await? {
+            if self.change(&head, doc! { "$set": { field::UNFINISHED: REOPENING } }).await? {
                 return self.reopen(&head, now).await;
             }
         }
@@ -318,16 +318,15 @@ impl Shared {
     async fn reopen(&self, head: &Head, now: Timestamp) -> Result<u64, Fault> {
         let pending = ImageStatus::Pending.as_str();
         let gone = doc! {
-            "pixmill.error": "", "pixmill.telling": "", "pixmill.ended": "", "pixmill.wait": "",
+            field::ERROR: "", field::TELLING: "", field::ENDED: "", field::WAIT: "",
         };
         let (mut leads, mut followers) = (retried(head), retried(head));
-        leads.insert("pixmill.sameAs", Bson::Null);
-        followers.insert("pixmill.sameAs", doc! { "$exists": true });
+        leads.insert(field::SAME_AS, Bson::Null);
+        followers.insert(field::SAME_AS, doc! { "$exists": true });
         // Leads are due at once: whoever feeds may have read past them. The others follow again.
         let due = date(self.shift(now).await?.of_server(now));
-        let again =
-            doc! { "status": pending, "pixmill.attempts": 0, "pixmill.due": due, "updatedAt": date(now) };
-        let follow = doc! { "status": pending, "pixmill.attempts": 0, "updatedAt": date(now) };
+        let again = doc! { field::STATUS: pending, field::ATTEMPTS: 0, field::DUE: due, field::UPDATED_AT: date(now) };
+        let follow = doc! { field::STATUS: pending, field::ATTEMPTS: 0, field::UPDATED_AT: date(now) };
         let statements = vec![
             command::many(leads, doc! { "$set": again, "$unset": gone.clone() }),
             command::many(followers, doc! { "$set": follow, "$unset": gone }),
@@ -341,15 +340,15 @@ impl Shared {
     /// Opens a request that is marked as being re-opened, in a new round.
     pub(super) async fn open_again(&self, head: &Head, mark: &str) -> Result<(), Fault> {
         let mut set = doc! {
-            "pixmill.round": i64::from(head.round) + 1, "pixmill.adopted": true, "pixmill.fed": &head.tenant,
+            field::ROUND: i64::from(head.round) + 1, field::ADOPTED: true, field::FED: &head.tenant,
         };
         if head.status.reopened() != head.status {
-            set.insert("status", head.status.reopened().as_str());
+            set.insert(field::STATUS, head.status.reopened().as_str());
         }
         let mut marked = head.in_round();
-        marked.insert("pixmill.unfinished", mark);
-        let unset = doc! { "pixmill.unfinished": "", "pixmill.completedAt": "", "pixmill.correction": "" };
-        let changed = doc! { "updatedAt": true, "pixmill.opened": true };
+        marked.insert(field::UNFINISHED, mark);
+        let unset = doc! { field::UNFINISHED: "", field::COMPLETED_AT: "", field::CORRECTION: "" };
+        let changed = doc! { field::UPDATED_AT: true, field::OPENED: true };
         let update = doc! { "$set": set, "$unset": unset, "$currentDate": changed };
         let raise = vec![command::one(marked, update)];
         command::update(&self.database, schema::REQUESTS, raise, Again::Safe).await?;
@@ -360,7 +359,7 @@ impl Shared {
 
     /// Finishes what was begun with requests and broke off; how many were cancelled or re-opened.
     async fn finish(&self, now: Timestamp) -> Result<u64, Fault> {
-        let begun = doc! { "pixmill.unfinished": { "$in": half_done::marks() } };
+        let begun = doc! { field::UNFINISHED: { "$in": half_done::marks() } };
         let reading = Reading { fields: head::fields(), most: AT_A_TIME, ..Reading::default() };
         let mut finished = 0;
         for document in find(&self.requests(), begun, reading).await? {
@@ -385,11 +384,11 @@ impl Shared {
     /// Completes those of pixmill's own requests all of whose images have ended. Which these are is one question.
     async fn complete_some(&self, fed: &[Head], now: Timestamp) -> Result<u64, Fault> {
         let own: Vec<_> = fed.iter().filter(|head| head.own).map(|head| head.id.clone()).collect();
-        let left = doc! { "status": unended(), "outputUrl": no_output() };
+        let left = doc! { field::STATUS: unended(), field::OUTPUT_URL: no_output() };
         let pipeline = vec![
-            doc! { "$match": { "_id": { "$in": own }, "status": open(), "pixmill.unfinished": Bson::Null } },
+            doc! { "$match": { "_id": { "$in": own }, field::STATUS: open(), field::UNFINISHED: Bson::Null } },
             doc! { "$lookup": {
-                "from": schema::IMAGES, "localField": "_id", "foreignField": "requestId", "as": "left",
+                "from": schema::IMAGES, "localField": "_id", "foreignField": field::REQUEST_ID, "as": "left",
                 "pipeline": [{ "$match": left }, { "$limit": 1 }, { "$project": { "_id": 1 } }],
             } },
             doc! { "$match": { "left": { "$size": 0 } } },
@@ -405,7 +404,7 @@ impl Shared {
 
     /// Whether an image has not ended: a look at the index, however many images there are.
     pub(super) async fn has_unended(&self, head: &Head) -> Result<bool, Fault> {
-        let left = doc! { "requestId": head.images(), "status": unended(), "outputUrl": no_output() };
+        let left = doc! { field::REQUEST_ID: head.images(), field::STATUS: unended(), field::OUTPUT_URL: no_output() };
         let one = Reading { fields: doc! { "_id": 1 }, order: doc! {}, most: 1, ..Reading::default() };
         Ok(!find(&self.images(), left, one).await?.is_empty())
     }
@@ -415,15 +414,15 @@ impl Shared {
         loop {
             let reading =
                 Reading { fields: slot_fields(), order: doc! {}, most: AT_A_TIME, ..Reading::default() };
-            let leads = find(&self.images(), doc! { "pixmill.telling": true }, reading).await?;
+            let leads = find(&self.images(), doc! { field::TELLING: true }, reading).await?;
             let ended = leads.iter().map(|lead| {
                 let fields = [
-                    "status",
-                    "outputUrl",
-                    "pixmill.bytesBefore",
-                    "pixmill.bytesAfter",
-                    "pixmill.frames",
-                    "pixmill.error",
+                    field::STATUS,
+                    field::OUTPUT_URL,
+                    field::BYTES_BEFORE,
+                    field::BYTES_AFTER,
+                    field::FRAMES,
+                    field::ERROR,
                 ];
                 let ending =
                     fields.into_iter().filter_map(|field| Some((field.to_owned(), at(lead, field)?.clone())));
@@ -447,6 +446,6 @@ fn unended() -> Document {
 pub(super) fn retried(head: &Head) -> Document {
     let ends: Vec<_> = head.status.reopens().iter().map(|end| end.as_str()).collect();
     let mut retried = head.changeable();
-    retried.extend(doc! { "status": { "$in": ends }, "outputUrl": no_output() });
+    retried.extend(doc! { field::STATUS: { "$in": ends }, field::OUTPUT_URL: no_output() });
     retried
 }

@@ -13,6 +13,7 @@ use super::super::Shared;
 use super::super::command::{Reading, find};
 use super::super::document::{as_it_is, at, flag, place};
 use super::super::fault::fault;
+use super::super::field::{self, inside};
 use super::super::head::Head;
 use super::super::id::text;
 use super::super::upkeep::retried;
@@ -43,13 +44,13 @@ impl Waiting {
     pub(super) fn document(&self, mark: &str) -> Document {
         let mut document = doc! { "mark": mark };
         if let Some(input) = &self.input {
-            document.insert("inputUrl", input);
+            document.insert(field::INPUT_URL, input);
         }
         if let Some(lead) = &self.lead {
-            document.insert("sameAs", lead.clone());
+            document.insert(inside(field::SAME_AS), lead.clone());
         }
         if self.followed {
-            document.insert("followed", true);
+            document.insert(inside(field::FOLLOWED), true);
         }
         document
     }
@@ -76,17 +77,16 @@ impl Shared {
         let mut changes = replaced(&found);
         let named: HashSet<_> = changes.iter().filter_map(|change| text(&change.image)).collect();
         let leads = found.values().map(|(image, _)| image);
-        let leads = leads.filter(|image| flag(image, "pixmill.followed"));
+        let leads = leads.filter(|image| flag(image, field::FOLLOWED));
         let leads: Vec<_> = leads.map(|image| as_it_is(image, "_id")).collect();
         for leads in leads.chunks(LEADS) {
             let reading = Reading {
-                fields: doc! { "pixmill.sameAs": 1 },
+                fields: doc! { field::SAME_AS: 1 },
                 order: doc! { "_id": 1 },
                 most: 0,
                 ..Reading::default()
             };
-            let followers =
-                find(&self.images(), doc! { "pixmill.sameAs": { "$in": leads } }, reading).await?;
+            let followers = find(&self.images(), doc! { field::SAME_AS: { "$in": leads } }, reading).await?;
             let left = followers
                 .into_iter()
                 .filter(|image| image.get("_id").and_then(text).is_some_and(|id| !named.contains(&id)));
@@ -99,7 +99,7 @@ impl Shared {
     async fn named<'a>(&self, head: &Head, corrections: &'a [Correction]) -> Result<Found<'a>, Fault> {
         let inputs: HashMap<_, _> =
             corrections.iter().map(|one| ((one.row, one.position), one.input.as_str())).collect();
-        let fields = doc! { "pixmill.row": 1, "pixmill.position": 1, "pixmill.followed": 1 };
+        let fields = doc! { field::ROW: 1, field::POSITION: 1, field::FOLLOWED: 1 };
         let images = self.images();
         let mut all = images.find(retried(head)).projection(fields).await.map_err(|error| fault(&error))?;
         let mut found = BTreeMap::new();
@@ -139,7 +139,7 @@ fn passed_on(followers: impl Iterator<Item = Document>) -> Vec<Waiting> {
     let mut heirs = Heirs::default();
     let mut changes: Vec<Waiting> = Vec::new();
     for follower in followers {
-        let Some(lead) = at(&follower, "pixmill.sameAs").and_then(text) else { continue };
+        let Some(lead) = at(&follower, field::SAME_AS).and_then(text) else { continue };
         let own = changes.len();
         let heir = heirs.lead_of(lead, own);
         let lead = heir.map(|heir| changes[heir].image.clone());

@@ -11,6 +11,7 @@ use pixmill_engine::model::row::{NewImage, NewRow};
 use pixmill_engine::model::source::equal_inputs;
 use pixmill_engine::model::time::Timestamp;
 
+use super::super::field::{self, inside};
 use super::{Gathered, Taking};
 
 /// A batch is written when it holds so many rows, so many bytes of text, or is so old.
@@ -96,9 +97,9 @@ pub(super) fn documents(
             let own = gathered.images;
             gathered.images = next(own)?;
             let lead = lead(&image, own, first, &mut gathered.inputs, &documents.images, earlier);
-            let mut ours = doc! { "row": number, "position": position as i64 };
+            let mut ours = doc! { inside(field::ROW): number, inside(field::POSITION): position as i64 };
             if let Some(lead) = lead {
-                ours.insert("sameAs", taking.images.id(lead));
+                ours.insert(inside(field::SAME_AS), taking.images.id(lead));
                 match lead.checked_sub(first) {
                     Some(here) => follow(&mut documents.images[here as usize]),
                     None => _ = documents.followed.insert(lead),
@@ -107,23 +108,23 @@ pub(super) fn documents(
             images.push(Bson::from(taking.images.id(own)));
             documents.images.push(doc! {
                 "_id": taking.images.id(own),
-                "requestId": request.as_str(),
-                "productId": product,
-                "inputUrl": image.input,
-                "status": ImageStatus::Pending.as_str(),
-                "pixmill": ours,
+                field::REQUEST_ID: request.as_str(),
+                field::PRODUCT_ID: product,
+                field::INPUT_URL: image.input,
+                field::STATUS: ImageStatus::Pending.as_str(),
+                field::PIXMILL: ours,
             });
         }
-        let mut ours = doc! { "row": number, "cells": row.cells };
+        let mut ours = doc! { inside(field::ROW): number, inside(field::CELLS): row.cells };
         if let Some(error) = row.error {
-            ours.insert("error", error);
+            ours.insert(inside(field::ERROR), error);
         }
         documents.products.push(doc! {
             "_id": product,
-            "requestId": request.as_str(),
+            field::REQUEST_ID: request.as_str(),
             "name": row.name,
             "images": images,
-            "pixmill": ours,
+            field::PIXMILL: ours,
         });
     }
     Ok(documents)
@@ -131,8 +132,8 @@ pub(super) fn documents(
 
 /// Says in the document of an image that others follow it.
 fn follow(image: &mut Document) {
-    if let Ok(ours) = image.get_document_mut("pixmill") {
-        ours.insert("followed", true);
+    if let Ok(ours) = image.get_document_mut(field::PIXMILL) {
+        ours.insert(inside(field::FOLLOWED), true);
     }
 }
 
@@ -156,7 +157,7 @@ fn lead(
         return None;
     };
     let input = match lead.checked_sub(first) {
-        Some(number) => here[number as usize].get_str("inputUrl").ok()?,
+        Some(number) => here[number as usize].get_str(field::INPUT_URL).ok()?,
         None => earlier.get(&lead)?,
     };
     equal_inputs(input, &image.input).then_some(lead)
