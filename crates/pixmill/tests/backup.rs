@@ -319,6 +319,15 @@ async fn a_full_disk_loses_nothing() {
     }
 }
 
+/// Undoes the last change of the schema.
+const BEFORE_LATEST: &str = "DELETE FROM schema_changes;
+DELETE FROM boards;
+CREATE TABLE keys (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL,
+  per_minute INTEGER, created INTEGER NOT NULL, revoked INTEGER, role TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE idempotency (tenant TEXT, key TEXT, request TEXT, held_until INTEGER, at INTEGER) STRICT;
+CREATE TABLE rights (name TEXT PRIMARY KEY, token INTEGER NOT NULL, until INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+INSERT INTO keys VALUES ('01890a5d-ac96-774b-bcce-b302099a8057', 'default', 'carried over', 'h', 9, 7, NULL, 'read')";
+
 #[test]
 fn a_schema_is_changed_after_a_copy_and_older_ones_say_how_to_go_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -329,12 +338,13 @@ fn a_schema_is_changed_after_a_copy_and_older_ones_say_how_to_go_back() {
     let data = folder.path().join("pixmill-data");
     // As the pixmill before the last schema left them.
     let records = rusqlite::Connection::open(data.join("pixmill.db")).unwrap();
-    records.execute_batch("DROP TABLE schema_changes").unwrap();
+    records.execute_batch(BEFORE_LATEST).unwrap();
     records.pragma_update(None, "user_version", latest - 1).unwrap();
     drop(records);
     assert_eq!(status()["upToDate"], false, "looking changes nothing");
     assert!(status()["copyBytes"].as_u64().unwrap() > 0);
     let output = done(folder.path(), &["keys", "list"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("carried over"), "{}", said(&output));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains(&format!("from schema {} to {latest}", latest - 1)), "{told}");
     let copy = status()["copies"][0].as_str().unwrap().to_owned();

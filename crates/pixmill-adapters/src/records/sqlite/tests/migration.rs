@@ -1,5 +1,12 @@
 //! Records are copied before their schema is changed, whatever comes in between.
 
+use std::sync::Arc;
+
+use pixmill_engine::model::id::RequestId;
+use pixmill_engine::model::key::{Key, Role};
+use pixmill_engine::model::lease::{Lease, Token};
+use pixmill_engine::port::records::{Idempotency, Keys, Reservation, Right, Rights};
+use pixmill_testkit::clock::TestClock;
 use rusqlite::OpenFlags;
 
 use super::super::Sqlite;
@@ -43,6 +50,48 @@ fn records_of_an_older_pixmill_are_brought_up_to_date() {
     let told: (i64, Option<i64>, Option<String>) =
         new.query_row(event, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
     assert_eq!(told, (7, None, None), "nobody is told of what was completed before there were webhooks");
+}
+
+#[tokio::test]
+async fn keys_and_rights_of_before_stand_on_boards() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pixmill.db");
+    let mut old = open(&file, OpenFlags::default()).unwrap();
+    MIGRATIONS.to_version(&mut old, 17).unwrap();
+    old.execute_batch(
+        "INSERT INTO keys VALUES ('a', 't', 'one', 'h', 9, 7, NULL, 'admin'), ('b', 't', '', 'i', NULL, 8, 9, 'read');
+         INSERT INTO idempotency VALUES ('t', 'k', 'r', 100, 50);
+         INSERT INTO rights VALUES ('upkeep', 4611686018427387904, 100)",
+    )
+    .unwrap();
+    drop(old);
+    let records = Sqlite::open_by(&file, Arc::new(TestClock::default()), None).unwrap();
+    let key = |id: &str, name: &str, hash: &str, role| Key {
+        id: id.into(),
+        tenant: "t".into(),
+        name: name.into(),
+        hash: hash.into(),
+        role,
+        per_minute: None,
+        created: Timestamp(8),
+        revoked: Some(Timestamp(9)),
+    };
+    let first = Key {
+        per_minute: Some(9),
+        created: Timestamp(7),
+        revoked: None,
+        ..key("a", "one", "h", Role::Admin)
+    };
+    assert_eq!(records.keys().await.unwrap(), [first, key("b", "", "i", Role::Read)]);
+    let now = Timestamp(99);
+    let lease = |token| Lease { token: Token(token), until: Timestamp(200) };
+    assert!(!records.lead(Right::Upkeep, lease(1), now).await.unwrap());
+    assert!(records.lead(Right::Upkeep, lease(4611686018427387904), now).await.unwrap());
+    let other = RequestId::new();
+    let known = records.reserve("t", "k", &other, Timestamp(200), now).await.unwrap();
+    assert_eq!(known, Reservation::InFlight(Timestamp(100)));
+    let lapsed = records.reserve("t", "k", &other, Timestamp(200), Timestamp(100)).await.unwrap();
+    assert_eq!(lapsed, Reservation::New);
 }
 
 #[test]
