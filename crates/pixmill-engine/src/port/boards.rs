@@ -123,8 +123,9 @@ impl Change {
 #[async_trait]
 pub trait Boards: Send + Sync {
     /// Makes changes, each in one step if its condition holds, those without a condition before the others; whether each
-    /// was made. One that takes off is made where something was there. Forgets some notices that have run out, of any
-    /// board, where a change is about something else than rights.
+    /// was made. One that takes off is made where something was there. Where a change is about something else than
+    /// rights, it forgets some notices that have run out, of any board but that of rights: these are few, and whoever's
+    /// clock lags behind a little must find them held.
     async fn change(&self, changes: Vec<Change>, now: Timestamp) -> Result<Vec<bool>, Fault>;
 
     /// Notices that stand on a board, in the order of their names from the last to the first, `most` at a time: those

@@ -14,7 +14,7 @@ impl Boards for Memory {
         let times = self.times(now);
         let now = times.of_store(now);
         self.call("change", |store| {
-            store.boards.retain(|_, notice| notice.until > now);
+            store.boards.retain(|(board, _), notice| notice.until > now || *board == Board::Rights);
             Ok(changes.into_iter().map(|change| store.change_board(change, times, now)).collect())
         })
         .await

@@ -28,9 +28,11 @@ fn until_at(shift: Shift, until: Timestamp) -> Timestamp {
     if until == FOR_GOOD { FOR_GOOD } else { shift.of_server(until).min(FOR_GOOD) }
 }
 
-/// What another program keeps in a collection of this name is not pixmill's.
+/// Matches the boards on which notices are forgotten. What another program keeps in a collection of this name is not
+/// pixmill's.
 fn of_a_board() -> Document {
-    doc! { "$in": Board::ALL.map(Board::as_str).to_vec() }
+    let boards = Board::ALL.into_iter().filter(|board| *board != Board::Rights);
+    doc! { "$in": boards.map(Board::as_str).collect::<Vec<_>>() }
 }
 
 #[async_trait]

@@ -72,7 +72,7 @@ impl Boards for Sqlite {
 fn forget(connection: &Connection, most: usize, now: Timestamp) -> rusqlite::Result<()> {
     let mut forget = connection.prepare_cached(
         "DELETE FROM boards WHERE (board, name) IN
-           (SELECT board, name FROM boards WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+           (SELECT board, name FROM boards WHERE until <= ?1 AND board <> 'rights' ORDER BY until LIMIT ?2)",
     )?;
     forget.execute(params![now.0, most]).map(drop)
 }
