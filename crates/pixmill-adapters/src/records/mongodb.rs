@@ -17,6 +17,7 @@ mod claim;
 mod clock;
 mod command;
 mod completion;
+mod delivery;
 mod directory;
 mod document;
 mod elsewhere;

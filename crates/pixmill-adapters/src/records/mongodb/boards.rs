@@ -3,15 +3,16 @@
 
 use async_trait::async_trait;
 use mongodb::Collection;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{self, DateTime, Document, doc};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::boards::{Board, Boards, Change, FOR_GOOD, Notice, On};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::clock::Shift;
-use super::command::{self, Again, Reading, find};
-use super::document::{date, moment, said};
+use super::command::{self, Again, Reading, broken, find};
+use super::document::{date, said, writable};
 use super::fault::{fault, is_duplicate};
 use super::{Mongodb, Shared, odd, schema};
 
@@ -45,12 +46,15 @@ impl Boards for Mongodb {
             let over = doc! { "until": { "$lte": date(shift.of_server(now)) }, "board": of_a_board() };
             command::delete(&shared.database, schema::BOARDS, over).await?;
         }
-        let puts = changes.iter().filter(|change| change.on == On::Anything).filter_map(|change| {
-            let mut put = command::one(doc! { "_id": id(change.board, &change.name) }, set(change, shift)?);
+        let mut puts = Vec::new();
+        for change in changes.iter().filter(|change| change.on == On::Anything) {
+            let Some(standing) = Standing::of(change, shift, None) else { continue };
+            let set = doc! { "$set": standing.document()? };
+            let mut put = command::one(doc! { "_id": id(change.board, &change.name) }, set);
             put.insert("upsert", true);
-            Some(put)
-        });
-        command::update(&shared.database, schema::BOARDS, puts.collect(), Again::Safe).await?;
+            puts.push(put);
+        }
+        command::update(&shared.database, schema::BOARDS, puts, Again::Safe).await?;
         let mut made = Vec::with_capacity(changes.len());
         for change in changes {
             made.push(match (&change.on, &change.to) {
@@ -82,11 +86,28 @@ impl Boards for Mongodb {
     }
 }
 
-/// What puts a notice up.
-fn set(change: &Change, shift: Shift) -> Option<Document> {
-    let (text, until) = change.to.as_ref()?;
-    let until = date(until_at(shift, *until));
-    Some(doc! { "$set": { "board": change.board.as_str(), "text": text, "until": until } })
+/// A notice's document, but for its id.
+#[derive(Debug, Serialize, Deserialize)]
+struct Standing {
+    board: String,
+    text: String,
+    until: DateTime,
+    /// The mark of the change that put it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by: Option<String>,
+}
+
+impl Standing {
+    /// What a change puts up; none for one that takes off.
+    fn of(change: &Change, shift: Shift, by: Option<String>) -> Option<Standing> {
+        let (text, until) = change.to.clone()?;
+        let until = date(until_at(shift, until));
+        Some(Standing { board: change.board.as_str().to_owned(), text, until, by })
+    }
+
+    fn document(&self) -> Result<Document, Fault> {
+        bson::serialize_to_document(self).map_err(|_| broken("a notice that is to be put up"))
+    }
 }
 
 /// Matches what stands under a change's name where its condition is about that; none where nothing may stand there.
@@ -108,9 +129,10 @@ fn standing(change: &Change, now: Timestamp) -> Document {
 fn notice(document: &Document, first: &str, shift: Shift) -> Option<Notice> {
     let read = || {
         let name = said(document, "_id")?.strip_prefix(first)?.to_owned();
-        let until = moment(document, "until")?;
+        let standing: Standing = bson::deserialize_from_document(document.clone()).ok()?;
+        let until = writable(standing.until)?;
         let until = if until == FOR_GOOD { until } else { shift.of_caller(until) };
-        Some(Notice { name, text: said(document, "text")?.to_owned(), until })
+        Some(Notice { name, text: standing.text, until })
     };
     let notice = read();
     if notice.is_none() {
@@ -132,18 +154,16 @@ impl Shared {
     /// Puts a notice up where its condition holds; whether it did. Each try has a mark of its own, so that a lost answer
     /// says nothing wrong.
     async fn put_if(&self, change: &Change, shift: Shift, now: Timestamp) -> Result<bool, Fault> {
-        let Some(mut put) = set(change, shift) else { return Ok(false) };
         let by = Uuid::new_v4().to_string();
-        if let Ok(set) = put.get_document_mut("$set") {
-            set.insert("by", &by);
-        }
-        let mut first = put.get_document("$set").cloned().unwrap_or_default();
+        let Some(put) = Standing::of(change, shift, Some(by.clone())) else { return Ok(false) };
+        let put = put.document()?;
+        let mut first = put.clone();
         first.insert("_id", id(change.board, &change.name));
         // What is more likely comes first: a right is there mostly, and nothing stands where nothing may.
         if change.on == On::Nothing && self.insert(&first).await? {
             return Ok(true);
         }
-        let written = vec![command::one(standing(change, now), put)];
+        let written = vec![command::one(standing(change, now), doc! { "$set": put })];
         let written = command::update(&self.database, schema::BOARDS, written, Again::Safe).await?;
         if written.may_be_ours() {
             let ours = doc! { "_id": id(change.board, &change.name), "by": by };

@@ -53,7 +53,12 @@ pub(super) const WRITABLE: RangeInclusive<Timestamp> =
 
 /// A moment in a document.
 pub(super) fn moment(document: &Document, name: &str) -> Option<Timestamp> {
-    let moment = Timestamp(at(document, name)?.as_datetime()?.timestamp_millis());
+    writable(*at(document, name)?.as_datetime()?)
+}
+
+/// The same of a date; none that can't be written as text.
+pub(super) fn writable(date: DateTime) -> Option<Timestamp> {
+    let moment = Timestamp(date.timestamp_millis());
     WRITABLE.contains(&moment).then_some(moment)
 }
 

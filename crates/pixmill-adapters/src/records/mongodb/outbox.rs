@@ -3,11 +3,9 @@
 
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
-use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
-use pixmill_engine::model::event::{Answer, Completion, Delivery, Next, Telling};
+use pixmill_engine::model::event::{Completion, Delivery, Next, Telling};
 use pixmill_engine::model::id::RequestId;
-use pixmill_engine::model::image::Failure;
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress};
 use pixmill_engine::model::time::Timestamp;
@@ -16,7 +14,8 @@ use pixmill_engine::port::records::Outbox;
 use uuid::Uuid;
 
 use super::command::{self, Again, Reading, by_id, find};
-use super::document::{as_it_is, at, date, ends, few, moment, said, string, whole};
+use super::delivery::Try;
+use super::document::{as_it_is, at, date, ends, few, moment, said, string};
 use super::fault::{fault, is_duplicate};
 use super::field::{self, inside};
 use super::half_done::{DROPPING, GOING};
@@ -215,25 +214,8 @@ impl Shared {
 
     /// Writes a try down, once.
     async fn write_down(&self, delivery: &Delivery, tenant: &str) -> Result<(), Fault> {
-        let mut document = doc! {
-            "_id": &delivery.id,
-            "event": &delivery.event,
-            "request": delivery.request.as_str(),
-            "tenant": tenant,
-            "url": &delivery.url,
-            "at": date(delivery.at),
-        };
-        match &delivery.answer {
-            Ok(answer) => {
-                document.insert("status", i32::from(answer.status));
-                document.insert("answer", &answer.beginning);
-            }
-            Err(failure) => {
-                document.insert("code", failure.code.as_str());
-                document.insert("message", &failure.message);
-            }
-        }
-        match self.deliveries().insert_one(document).await {
+        let tries = self.database.collection::<Try>(schema::DELIVERIES);
+        match tries.insert_one(Try::new(delivery, tenant)).await {
             Err(error) if !is_duplicate(&error) => Err(fault(&error)),
             _ => Ok(()),
         }
@@ -249,35 +231,5 @@ fn telling(request: &Document, event: &Document, lease: Lease) -> Option<Telling
         traceparent: Traceparent::parse(string(request, field::TRACEPARENT)),
         tries: few(event, "tries").unwrap_or_default(),
         token: lease.token,
-    })
-}
-
-/// A try as its document tells it; none where it can't be read, which is told of once.
-pub(super) fn delivery_in(document: &Document) -> Option<Delivery> {
-    let delivery = read_delivery(document);
-    if delivery.is_none() {
-        odd::tell(schema::DELIVERIES, document, "it is no try to tell a webhook");
-    }
-    delivery
-}
-
-fn read_delivery(document: &Document) -> Option<Delivery> {
-    let answer = match whole(document, "status") {
-        Some(status) => {
-            let status = u16::try_from(status).ok()?;
-            Ok(Answer { status, beginning: string(document, "answer").to_owned() })
-        }
-        None => Err(Failure {
-            code: Code::parse(string(document, "code"))?,
-            message: string(document, "message").to_owned(),
-        }),
-    };
-    Some(Delivery {
-        id: said(document, "_id")?.to_owned(),
-        event: said(document, "event")?.to_owned(),
-        request: said(document, "request")?.into(),
-        url: string(document, "url").to_owned(),
-        at: moment(document, "at")?,
-        answer,
     })
 }

@@ -13,13 +13,13 @@ use pixmill_engine::port::records::{
 };
 
 use super::command::{self, by_id, find};
+use super::delivery::delivery_in;
 use super::directory::{counted, of_tenant, shown};
 use super::document::{as_it_is, at};
 use super::field;
 use super::half_done::{CANCELLING, DROPPING};
 use super::head::{self, Head};
 use super::id::earlier;
-use super::outbox::delivery_in;
 use super::{Mongodb, Shared, odd, schema, unknown};
 
 #[async_trait]
