@@ -146,6 +146,21 @@ fn a_png_whose_checksum_is_wrong_is_corrupt() {
 }
 
 #[test]
+fn a_png_whose_checksum_inside_of_its_data_is_wrong_is_corrupt() {
+    // No other program shows it, so it may not be kept as it is either.
+    for colour in [ColorType::Rgb, ColorType::Grayscale] {
+        let (file, _) = made(colour, BitDepth::Eight, (20, 20));
+        let at = file.windows(4).position(|word| word == b"IDAT").unwrap();
+        let mut data = file[at + 4..file.len() - 16].to_vec();
+        *data.last_mut().unwrap() ^= 1;
+        let damaged = [&file[..at - 4], &chunk(b"IDAT", &data), &file[file.len() - 12..]].concat();
+        let error = shown(&damaged).unwrap_err();
+        assert_eq!(error.kind.code(), "image.corrupt");
+        assert!(error.message.contains("checksum") || error.message.contains("damaged"), "{error}");
+    }
+}
+
+#[test]
 fn a_png_for_apple_is_named() {
     let (file, _) = made(ColorType::Rgb, BitDepth::Eight, (4, 4));
     let chunk = [&4_u32.to_be_bytes()[..], b"CgBI\x50\0\x20\x06", &[0; 4]].concat();
