@@ -1,8 +1,15 @@
 //! Each decoder held against a second one: made pictures of every depth, kind of colour and size, with padding and
 //! without, must show what somebody else's codec, or an encoder made by hand for this, says that they hold.
 
+#[cfg(feature = "avif")]
+#[path = "decoders/avif.rs"]
+mod avif;
 #[path = "decoders/bmp.rs"]
 mod bmp;
+#[path = "decoders/facsimile.rs"]
+mod facsimile;
+#[path = "decoders/factors.rs"]
+mod factors;
 #[path = "decoders/gif.rs"]
 mod gif;
 #[path = "decoders/jpeg.rs"]
@@ -11,6 +18,8 @@ mod jpeg;
 mod png;
 #[path = "decoders/tiff.rs"]
 mod tiff;
+#[path = "decoders/tiff_ycbcr.rs"]
+mod tiff_ycbcr;
 #[path = "decoders/webp.rs"]
 mod webp;
 

@@ -13,6 +13,8 @@ const SOS: u8 = 0xDA;
 const DQT: u8 = 0xDB;
 const DHT: u8 = 0xC4;
 const DRI: u8 = 0xDD;
+/// The frame of JPEG-LS (ITU T.87), another way to compress under the same name.
+const JPEG_LS: u8 = 0xF7;
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const ICC: &[u8] = b"ICC_PROFILE\0";
@@ -159,7 +161,7 @@ impl<'a> Parts<'a> {
     ) -> Result<(), Error> {
         match marker {
             0xC0..=0xC2 if self.frame.is_none() => self.frame = Some(frame(marker, body)?),
-            0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => return Err(refused_frame(marker)),
+            0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | JPEG_LS => return Err(refused_frame(marker)),
             SOS => self.scans += 1,
             DHT => self.brings_codes |= self.scans == 0,
             DQT | DRI => {}
@@ -245,6 +247,7 @@ fn refused_frame(marker: u8) -> Error {
     let kind = match marker {
         0xC3 => "lossless JPEG",
         0xC5..=0xC7 => "hierarchical JPEG",
+        JPEG_LS => "JPEG-LS",
         _ => "arithmetic-coded JPEG",
     };
     unsupported(format!("{kind}, which is not read; only baseline and progressive Huffman-coded JPEG is"))

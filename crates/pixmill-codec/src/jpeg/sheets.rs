@@ -140,6 +140,8 @@ fn one_scan(
             return Err(OtherKind);
         }
         Ok(_) => {}
+        // Blocks left over are as bad as blocks that lack: what was read stands at other places then.
+        Err(refusal) if !demands.lenient => return Err(refusal),
         Err(refusal) => {
             let all = mcus.0 * mcus.1;
             demands.accept(there as u64, all as u64).map_err(|_| refusal)?;

@@ -6,7 +6,7 @@ use super::{eight_bits, noise, shown, shown_within, sizes};
 #[derive(Debug, Clone, Copy)]
 struct Kind {
     bits: usize,
-    /// Length of the header: 12 for OS/2, 40, 108 or 124.
+    /// Length of the header: 12, 16 or 64 for OS/2, 40, 52, 56, 108 or 124.
     header: usize,
     method: u32,
     masks: Option<[u32; 4]>,
@@ -18,7 +18,7 @@ const PLAIN: Kind = Kind { bits: 24, header: 40, method: 0, masks: None, top_dow
 fn kinds() -> Vec<Kind> {
     let mut kinds = Vec::new();
     for bits in [1, 2, 4, 8, 16, 24, 32] {
-        for header in [40, 108, 124] {
+        for header in [16, 40, 52, 56, 64, 108, 124] {
             kinds.push(Kind { bits, header, ..PLAIN });
             kinds.push(Kind { bits, header, top_down: true, ..PLAIN });
         }
@@ -34,7 +34,7 @@ fn kinds() -> Vec<Kind> {
     ];
     for (bits, masks) in masks {
         let with_alpha = masks[3] != 0;
-        let headers: &[usize] = if with_alpha { &[108, 124] } else { &[40, 108, 124] };
+        let headers: &[usize] = if with_alpha { &[56, 108, 124] } else { &[40, 52, 56, 108, 124] };
         kinds.extend(headers.iter().map(|&header| Kind {
             bits,
             header,
@@ -65,10 +65,10 @@ fn head(kind: Kind, (width, height): (usize, usize), palette: &[[u8; 3]], data: 
         }
         let masks = kind.masks.unwrap_or_default();
         let stored = if kind.header == 40 && kind.masks.is_some() { 3 } else { 4 };
-        if kind.header > 40 || kind.masks.is_some() {
+        if kind.masks.is_some() {
             masks[..stored].iter().for_each(|mask| dib.extend(mask.to_le_bytes()));
         }
-        dib.resize(dib.len().max(kind.header), 0);
+        dib.resize(if kind.header == 40 { dib.len() } else { kind.header }, 0);
     }
     for [r, g, b] in palette {
         dib.extend([*b, *g, *r]);
@@ -138,6 +138,50 @@ fn bmp_of_every_depth_header_and_size_shows_what_was_put_in() {
         assert_eq!((shown.width, shown.height), size, "{kind:?}");
         // A PNG of pixels that can't be seen may say anything of their colours.
         assert!(shown.pixels == pixels, "{kind:?} {size:?}");
+    }
+}
+
+#[test]
+fn room_between_palette_and_pixels_is_left_out() {
+    for bits in [1, 4, 8, 24] {
+        let (file, pixels) = made(Kind { bits, ..PLAIN }, (21, 9));
+        let at = u32::from_le_bytes([file[10], file[11], file[12], file[13]]);
+        let mut wider = [&file[..at as usize], &[0xAA; 10], &file[at as usize..]].concat();
+        wider[10..14].copy_from_slice(&(at + 10).to_le_bytes());
+        assert!(shown(&wider).unwrap().pixels == pixels, "{bits} bits");
+    }
+}
+
+#[test]
+fn run_lengths_of_whole_colours_show_what_was_put_in() {
+    for (width, height) in sizes() {
+        let mut noise = noise(width * height);
+        let mut colour = || [noise() as u8, noise() as u8, noise() as u8];
+        let (mut codes, mut rows) = (Vec::new(), Vec::new());
+        for _ in 0..height {
+            let mut row = Vec::new();
+            while row.len() < width {
+                let count = (width - row.len()).min(5);
+                let [b, g, r] = colour();
+                codes.extend([count as u8, b, g, r]);
+                row.extend(vec![[r, g, b, 255]; count]);
+                let count = (width - row.len()).min(4);
+                if count >= 3 {
+                    codes.extend([0, count as u8]);
+                    let literals: Vec<[u8; 3]> = (0..count).map(|_| colour()).collect();
+                    codes.extend(literals.as_flattened());
+                    codes.extend(&[0][..count % 2]);
+                    row.extend(literals.iter().map(|[b, g, r]| [*r, *g, *b, 255]));
+                }
+            }
+            codes.extend([0, 0]);
+            rows.push(row);
+        }
+        codes.extend([0, 1]);
+        let kind = Kind { header: 64, method: 4, ..PLAIN };
+        let file = [head(kind, (width, height), &[], codes.len()), codes].concat();
+        rows.reverse();
+        assert!(shown(&file).unwrap().pixels == rows.concat(), "{width} × {height}");
     }
 }
 

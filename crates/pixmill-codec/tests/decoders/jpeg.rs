@@ -1,6 +1,7 @@
 //! JPEG, by the encoder of jpeg-encoder and the decoder of zune-jpeg.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+use pixmill_codec::{Limits, Recipe, Workspace, recompress};
 use zune_core::bytestream::ZCursor;
 
 use super::{difference, shown, shown_within, sizes};
@@ -173,4 +174,38 @@ fn a_frame_of_a_film_brings_no_codes_and_needs_none() {
     let made =
         pixmill_codec::recompress(&bare, &recipe, &Default::default(), &mut Default::default()).unwrap();
     assert!(made.bytes.windows(2).any(|two| two == [0xFF, 0xC4]) && !made.kept_source);
+}
+
+#[test]
+fn blocks_lost_or_doubled_between_restart_markers_are_missed_by_whatever_way_the_picture_goes() {
+    let (file, pixels) = made((70, 61), ColorType::Rgb, |encoder| {
+        encoder.set_sampling_factor(SamplingFactor::F_1_1);
+        encoder.set_restart_interval(4);
+    });
+    let markers: Vec<usize> =
+        (0..file.len() - 2).filter(|&at| matches!(file[at..], [0xFF, 0xD0..=0xD7, ..])).collect();
+    assert!(markers.len() > 10);
+    assert!(difference(&shown(&file).unwrap(), &pixels) < 3.0);
+    let lost = [&file[..markers[3]], &file[markers[4]..]].concat();
+    let doubled = [&file[..markers[4]], &file[markers[3]..]].concat();
+    for broken in [lost, doubled] {
+        assert_eq!(shown(&broken).unwrap_err().kind.code(), "image.corrupt");
+        for recipe in [Recipe::default(), Recipe { max_width: Some(20), ..Recipe::default() }] {
+            let made = recompress(&broken, &recipe, &Limits::default(), &mut Workspace::default());
+            assert_eq!(made.unwrap_err().kind.code(), "image.corrupt", "{recipe:?}");
+        }
+    }
+}
+
+#[test]
+fn a_relative_of_jpeg_is_named() {
+    let (file, _) = made((9, 9), ColorType::Luma, |_| ());
+    for (marker, name) in [(0xC3, "lossless"), (0xC9, "arithmetic"), (0xF7, "JPEG-LS")] {
+        let mut other = file.clone();
+        let frame = frame_at(&file);
+        other[frame + 1] = marker;
+        let error = shown(&other).unwrap_err();
+        assert_eq!(error.kind.code(), "image.unsupported");
+        assert!(error.message.contains(name), "{error}");
+    }
 }

@@ -85,6 +85,97 @@ fn png_of_every_colour_depth_and_size_shows_what_was_put_in() {
     }
 }
 
+/// The same file with rows in seven passes, where data are the rows one after the other without filters.
+fn in_passes(file: &[u8], bits: usize, (width, height): (usize, usize)) -> Vec<u8> {
+    let stride = (width * bits).div_ceil(8);
+    let data_at = file.windows(4).position(|word| word == b"IDAT").unwrap() - 4;
+    let rows = rows_of(file, stride);
+    let bit = |x: usize, y: usize, at: usize| {
+        let place = x * bits + at;
+        rows[y * stride + place / 8] >> (7 - place % 8) & 1
+    };
+    let passes =
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)];
+    let mut raw = Vec::new();
+    for (left, top, across, down) in passes {
+        let columns: Vec<usize> = (left..width).step_by(across).collect();
+        for y in (top..height).step_by(down).filter(|_| !columns.is_empty()) {
+            let samples: Vec<usize> = columns
+                .iter()
+                .flat_map(|x| (0..bits).map(move |at| (*x, at)))
+                .map(|(x, at)| usize::from(bit(x, y, at)))
+                .collect();
+            raw.push(0);
+            raw.extend(packed(&samples, 1));
+        }
+    }
+    let data = miniz_oxide::deflate::compress_to_vec_zlib(&raw, 6);
+    let mut head = file[16..29].to_vec();
+    head[12] = 1;
+    [&file[..8], &chunk(b"IHDR", &head), &file[33..data_at], &chunk(b"IDAT", &data), &chunk(b"IEND", b"")]
+        .concat()
+}
+
+/// Rows as they are stored, by the png crate.
+fn rows_of(file: &[u8], stride: usize) -> Vec<u8> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut data).unwrap();
+    assert_eq!(info.line_size, stride);
+    data
+}
+
+#[test]
+fn png_in_passes_shows_what_was_put_in() {
+    for ((colour, depth), size) in
+        KINDS.into_iter().flat_map(|kind| sizes().step_by(3).map(move |size| (kind, size)))
+    {
+        let (file, mut pixels) = made(colour, depth, size);
+        let file = mirrored(&in_passes(&file, depth as usize * colour.samples(), size));
+        pixels.chunks_exact_mut(size.0).for_each(<[_]>::reverse);
+        assert!(shown(&file).unwrap().pixels == pixels, "{colour:?} {depth:?} {size:?}");
+    }
+}
+
+#[test]
+fn a_colour_that_is_said_to_be_see_through_is() {
+    let kinds = KINDS.into_iter().filter(|(colour, _)| colour.samples() != 2 && colour.samples() != 4);
+    for ((colour, depth), size) in kinds.flat_map(|kind| sizes().step_by(7).map(move |size| (kind, size))) {
+        let (file, mut pixels) = made(colour, depth, size);
+        let bits = depth as usize;
+        let first: Vec<usize> = {
+            let row = rows_of(&file, (size.0 * bits * colour.samples()).div_ceil(8));
+            let sample = |at: usize| match bits {
+                16 => usize::from(row[2 * at]) << 8 | usize::from(row[2 * at + 1]),
+                bits => usize::from(row[0]) >> (8 - bits) & ((1 << bits) - 1),
+            };
+            if bits == 8 {
+                row[..colour.samples()].iter().map(|at| usize::from(*at)).collect()
+            } else {
+                (0..colour.samples()).map(sample).collect()
+            }
+        };
+        let data: Vec<u8> = match colour {
+            // Alpha of each entry up to the one of the first pixel.
+            ColorType::Indexed => [vec![255; first[0]], vec![0]].concat(),
+            _ => first.iter().flat_map(|sample| (*sample as u16).to_be_bytes()).collect(),
+        };
+        let at = file.windows(4).position(|word| word == b"IDAT").unwrap() - 4;
+        let file = mirrored(&[&file[..at], &chunk(b"tRNS", &data), &file[at..]].concat());
+        let shown = shown(&file).unwrap();
+        if bits == 16 {
+            // Two colours of 16 bits may be one of 8: the first pixel at least is gone.
+            assert_eq!(shown.pixels[size.0 - 1][3], 0, "{colour:?} {size:?}");
+            continue;
+        }
+        let gone = pixels[0];
+        pixels.iter_mut().filter(|pixel| **pixel == gone).for_each(|pixel| pixel[3] = 0);
+        pixels.chunks_exact_mut(size.0).for_each(<[_]>::reverse);
+        let same = shown.pixels.iter().zip(&pixels).all(|(a, b)| a == b || a[3] == 0 && b[3] == 0);
+        assert!(same, "{colour:?} {depth:?} {size:?}");
+    }
+}
+
 /// To be shown from right to left, so that it is decoded: sixteen bits that need no change are kept as they are.
 fn mirrored(file: &[u8]) -> Vec<u8> {
     let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x02\0\0\0\0\0\0";

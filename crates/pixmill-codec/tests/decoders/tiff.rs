@@ -76,6 +76,27 @@ fn kinds() -> Vec<Kind> {
     kinds.extend([1, 5, 8, 32_773].map(|compression| Kind { reversed: true, compression, ..GREY }));
     kinds.extend([1, 5].map(|compression| Kind { chunk: Chunk::Tiles(32, 16), compression, ..rgb }));
     kinds.push(Kind { planar: true, chunk: Chunk::Strips(9), ..rgb });
+    // What lies in a pixel, against how pixels are stored.
+    let contents = [
+        Kind { photometric: 0, ..GREY },
+        Kind { photometric: 0, bits: 1, ..GREY },
+        Kind { photometric: 0, bits: 16, ..GREY },
+        Kind { photometric: 3, ..GREY },
+        Kind { photometric: 3, bits: 4, ..GREY },
+        Kind { samples: 2, extra: &[2], ..GREY },
+        Kind { samples: 4, extra: &[2], ..rgb },
+        Kind { photometric: 5, samples: 4, ..GREY },
+    ];
+    for (kind, compression) in contents.into_iter().flat_map(|kind| [1, 5, 8, 32_773].map(|how| (kind, how)))
+    {
+        for (chunk, planar) in
+            [(Chunk::Strips(6), true), (Chunk::Tiles(16, 16), false), (Chunk::Tiles(32, 16), true)]
+        {
+            let planar = planar && kind.samples > 1;
+            kinds.push(Kind { compression, chunk, planar, ..kind });
+            kinds.push(Kind { compression, chunk, planar, reversed: true, little_endian: false, ..kind });
+        }
+    }
     kinds
 }
 
@@ -119,7 +140,12 @@ fn packed(kind: Kind, raw: &[u8]) -> Vec<u8> {
 }
 
 /// A file of tags: number, and its values as shorts or longs.
-fn file(little_endian: bool, tags: &[(u16, Vec<u32>)], chunks: &[Vec<u8>], tiled: bool) -> Vec<u8> {
+pub(super) fn file(
+    little_endian: bool,
+    tags: &[(u16, Vec<u32>)],
+    chunks: &[Vec<u8>],
+    tiled: bool,
+) -> Vec<u8> {
     let short = |value: u32| {
         let two = value as u16;
         if little_endian { two.to_le_bytes() } else { two.to_be_bytes() }
