@@ -80,12 +80,8 @@ fn jpeg(
     let samples: Vec<u8> = (0..across * down)
         .flat_map(|place| {
             let pixel = at(left + place % across, top + place / across);
-            match colour {
-                ColorType::Luma => pixel[..1].to_vec(),
-                // What is to hold other colours is written as it is.
-                ColorType::Ycbcr => pixel[..3].to_vec(),
-                _ => pixel[..3].to_vec(),
-            }
+            // What is to be YCbCr already is written as it is.
+            if colour == ColorType::Luma { pixel[..1].to_vec() } else { pixel[..3].to_vec() }
         })
         .collect();
     let mut out = Vec::new();
@@ -108,7 +104,7 @@ fn a_tiff_of_jpegs_shows_what_was_put_in() {
     for ((photometric, samples, colour, sampling), size) in
         contents.into_iter().flat_map(|kind| sizes().step_by(4).map(move |size| (kind, size)))
     {
-        let mut pixels = slopes(size);
+        let pixels = slopes(size);
         for tiled in [false, true] {
             let (across, down) = if tiled { (32, 16) } else { (size.0, 16) };
             let parts = (0..size.1)
@@ -142,6 +138,31 @@ fn a_tiff_of_jpegs_shows_what_was_put_in() {
             let off = difference(&shown, &wanted);
             assert!(off < 4.0, "{photometric}, {sampling:?}, {size:?}, tiled: {tiled}: off by {off}");
         }
-        pixels.clear();
     }
+}
+
+#[test]
+fn weights_of_colours_that_do_not_add_up_to_one_mean_nothing() {
+    let size = (16, 16);
+    let white = vec![[255, 255, 255, 255]; 256];
+    let shown_by = |weights: [u32; 3]| {
+        let strip = units(&white, size, (1, 1));
+        let more: [(u16, &[u32]); 5] =
+            [(258, &[8, 8, 8]), (259, &[1]), (262, &[6]), (277, &[3]), (530, &[1, 1])];
+        // Fractions over a thousand stand behind all else: the tag's type is changed to that of fractions.
+        let mut all = tags(size, &more);
+        all.push((
+            529,
+            weights.iter().flat_map(|weight| [*weight, 1000]).map(|number| number | 1 << 31).collect(),
+        ));
+        let mut file = file(true, &all, &[strip], false);
+        let at = file.windows(8).rposition(|entry| entry == [0x11, 2, 4, 0, 6, 0, 0, 0]).unwrap();
+        file[at + 2..at + 8].copy_from_slice(&[5, 0, 3, 0, 0, 0]);
+        let values = u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap()) as usize;
+        file[values..values + 24].chunks_mut(4).for_each(|number| number[3] &= 0x7F);
+        shown(&file).unwrap().pixels
+    };
+    assert_eq!(shown_by([299, 587, 144]), white);
+    assert_eq!(shown_by([213, 715, 72]), white);
+    assert_eq!(shown_by([299, 587, 114]), white);
 }

@@ -220,6 +220,30 @@ mod tests {
     }
 
     #[test]
+    fn addresses_as_people_write_them_are_asked_for_as_browsers_do() {
+        for (input, asked) in [
+            ("https://bücher.example/a.jpg", "https://xn--bcher-kva.example/a.jpg"),
+            ("https://BÜCHER.example:443/a.jpg", "https://xn--bcher-kva.example/a.jpg"),
+            ("https://faß.example/a.jpg", "https://xn--fa-hia.example/a.jpg"),
+            ("https://例え.example/絵.jpg", "https://xn--r8jz45g.example/%E7%B5%B5.jpg"),
+            ("https://a。example/b.jpg", "https://a.example/b.jpg"),
+            ("https://h.example/100%.jpg", "https://h.example/100%.jpg"),
+            ("https://h.example/a%zz%2.jpg?q=50%", "https://h.example/a%zz%2.jpg?q=50%"),
+            ("https://h.example/a b|c.jpg", "https://h.example/a%20b|c.jpg"),
+            ("https://h.example\\pics\\a.jpg", "https://h.example/pics/a.jpg"),
+        ] {
+            match Source::parse(input) {
+                Ok(Source::Web(url)) => assert_eq!(url.as_str(), asked, "{input}"),
+                other => panic!("{input}: {other:?}"),
+            }
+        }
+        for input in ["https://xn--a.example/a.jpg", "https://a b.example/a.jpg", "https://%zz.example/a.jpg"]
+        {
+            assert_eq!(code(input), Code::UrlInvalid, "{input}");
+        }
+    }
+
+    #[test]
     fn data_is_decoded_in_any_spelling() {
         let gif = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
         assert!(matches!(Source::parse(gif), Ok(Source::Data(_))));

@@ -164,7 +164,8 @@ impl Luma {
         let mut luma = Luma::JFIF;
         if let &[red, green, blue] = directory.fractions(tag::YCBCR_COEFFICIENTS).as_slice()
             && green > 0.1
-            && (0.9..1.1).contains(&(red + green + blue))
+            // Weights that don't add up to one would tint white: a maker of scanners writes 0.144 for blue.
+            && (0.99..1.01).contains(&(red + green + blue))
         {
             luma.weights = [red, green, blue];
         }
