@@ -63,16 +63,24 @@ fn frame(pixels: &Pixels, (width, height): (usize, usize), channel: Option<usize
     Frame { data: found(b"mdat")[8..].to_vec(), av1c: found(b"av1C") }
 }
 
-/// What a file holds: items with their type, data and properties, and what refers to what.
+/// A part of a file.
+struct Item {
+    id: usize,
+    kind: [u8; 4],
+    data: Vec<u8>,
+    properties: Vec<Vec<u8>>,
+}
+
+/// What a file holds, and what refers to what.
 #[derive(Default)]
 struct File {
-    items: Vec<(usize, [u8; 4], Vec<u8>, Vec<Vec<u8>>)>,
+    items: Vec<Item>,
     references: Vec<u8>,
 }
 
 impl File {
     fn item(&mut self, id: usize, kind: &[u8; 4], data: Vec<u8>, properties: Vec<Vec<u8>>) {
-        self.items.push((id, *kind, data, properties));
+        self.items.push(Item { id, kind: *kind, data, properties });
     }
 
     fn refer(&mut self, kind: &[u8; 4], from: usize, to: &[usize]) {
@@ -81,14 +89,14 @@ impl File {
 
     fn bytes(&self) -> Vec<u8> {
         let head = self.head(0);
-        let data: Vec<u8> = self.items.iter().flat_map(|item| item.2.clone()).collect();
+        let data: Vec<u8> = self.items.iter().flat_map(|item| item.data.clone()).collect();
         [self.head(head.len() + 8), boxed(b"mdat", &data)].concat()
     }
 
     fn head(&self, mut data_at: usize) -> Vec<u8> {
         let (mut infos, mut places, mut properties, mut owners) = (vec![], vec![], vec![], vec![]);
         let mut count = 0_u8;
-        for (id, kind, data, own) in &self.items {
+        for Item { id, kind, data, properties: own } in &self.items {
             infos.extend(full(b"infe", 2 << 24, &[&shorts(&[*id, 0])[..], kind, &[0]].concat()));
             places.extend([shorts(&[*id, 0, 1]), numbers(&[data_at as u32, data.len() as u32])].concat());
             data_at += data.len();
@@ -217,7 +225,7 @@ fn alpha_may_be_whole_or_in_tiles_whatever_its_colours_are() {
     let ids = tiles(&mut file, &pixels, (2, 1), tile, (2, None));
     file.refer(b"dimg", 1, &ids);
     for id in tiles(&mut file, &pixels, (2, 1), tile, (20, Some(3))) {
-        file.items.iter_mut().find(|item| item.0 == id).unwrap().3.push(alpha_mark());
+        file.items.iter_mut().find(|item| item.id == id).unwrap().properties.push(alpha_mark());
         file.refer(b"auxl", id, &[id - 18]);
     }
     is_near(&shown(&file.bytes()).unwrap(), size, &pixels);
