@@ -1,11 +1,12 @@
 """What one image costs each backend, by fleets of several sizes; and what a fleet costs that has nothing to do.
 
 Workers of pixmill work off jobs that a Node producer adds, over a real Redis, a server that speaks MongoDB's protocol
-and a bucket. Counted are Redis' commands by its own statistics (the producer's one addition a job is among them), and
-its CPU; MongoDB's commands and bytes on the wire, both ways; and calls of the bucket. Pictures are small, for they
-cost backends nothing.
+and a bucket. Counted are Redis' commands, reads (a round trip each) and bytes by its own statistics (the producer's one
+addition a job is among them), and its CPU; MongoDB's commands (a round trip each) and bytes on the wire, both ways; calls
+of the bucket; and the workers' own CPU. The picture is a single pixel, for pictures cost backends nothing.
 """
 
+import base64
 import contextlib
 import http.server
 import socket
@@ -20,7 +21,8 @@ from . import catalogue, measured, setup, table, wire
 from .services import Services
 from .worker import WARM, Workers
 
-PICTURES = setup.ROOT / "examples" / "pictures"
+# The smallest picture: a grey pixel.
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAggCB2kUIOwAAAABJRU5ErkJggg==")
 # What the statistics themselves and those who look at them ask.
 OF_THE_BENCH = {"info", "config|resetstat"}
 
@@ -28,7 +30,7 @@ OF_THE_BENCH = {"info", "config|resetstat"}
 def add_arguments(parser):
     """What the figure can be told."""
     parser.add_argument("--images", type=int, default=2_000, help="images a fleet works off")
-    parser.add_argument("--fleets", default="1,10", help="how many workers, one fleet after the other")
+    parser.add_argument("--fleets", default="1,10,100", help="how many workers, one fleet after the other")
     parser.add_argument("--idle-seconds", type=int, default=20, help="how long a fleet without work is watched")
 
 
@@ -98,6 +100,11 @@ class Redis:
         said = {name.removeprefix("cmdstat_"): stats for name, stats in self.info("commandstats").items()}
         return Counter({name: int(stats.split(",")[0].partition("=")[2]) for name, stats in said.items() if name not in OF_THE_BENCH})
 
+    def traffic(self):
+        """Times it read from a client, and bytes both ways, so far."""
+        said = self.info("stats")
+        return int(said["total_reads_processed"]), int(said["total_net_input_bytes"]) + int(said["total_net_output_bytes"])
+
     def cpu_seconds(self):
         """CPU so far."""
         cpu = self.info("cpu")
@@ -107,8 +114,8 @@ class Redis:
 class Meter:
     """All that is counted, at one moment after the other."""
 
-    def __init__(self, redis, counted, bucket, mongo):
-        self.redis, self.counted, self.bucket, self.mongo = redis, counted, bucket, mongo
+    def __init__(self, redis, counted, bucket, mongo, workers):
+        self.redis, self.counted, self.bucket, self.mongo, self.workers = redis, counted, bucket, mongo, workers
 
     def mongo_cpu_seconds(self):
         """CPU of the server that stands for MongoDB, where this bench started it."""
@@ -118,7 +125,10 @@ class Meter:
 
     def read(self):
         """Everything so far."""
+        reads, redis_bytes = self.redis.traffic()
         return {
+            "redis_reads": reads, "redis_bytes": redis_bytes,
+            "workers_cpu": sum(measured.cpu_seconds(process.pid) for process in self.workers.processes),
             "redis": self.redis.commands(), "redis_cpu": self.redis.cpu_seconds(), "trips": self.counted.count(),
             "bytes": self.counted.bytes, "mongo_cpu": self.mongo_cpu_seconds(), "bucket": Counter(self.bucket.calls),
         }  # fmt: skip
@@ -133,9 +143,9 @@ def of_a_fleet(binary, services, env, csv, count, args):
     """Rows of what a fleet costs that works, and of what it costs while it waits."""
     redis = Redis(env["REDIS_URL"])
     with wire.Counted(env["MONGODB_URI"]) as counted, Bucket() as bucket:
-        meter = Meter(redis, counted, bucket, services.processes.get("mongo"))
         env = {**env, **bucket.environment(), "MONGODB_URI": counted.url}
         with Workers(binary, env, count) as workers:
+            meter = Meter(redis, counted, bucket, services.processes.get("mongo"), workers)
             before = meter.read()
             said, _ = workers.work(csv, warm=WARM)
             after = meter.read()
@@ -147,8 +157,9 @@ def of_a_fleet(binary, services, env, csv, count, args):
     gone = {what: after[what] - before[what] for what in after}
     idle = {what: waited[what] - still[what] for what in waited}
     working = [
-        count, f"{args.images / said['seconds']:.0f}", f"{gone['redis'].total() / images:.1f}", f"{gone['redis_cpu'] * 1e6 / images:.0f}",
-        f"{gone['trips'] / images:.2f}", f"{gone['bytes'] / images / 1000:.1f}", f"{gone['mongo_cpu'] * 1e6 / images:.0f}",
+        count, f"{args.images / said['seconds']:.0f}", f"{gone['redis'].total() / images:.1f}", f"{gone['redis_reads'] / images:.1f}",
+        f"{gone['redis_bytes'] / images / 1000:.1f}", f"{gone['redis_cpu'] * 1e6 / images:.0f}",
+        f"{gone['trips'] / images:.2f}", f"{gone['bytes'] / images / 1000:.1f}", f"{gone['mongo_cpu'] * 1e6 / images:.0f}", f"{gone['workers_cpu'] * 1e3 / images:.1f}",
         ", ".join(f"{name} {calls / images:.2f}" for name, calls in gone["bucket"].items()), told(gone["redis"], images),
     ]  # fmt: skip
     waiting = [
@@ -170,14 +181,20 @@ def run(args):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pixmill-bench-csv-")))
             mongo = services.mongo()
             env = {"REDIS_URL": services.redis(), "MONGO_URL": mongo, "MONGODB_URI": mongo}
-            csv = catalogue.over_pictures(folder / "pictures.csv", PICTURES, services.origin(PICTURES), args.images)
+            pictures = folder / "pictures"
+            pictures.mkdir()
+            (pictures / "pixel.png").write_bytes(PIXEL)
+            csv = catalogue.over_pictures(folder / "pictures.csv", pictures, services.origin(pictures), args.images)
             works, waits = of_a_fleet(binary, services, env, csv, count, args)
             setup.say(f"  {count}: {works} {waits}")
             working.append(works)
             waiting.append(waits)
     table.show(
         f"What one image costs, {args.images} images a fleet",
-        ["workers", "images/s", "Redis commands", "Redis CPU µs", "MongoDB commands", "kB to and from MongoDB", "MongoDB CPU µs", "bucket calls", "most"],
+        [
+            "workers", "images/s", "Redis commands", "Redis reads", "kB to and from Redis", "Redis CPU µs", "MongoDB commands", "kB to and from MongoDB",
+            "MongoDB CPU µs", "workers' CPU ms", "bucket calls", "most",
+        ],
         working,
     )
     table.show(

@@ -25,6 +25,7 @@ async fn disk_storage_conforms() {
         async move { std::fs::read(path).ok().map(|bytes| Stored { media_type: None, bytes }) }
     };
     testkit::storage::suite(|| Arc::new(DiskStorage::open(&root, &temporary).unwrap()), read).await;
+    testkit::storage::listing(Arc::new(DiskStorage::open(&root, &temporary).unwrap())).await;
     assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "temporary files were left");
 }
 

@@ -167,6 +167,7 @@ async fn s3_storage_conforms_at_a_server_that_speaks_its_protocol() {
     open_to_readers(&server).await;
     let address = format!("s3://{BUCKET}/pictures");
     testkit::storage::suite(|| bucket_at(&address, &server.endpoint()), read).await;
+    testkit::storage::listing(bucket_at(&address, &server.endpoint())).await;
     let missing = bucket_at("s3://none/pictures", &server.endpoint());
     let put = missing.put("a.png", "image/png", picture("a", 0)).await;
     let fault = put.expect_err("there is no such bucket");

@@ -8,6 +8,7 @@ pub mod fault;
 pub mod lead;
 pub mod look;
 pub mod model;
+pub mod orphans;
 pub mod pipeline;
 pub mod port;
 pub mod results;

@@ -44,6 +44,40 @@ where
     what_is_there_is_not_lost(make()).await;
 }
 
+/// What storages promise that tell what is in them.
+///
+/// # Panics
+/// When a promise is broken.
+pub async fn listing(storage: Arc<dyn Storage>) {
+    let mut locations = Vec::new();
+    for key in [
+        "list-a/000001-01-café.png",
+        "list-a/000002-01.png",
+        "list-a/010000/010001-01-b.png",
+        "list-a-b/000001-01.png",
+    ] {
+        locations.push(put(&*storage, &format!("processed_images/{key}"), &picture("listed", 0)).await);
+    }
+    let list = async |folder: &str| {
+        let mut listing = storage.list(folder).await.unwrap().expect("it tells what is in it");
+        listing.folders.sort();
+        listing.locations.sort();
+        (listing.folders, listing.locations)
+    };
+    let mut direct = locations[..2].to_vec();
+    direct.sort();
+    assert_eq!(
+        list("processed_images/list-a").await,
+        (vec!["processed_images/list-a/010000".into()], direct)
+    );
+    assert_eq!(list("processed_images/list-a/010000").await, (Vec::new(), locations[2..3].to_vec()));
+    let (folders, _) = list("processed_images").await;
+    for folder in ["processed_images/list-a", "processed_images/list-a-b"] {
+        assert!(folders.iter().any(|found| found == folder), "{folders:?}");
+    }
+    assert_eq!(list("processed_images/none").await, (Vec::new(), Vec::new()));
+}
+
 async fn what_is_there_is_not_lost(storage: Arc<dyn Storage>) {
     let there = put(&*storage, "processed_images/lost/a.png", &picture("there", 0)).await;
     assert_eq!(storage.lost(vec![there]).await, Ok(Vec::new()));

@@ -191,7 +191,9 @@ pub(crate) async fn open(
         );
     }
     let (ledger, queue, storage) = (on.ledger.clone(), on.queue.clone(), on.storage.clone());
-    let backends = Backends { ledger, queue, storage, disks: on.tells.disks.folders.clone() };
+    let (disks, backed_up) =
+        (on.tells.disks.folders.clone(), on.tells.disks.backed_up.clone().unwrap_or_default());
+    let backends = Backends { ledger, queue, storage, disks, backed_up };
     let api = Arc::new(Api {
         access,
         crowds: Crowds::default(),

@@ -11,6 +11,7 @@ mod display;
 mod failpoints;
 mod figures;
 mod hosts;
+mod last_backup;
 mod logs;
 mod observe;
 mod paces;

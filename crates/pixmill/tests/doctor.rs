@@ -183,3 +183,64 @@ fn the_secret_in_the_state_folder_is_in_no_bundle() {
         "it is told that there is one: {text}"
     );
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn outputs_without_a_record_and_records_without_an_output_are_found() {
+    use crate::seeded::{catalogue, pictures};
+    use crate::server::{Process, Server};
+    use pixmill_testkit::origin::{Origin, Settings};
+
+    let origin = Origin::start(Settings::serving(pictures())).expect("the origin starts");
+    let server = Server::new();
+    let working = Process::start(&mut server.command(&[]));
+    let (whole, torn) = (
+        server.accept(&catalogue(&origin.url(""), 6).0, None).await,
+        server.accept(&catalogue(&origin.url(""), 6).0, None).await,
+    );
+    server.wait_for(&whole).await;
+    server.wait_for(&torn).await;
+    let data = server.data();
+    let list = tempfile::tempdir().unwrap();
+    let list = list.path().join("orphans.tsv");
+    let look = || {
+        let asked = format!("--orphans={}", list.display());
+        let output = doctor(&["--json", &asked, "--data", data.to_str().unwrap()], &[]);
+        let verdicts = ["outputs", "images", "catalogues"].map(|about| finding(&output, "orphans", about));
+        (verdicts, std::fs::read_to_string(&list).unwrap())
+    };
+    let (well, listed) = look();
+    assert!(well.iter().all(|(verdict, _)| verdict == "ok") && listed.is_empty(), "{well:?} {listed}");
+
+    let outputs = server.storage().join("processed_images");
+    let mut kept: Vec<_> =
+        std::fs::read_dir(outputs.join(torn.as_str())).unwrap().map(|one| one.unwrap()).collect();
+    kept.sort_by_key(|entry| entry.file_name());
+    let gone = kept[0].file_name().into_string().unwrap();
+    std::fs::remove_file(kept[0].path()).unwrap();
+    std::fs::write(outputs.join(whole.as_str()).join("999999-01-left.jpg"), "left").unwrap();
+    std::fs::create_dir_all(outputs.join("nobody/010000")).unwrap();
+    std::fs::write(outputs.join("nobody/010000/010001-01.jpg"), "left").unwrap();
+    std::fs::write(outputs.join("000001-01-of-a-run.jpg"), "left").unwrap();
+    let (found, listed) = look();
+    assert!(found[0].0 == "warning" && found[0].1.starts_with("3 of "), "{found:?}");
+    assert!(found[1].0 == "warning" && found[1].1.contains(&gone), "{found:?}");
+    let mut lines: Vec<_> = listed.lines().collect();
+    lines.sort_unstable();
+    let (left, lost) =
+        (format!("processed_images/{whole}/999999-01-left.jpg"), format!("processed_images/{torn}/{gone}"));
+    assert_eq!(
+        lines,
+        [
+            format!("gone\t{lost}\t{torn}"),
+            "stray\tprocessed_images/000001-01-of-a-run.jpg".to_owned(),
+            format!("stray\t{left}"),
+            "stray\tprocessed_images/nobody/010000/010001-01.jpg".to_owned(),
+        ]
+    );
+    std::fs::remove_dir_all(outputs.join(torn.as_str())).unwrap();
+    let all = format!("{} outputs", kept.len());
+    assert!(look().0[1].1.starts_with(&all), "the whole folder is gone");
+    working.signal("TERM");
+    assert!(working.stopped(), "{}", server.said());
+}

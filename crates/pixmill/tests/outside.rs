@@ -19,6 +19,8 @@ mod crash;
 #[cfg(unix)]
 mod dashboard;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod full_disk;
 #[cfg(unix)]
 mod handbook;
 mod help;

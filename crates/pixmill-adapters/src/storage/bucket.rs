@@ -19,7 +19,7 @@ use pixmill_engine::checkup::{self, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::storage::Storage;
+use pixmill_engine::port::storage::{Listing, Storage};
 
 use self::address::Address;
 use self::fault::fault;
@@ -132,6 +132,16 @@ impl Storage for Bucket {
         locations
             .try_for_each_concurrent(REMOVALS, |location: String| async move { self.delete(&location).await })
             .await
+    }
+
+    async fn list(&self, folder: &str) -> Result<Option<Listing>, Fault> {
+        let path = self.path(folder)?;
+        let found = self.store.list_with_delimiter(Some(&path)).await.map_err(|error| fault(&error))?;
+        let key = |path: &Path| path.as_ref().strip_prefix(&self.prefix).map(str::to_owned);
+        Ok(Some(Listing {
+            folders: found.common_prefixes.iter().filter_map(key).collect(),
+            locations: found.objects.iter().map(|object| self.location(&object.location)).collect(),
+        }))
     }
 
     async fn look(&self, now: Timestamp) -> Vec<Finding> {

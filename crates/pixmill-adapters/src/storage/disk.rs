@@ -17,7 +17,7 @@ use std::thread;
 use async_trait::async_trait;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::{Blame, Fault};
-use pixmill_engine::port::storage::Storage;
+use pixmill_engine::port::storage::{Listing, Storage};
 use tokio::sync::oneshot;
 
 use self::temporary::Temporary;
@@ -132,6 +132,37 @@ impl Storage for DiskStorage {
             tokio::task::spawn_blocking(move || locations.into_iter().filter(|one| !is_there(one)).collect());
         looking.await.map_err(|_| gone())
     }
+
+    async fn list(&self, folder: &str) -> Result<Option<Listing>, Fault> {
+        let (path, folder) = (self.root.join(folder), folder.to_owned());
+        let looking = tokio::task::spawn_blocking(move || {
+            listing(&path, &folder).map_err(|error| {
+                let told = format!("{} can't be read: {error}", path.display());
+                Fault::permanent(Code::StoreUnavailable, told).of(Blame::Backend)
+            })
+        });
+        looking.await.map_err(|_| gone())?.map(Some)
+    }
+}
+
+/// What lies in a folder: whatever is neither a folder nor a file with a name of text is no output.
+fn listing(path: &Path, folder: &str) -> io::Result<Listing> {
+    let mut listing = Listing::default();
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(listing),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let location = format!("{folder}/{name}");
+        match entry.file_type()? {
+            kind if kind.is_dir() => listing.folders.push(location),
+            kind if kind.is_file() => listing.locations.push(location),
+            _ => {}
+        }
+    }
+    Ok(listing)
 }
 
 fn gone() -> Fault {

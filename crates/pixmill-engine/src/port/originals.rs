@@ -21,4 +21,7 @@ pub trait Originals: Send + Sync {
 
     /// A piece as it was kept; `None` after the last one, and where nothing was kept.
     async fn kept(&self, request: &RequestId, piece: u32) -> Result<Option<Vec<u8>>, Fault>;
+
+    /// Of how many requests pieces are kept that are not there themselves.
+    async fn unclaimed(&self) -> Result<u64, Fault>;
 }

@@ -6,6 +6,15 @@ use crate::checkup::{self, Finding};
 use crate::fault::Fault;
 use crate::model::time::Timestamp;
 
+/// What lies in a folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Folders in it, as keys begin with them.
+    pub folders: Vec<String>,
+    /// Outputs in it, at the locations that `put` gave.
+    pub locations: Vec<String>,
+}
+
 /// Keeps outputs under keys; writing a key again overwrites it.
 #[async_trait]
 pub trait Storage: Send + Sync {
@@ -37,6 +46,14 @@ pub trait Storage: Send + Sync {
     /// Those of `put`.
     async fn lost(&self, _locations: Vec<String>) -> Result<Vec<String>, Fault> {
         Ok(Vec::new())
+    }
+
+    /// What lies in a folder that keys begin with; `None` where a storage does not tell.
+    ///
+    /// # Errors
+    /// Those of `put`.
+    async fn list(&self, _folder: &str) -> Result<Option<Listing>, Fault> {
+        Ok(None)
     }
 
     /// How it is, for whoever set it up. Leaves nothing behind.

@@ -95,6 +95,10 @@ impl Originals for Memory {
         })
         .await
     }
+
+    async fn unclaimed(&self) -> Result<u64, Fault> {
+        self.call("unclaimed", |_| Ok(0)).await
+    }
 }
 
 impl Store {

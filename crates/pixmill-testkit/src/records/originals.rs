@@ -83,9 +83,11 @@ async fn an_intake_of_which_pieces_come_does_not_stand_still(made: Made) {
 }
 
 async fn what_is_deleted_leaves_no_piece(made: Made) {
-    let id = begun(&made, 40).await;
+    let (id, _another) = (begun(&made, 40).await, begun(&made, 2).await);
+    assert_eq!(made.1.unclaimed().await.unwrap(), 0, "each has its request");
     made.1.open(&id, intake_end(0), START).await.unwrap();
     assert!(made.1.delete(&id).await.unwrap());
+    assert_eq!(made.1.unclaimed().await.unwrap(), 0);
     assert_eq!(made.0.traces(&id).await, 0);
     assert_eq!(made.1.kept(&id, 0).await.unwrap(), None);
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::State;
 use axum::response::Response;
@@ -21,6 +21,8 @@ use utoipa::ToSchema;
 
 use super::Api;
 use super::answer::json;
+use crate::last_backup;
+use crate::wiring::records_file;
 
 /// A backend that takes longer to say anything is away.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,6 +44,8 @@ pub(crate) struct Backends {
     pub(crate) storage: Arc<dyn Storage>,
     /// Folders that must have room, and what lies in them.
     pub(crate) disks: Vec<(&'static str, PathBuf)>,
+    /// What tells when the last backup was made.
+    pub(crate) backed_up: PathBuf,
 }
 
 /// What was found last; one looks at a time.
@@ -59,6 +63,9 @@ pub(super) struct Health {
     /// Each backend: `ok`, or the code of what is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     backends: Vec<Backend>,
+    /// When the last backup was made, as far as anybody told.
+    #[serde(rename = "lastBackupAt", skip_serializing_if = "Option::is_none")]
+    last_backup_at: Option<String>,
 }
 
 /// Health of a backend.
@@ -98,27 +105,30 @@ impl Readiness {
     /// Answers whoever asks.
     pub(super) async fn answer(&self) -> Response {
         let backends = self.look().await;
-        told(self.is_well(&backends), backends)
+        let mark = self.on.backed_up.clone();
+        let made = tokio::task::spawn_blocking(move || last_backup::made(&mark)).await.unwrap_or_default();
+        told(self.is_well(&backends), backends, made)
     }
 }
 
-fn told(well: bool, backends: Vec<Backend>) -> Response {
+fn told(well: bool, backends: Vec<Backend>, last_backup: Option<SystemTime>) -> Response {
     let (code, status) = match well {
         true => (StatusCode::OK, "ok"),
         false => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
-    json(code, &Health { status, backends })
+    let last_backup_at = last_backup.map(|made| records_file::moment(made).to_string());
+    json(code, &Health { status, backends, last_backup_at })
 }
 
 /// Whether the process lives
 #[utoipa::path(get, operation_id = "isAlive", path = "/healthz", tag = "operation", responses((status = 200, body = Health)))]
 pub(super) async fn alive() -> Response {
-    told(true, Vec::new())
+    told(true, Vec::new(), None)
 }
 
 /// What is said before anything is known of backends: they are not reached yet.
 pub(super) async fn starting() -> Response {
-    told(false, Vec::new())
+    told(false, Vec::new(), None)
 }
 
 /// Whether it can do what it is for

@@ -22,6 +22,7 @@ use super::problem::{Problem, ProblemBody};
 use super::vigil::somebody_works;
 use super::workers::WorkerBody;
 use crate::figures::disks::room;
+use crate::last_backup;
 use crate::presence;
 use crate::wiring::records_file;
 
@@ -72,6 +73,8 @@ pub(super) struct SystemBody {
     pub(super) disks: Vec<DiskBody>,
     /// Bytes of the records' file with its log, where they are one.
     pub(super) database_bytes: Option<u64>,
+    /// When the last backup was made, as far as anybody told.
+    pub(super) last_backup_at: Option<String>,
     pub(super) backlog: BacklogBody,
     /// Processes that are alive.
     pub(super) workers: Vec<WorkerBody>,
@@ -83,7 +86,7 @@ pub(super) struct SystemBody {
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = SystemPart)]
 pub(super) struct PartBody {
-    /// `records`, `queue`, `storage`, `webhook` or `together`.
+    /// `records`, `queue`, `storage`, `backup`, `webhook` or `together`.
     pub(super) part: &'static str,
     /// What stands for it, without secrets.
     pub(super) backend: String,
@@ -177,11 +180,13 @@ async fn system(api: &Api, caller: &Caller, fresh: Duration) -> Result<SystemBod
     let (at, parts) = looked(api, fresh).await;
     let folders = api.on.tells.disks.folders.clone();
     let records = api.on.tells.disks.records.clone();
+    let backed_up = api.on.tells.disks.backed_up.clone();
     let sizes = tokio::task::spawn_blocking(move || {
         let database = records.as_deref().and_then(database);
-        (folders.iter().filter_map(|(part, folder)| disk(part, folder)).collect::<Vec<_>>(), database)
+        let disks = folders.iter().filter_map(|(part, folder)| disk(part, folder)).collect::<Vec<_>>();
+        (disks, database, backed_up.as_deref().and_then(last_backup::made))
     });
-    let (disks, database_bytes) = sizes.await.unwrap_or_default();
+    let (disks, database_bytes, last_backup) = sizes.await.unwrap_or_default();
     let (requests, images) = api.on.ledger.census().await?;
     let open = requests.iter().filter(|(status, _)| status.is_open()).map(|(_, count)| count).sum();
     let heard = presence::alive(&*api.on.ledger, api.on.clock.wall()).await?;
@@ -194,6 +199,7 @@ async fn system(api: &Api, caller: &Caller, fresh: Duration) -> Result<SystemBod
         parts,
         disks,
         database_bytes,
+        last_backup_at: last_backup.map(|made| records_file::moment(made).to_string()),
         backlog: BacklogBody {
             open_requests: open,
             waiting_images: images.pending,

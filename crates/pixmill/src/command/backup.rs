@@ -17,6 +17,7 @@ use crate::config::storage::{StorageChoice, StorageFlags};
 use crate::config::talk::TalkFlags;
 use crate::display;
 use crate::display::units::{Bytes, Seconds, counted};
+use crate::last_backup;
 use crate::wiring::records_file;
 
 pub(super) use talk::{Talk, told};
@@ -145,6 +146,12 @@ pub(super) fn run(args: BackupArgs, settings: Option<String>) -> Result<End, Sto
     };
     let talk = Talk::new(args.talk);
     let taken = backup::take(&order, &|told| talk.tell(told))?;
+    if let Err(error) = last_backup::tell(&places.data) {
+        display::say(&format!(
+            "{} can't be written ({error}), so that nothing tells how old the backup is",
+            last_backup::mark(&places.data).display()
+        ));
+    }
     let seconds = records_file::now().since(now).as_secs_f64();
     drop(talk);
     report(&args, &order, &taken, seconds);

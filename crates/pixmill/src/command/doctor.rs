@@ -30,6 +30,11 @@ pub(super) struct DoctorArgs {
     #[arg(long, value_name = "FILE.tar")]
     bundle: Option<PathBuf>,
 
+    /// Look for outputs that no image names and for images whose output is gone too, which reads all of both; with a file,
+    /// list them there
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    orphans: Option<Option<PathBuf>>,
+
     #[command(flatten)]
     server: ServeArgs,
 }
@@ -41,17 +46,21 @@ be written to, by storing something small that is removed again, and whether it 
 Examples:
   pixmill doctor
   pixmill doctor --bundle for-support.tar
+  pixmill doctor --orphans=orphans.tsv
   pixmill doctor --json | jq '.parts[].findings[] | select(.verdict == \"wrong\")'
 
 Exit codes: 0 all is well, 1 something is wrong, 2 bad usage or configuration.";
 
 /// Examines and tells.
 pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
-    let (json, bundle) = (args.json, args.bundle);
+    let (json, bundle, orphans) = (args.json, args.bundle, args.orphans);
     let options = args.server.resolve(Vec::new())?;
     let runtime = super::runtime()?;
     interrupt::end_at_once(&runtime);
-    let parts = runtime.block_on(wiring::examine(&options));
+    let mut parts = runtime.block_on(wiring::examine(&options));
+    if let Some(list) = &orphans {
+        parts.push(runtime.block_on(wiring::orphans(&options, list.as_deref())));
+    }
     let worst = parts.iter().flat_map(|part| &part.findings).map(|finding| finding.verdict).max();
     let worst = worst.unwrap_or(Verdict::Well);
     if let Some(path) = &bundle {

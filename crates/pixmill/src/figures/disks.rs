@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::last_backup;
 use crate::wiring::records_file;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -49,7 +50,7 @@ impl Disks {
             registry.register("pixmill_records_wal_bytes", help, gauge);
         }
         // Where none was made, nothing is told: not everybody makes them here.
-        let last = self.backed_up.as_ref().and_then(|mark| fs::metadata(mark).ok()?.modified().ok());
+        let last = self.backed_up.as_deref().and_then(last_backup::made);
         if let Some(age) = last.map(|last| last.elapsed().unwrap_or_default()) {
             let gauge = Gauge::<f64, AtomicU64>::default();
             gauge.set(age.as_secs_f64());

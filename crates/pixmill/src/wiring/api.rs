@@ -22,11 +22,9 @@ use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
 use crate::figures::Disks;
+use crate::last_backup;
 use crate::preflight::probe;
 use crate::service;
-
-/// In the state folder: touched after each backup, by pixmill-backup.service or whoever else makes them.
-const LAST_BACKUP: &str = "last-backup";
 
 /// How long is waited before backends that could not be reached at the start are tried again.
 const START_PAUSE: Duration = Duration::from_secs(2);
@@ -136,6 +134,7 @@ async fn backends_of(configured: &Configured) -> Result<Backends, Fault> {
         queue: backends::queue(options, backends::Use::Leaving, &configured.strangers).await?,
         storage: backends::storage(options)?,
         disks: disks(options),
+        backed_up: last_backup::mark(&options.data),
     })
 }
 
@@ -148,7 +147,7 @@ fn tells(configured: &Configured) -> Tells {
         paces: configured.paces.clone(),
         strangers: configured.strangers.clone(),
         queue_name: options.queue_name.clone(),
-        disks: Disks { folders: disks(options), records, backed_up: Some(options.data.join(LAST_BACKUP)) },
+        disks: Disks { folders: disks(options), records, backed_up: Some(last_backup::mark(&options.data)) },
         token: options.metrics_token.clone(),
     }
 }

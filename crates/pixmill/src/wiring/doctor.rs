@@ -18,6 +18,7 @@ use crate::command::serve::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
+use crate::last_backup;
 
 /// Looks at every part, whatever is wrong with others.
 pub(crate) async fn examine(options: &ServeOptions) -> Vec<Examined> {
@@ -73,6 +74,11 @@ async fn parts(
         Examined { part: "records", backend: options.records.to_string(), findings: records },
         Examined { part: "queue", backend: options.queue.to_string(), findings: queue },
         Examined { part: "storage", backend: options.storage.to_string(), findings: storage },
+        Examined {
+            part: "backup",
+            backend: String::new(),
+            findings: vec![last_backup::finding(&options.data, options.records.file())],
+        },
         Examined { part: "webhook", backend: receiver(options), findings: vec![webhook(options)] },
         Examined { part: "together", backend: String::new(), findings: together(options) },
     ]

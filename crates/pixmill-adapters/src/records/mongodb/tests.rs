@@ -23,6 +23,7 @@ use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::boards::Boards;
 use pixmill_engine::port::clock::Clock;
+use pixmill_engine::port::originals::Originals;
 use pixmill_engine::port::records::{Backlog, Directory, Ledger, Outbox, Report, Settle, Upkeep};
 use pixmill_testkit as testkit;
 use pixmill_testkit::records::RecordsForTests;
@@ -55,6 +56,16 @@ fn own(id: &str, status: &str, images: i64) -> Document {
         ours.extend(doc! { "fed": "default", "opened": date(START) });
     }
     doc! { "_id": id, "status": status, "totalImages": images, "pixmill": ours }
+}
+
+#[tokio::test]
+async fn catalogues_without_their_requests_are_counted_once_each() {
+    let mongodb = empty().await;
+    for (request, piece) in [("gone", 0_i64), ("gone", 1), ("gone too", 0)] {
+        let piece = doc! { "request": request, "piece": piece, "bytes": "" };
+        mongodb.shared.originals().insert_one(piece).await.unwrap();
+    }
+    assert_eq!(mongodb.unclaimed().await.unwrap(), 2);
 }
 
 /// Empty records.

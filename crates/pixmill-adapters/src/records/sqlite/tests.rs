@@ -16,6 +16,7 @@ use pixmill_engine::model::request::{NewRequest, Progress, RequestStatus};
 use pixmill_engine::model::row::{NewImage, NewRow};
 use pixmill_engine::model::source::Fingerprint;
 use pixmill_engine::model::time::Timestamp;
+use pixmill_engine::port::originals::Originals;
 use pixmill_engine::port::records::{Backlog, Intake, IntakeEnd, Report, Settle, Upkeep, Void};
 use pixmill_testkit::records::RecordsForTests;
 use rusqlite::params;
@@ -146,6 +147,17 @@ async fn sqlite_records_conform_in_keeping_catalogues() {
     })
     .await;
     plans::none_walks_through_history();
+}
+
+#[tokio::test]
+async fn catalogues_without_their_requests_are_counted_once_each() {
+    let sqlite = Sqlite::open(&Files::new().next()).unwrap();
+    let planting = sqlite.write(|transaction| {
+        let plant = "INSERT INTO originals (id, bytes) VALUES (99 << 32, x'00'), ((99 << 32) + 1, x'00'), (7 << 32, x'00')";
+        Ok(transaction.connection.execute(plant, [])?)
+    });
+    assert_eq!(planting.await.unwrap(), 3);
+    assert_eq!(sqlite.unclaimed().await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
