@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::seeded::{catalogue, pictures};
 use crate::server::{Process, Server};
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!(
         "exit {:?}\n{}{}",
         output.status.code(),
@@ -26,7 +26,7 @@ fn pixmill(folder: &Path, arguments: &[&str]) -> Output {
     command.output().expect("pixmill runs")
 }
 
-fn done(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn done(folder: &Path, arguments: &[&str]) -> Output {
     let output = pixmill(folder, arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", said(&output));
     output
@@ -128,6 +128,29 @@ fn a_folder_keeps_as_many_backups_as_it_is_told() {
 }
 
 #[test]
+fn the_age_of_the_newest_backup_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    done(folder.path(), &["keys", "create"]);
+    let told = || {
+        let parts = object(&done(folder.path(), &["doctor", "--json"]))["parts"].clone();
+        let part = parts.as_array().unwrap().iter().find(|part| part["part"] == "backup").unwrap().clone();
+        let finding = &part["findings"][0];
+        (finding["verdict"].as_str().unwrap().to_owned(), finding["told"].as_str().unwrap().to_owned())
+    };
+    assert!(told().1.starts_with("none was made yet"), "{:?}", told());
+    for target in ["kept", "-"] {
+        let mark = folder.path().join("pixmill-data/last-backup");
+        let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(3 * 86_400);
+        if let Ok(file) = fs::File::options().write(true).open(&mark) {
+            file.set_modified(long_ago).unwrap();
+            assert_eq!(told(), ("warning".into(), "made 3 days ago".into()));
+        }
+        done(folder.path(), &["backup", target, "--quiet"]);
+        assert_eq!(told(), ("ok".into(), "made 0 minutes ago".into()));
+    }
+}
+
+#[test]
 fn standard_output_takes_a_backup_too() {
     let folder = tempfile::tempdir().unwrap();
     done(folder.path(), &["keys", "create"]);
@@ -150,10 +173,14 @@ fn records_apart_from_the_state_folder_are_restored_to_their_own_place() {
     fs::write(folder.path().join("state/webhook-secret"), "whsec_bmV3\n").unwrap();
     done(folder.path(), &[&["restore", "one.tar"], &apart[..]].concat());
     assert_eq!(fs::read(folder.path().join("state/webhook-secret")).unwrap(), b"whsec_bWluZQ==\n");
-    for (place, kept) in [("state", "webhook-secret"), ("records", "shop.db")] {
+    // In the state folder is also what tells of the last backup.
+    for (place, kept, files_left) in [("state", "webhook-secret", 3), ("records", "shop.db", 2)] {
         let left = files(&folder.path().join(place));
         let aside = left.iter().find(|name| name.starts_with("before-restore-")).unwrap();
-        assert_eq!((left.len(), files(&folder.path().join(place).join(aside))), (2, vec![kept.to_owned()]));
+        assert_eq!(
+            (left.len(), files(&folder.path().join(place).join(aside))),
+            (files_left, vec![kept.to_owned()])
+        );
     }
 }
 
@@ -202,7 +229,7 @@ fn damaged_records_are_replaced_and_kept_with_their_log() {
 }
 
 /// Whether tests may change owners and mount: only root may.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     id.stdout == b"0\n" || {
         eprintln!("skipped: only root can play this");
@@ -263,64 +290,8 @@ fn a_folder_of_somebody_else_is_told_with_its_owner() {
     }
 }
 
-/// Runs a command with a small disk of its own at a folder.
-fn on_small_disk(at: &Path, kib: u64, script: &str) -> Option<Output> {
-    let mount = format!("mount -t tmpfs -o size={kib}k tmpfs {}", at.display());
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", &format!("{mount} || exit 99; {script}")]);
-    command.env("PIXMILL", env!("CARGO_BIN_EXE_pixmill")).current_dir(at.parent().unwrap());
-    let output = command.output().ok()?;
-    if output.status.code() == Some(99) {
-        eprintln!("skipped: nothing can be mounted here");
-        return None;
-    }
-    Some(output)
-}
-
-#[tokio::test]
-async fn a_full_disk_loses_nothing() {
-    if !is_root() {
-        return;
-    }
-    let server = Server::new();
-    let rows: String = (0..20_000).map(|row| format!("https://shop.example/{row}.jpg\n")).collect();
-    server.accept(&format!("url\n{rows}"), None).await;
-    let data = server.data();
-    let folder = tempfile::tempdir().unwrap();
-    let disk = folder.path().join("disk");
-    fs::create_dir(&disk).unwrap();
-    done(folder.path(), &["backup", "one.tar", "--data", data.to_str().unwrap()]);
-    let backup = fs::metadata(folder.path().join("one.tar")).unwrap().len() / 1024;
-    // From what is told before, over what breaks off while copying and writing, to what fits.
-    for room in [backup / 4, backup + 64, backup * 2 - 64, backup * 2 + 8, backup * 2 + 4096] {
-        let script =
-            format!("$PIXMILL backup disk --data {}; code=$?; ls -A disk; exit $code", data.display());
-        let Some(output) = on_small_disk(&disk, room, &script) else { return };
-        let told = said(&output);
-        match output.status.code() {
-            Some(0) => assert!(told.contains(".tar"), "{told}"),
-            Some(1) => {
-                assert!(told.contains("disk.full"), "{told}");
-                assert!(output.stdout.is_empty(), "nothing is left over: {told}");
-            }
-            _ => panic!("{told}"),
-        }
-    }
-    for room in [backup + 64, backup + 512, backup * 2 - 128, backup * 2 + 64, backup * 3] {
-        let script = "$PIXMILL keys create --data disk/data >key 2>/dev/null; before=$($PIXMILL keys list --data disk/data); \
-                      $PIXMILL restore one.tar --data disk/data --quiet; code=$?; \
-                      after=$($PIXMILL keys list --data disk/data); \
-                      [ $code = 0 ] || [ \"$before\" = \"$after\" ] || echo LOST; \
-                      ls -A disk/data | grep part; exit $code";
-        let Some(output) = on_small_disk(&disk, room, script) else { return };
-        let told = said(&output);
-        assert!(output.stdout.is_empty(), "room for {room} KiB: {told}");
-        assert!(output.status.code() == Some(0) || told.contains("disk.full"), "{told}");
-    }
-}
-
 /// Undoes the last change of the schema.
-const BEFORE_LATEST: &str = "DELETE FROM schema_changes;
+pub(crate) const BEFORE_LATEST: &str = "DELETE FROM schema_changes;
 DELETE FROM boards;
 CREATE TABLE keys (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL,
   per_minute INTEGER, created INTEGER NOT NULL, revoked INTEGER, role TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -4,26 +4,20 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use pixmill_testkit::origin::{Origin, Settings};
 
+use crate::backup::{BEFORE_LATEST, done, is_root, said};
 use crate::seeded::{catalogue, pictures};
-
-/// Runs a command in a folder, on embedded defaults; it must do what it is for.
-fn done(folder: &Path, arguments: &[&str]) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pixmill"));
-    command.args(arguments).current_dir(folder).env_remove("MONGODB_URI").env_remove("CLOUDINARY_URL");
-    let output = command.output().expect("pixmill runs");
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-}
+use crate::server::Server;
 
 /// Records as the pixmill before the last schema left them.
 fn of_an_older_schema(folder: &Path) {
     done(folder, &["keys", "create", "--data", "old"]);
     let records = rusqlite::Connection::open(folder.join("old/pixmill.db")).unwrap();
     let latest: i64 = records.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    records.execute_batch("DROP TABLE schema_changes").unwrap();
+    records.execute_batch(BEFORE_LATEST).unwrap();
     records.pragma_update(None, "user_version", latest - 1).unwrap();
 }
 
@@ -53,7 +47,7 @@ cmp -s disk/old/pixmill.db disk/untouched/pixmill.db && echo 'the records of bef
 $PIXMILL health --listen 127.0.0.1:$PORT --live && echo 'the server lives'
 kill -0 $serving && sleep 2
 until ! $PIXMILL health --listen 127.0.0.1:$PORT 2>told.health; do sleep 0.2; done
-grep -o 'disk.full' told.health
+grep -q 'disk.full' told.health && echo 'the server says that the disk is full'
 
 rm disk/filler disk/filler2
 until $PIXMILL health --listen 127.0.0.1:$PORT 2>/dev/null; do sleep 0.2; done
@@ -113,7 +107,7 @@ fn a_full_disk_is_told_by_all_and_takes_nothing_from_anybody() {
             "disk.full",
             "the records of before are as they were",
             "the server lives",
-            "disk.full",
+            "the server says that the disk is full",
             "no image failed of it",
             "what was under way is done",
             "migrated once there is room",
@@ -124,4 +118,60 @@ fn a_full_disk_is_told_by_all_and_takes_nothing_from_anybody() {
         ],
         "{told}\n{ended}\n{log}"
     );
+}
+
+/// Runs a command with a small disk of its own at a folder.
+fn on_small_disk(at: &Path, kib: u64, script: &str) -> Option<Output> {
+    let mount = format!("mount -t tmpfs -o size={kib}k tmpfs {}", at.display());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &format!("{mount} || exit 99; {script}")]);
+    command.env("PIXMILL", env!("CARGO_BIN_EXE_pixmill")).current_dir(at.parent().unwrap());
+    let output = command.output().ok()?;
+    if output.status.code() == Some(99) {
+        eprintln!("skipped: nothing can be mounted here");
+        return None;
+    }
+    Some(output)
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing() {
+    if !is_root() {
+        return;
+    }
+    let server = Server::new();
+    let rows: String = (0..20_000).map(|row| format!("https://shop.example/{row}.jpg\n")).collect();
+    server.accept(&format!("url\n{rows}"), None).await;
+    let data = server.data();
+    let folder = tempfile::tempdir().unwrap();
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    done(folder.path(), &["backup", "one.tar", "--data", data.to_str().unwrap()]);
+    let backup = fs::metadata(folder.path().join("one.tar")).unwrap().len() / 1024;
+    // From what is told before, over what breaks off while copying and writing, to what fits.
+    for room in [backup / 4, backup + 64, backup * 2 - 64, backup * 2 + 8, backup * 2 + 4096] {
+        let script =
+            format!("$PIXMILL backup disk --data {}; code=$?; ls -A disk; exit $code", data.display());
+        let Some(output) = on_small_disk(&disk, room, &script) else { return };
+        let told = said(&output);
+        match output.status.code() {
+            Some(0) => assert!(told.contains(".tar"), "{told}"),
+            Some(1) => {
+                assert!(told.contains("disk.full"), "{told}");
+                assert!(output.stdout.is_empty(), "nothing is left over: {told}");
+            }
+            _ => panic!("{told}"),
+        }
+    }
+    for room in [backup + 64, backup + 512, backup * 2 - 128, backup * 2 + 64, backup * 3] {
+        let script = "$PIXMILL keys create --data disk/data >key 2>/dev/null; before=$($PIXMILL keys list --data disk/data); \
+                      $PIXMILL restore one.tar --data disk/data --quiet; code=$?; \
+                      after=$($PIXMILL keys list --data disk/data); \
+                      [ $code = 0 ] || [ \"$before\" = \"$after\" ] || echo LOST; \
+                      ls -A disk/data | grep part; exit $code";
+        let Some(output) = on_small_disk(&disk, room, script) else { return };
+        let told = said(&output);
+        assert!(output.stdout.is_empty(), "room for {room} KiB: {told}");
+        assert!(output.status.code() == Some(0) || told.contains("disk.full"), "{told}");
+    }
 }

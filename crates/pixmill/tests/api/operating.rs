@@ -199,7 +199,13 @@ pub(crate) fn the_system_is_told_without_its_secrets(server: &Server) {
     let body = system.json();
     let parts: Vec<_> =
         body["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
-    assert_eq!(parts, ["records", "queue", "storage", "webhook", "together"]);
+    assert_eq!(parts, ["records", "queue", "storage", "backup", "webhook", "together"]);
+    assert_eq!(body["lastBackupAt"], serde_json::Value::Null);
+    std::fs::write(server.data().join("last-backup"), "").unwrap();
+    for (path, told) in [("/v1/system", "lastBackupAt"), ("/readyz", "lastBackupAt")] {
+        let answer = api.get(path, &[]).json();
+        assert!(answer[told].as_str().is_some_and(|at| at.ends_with('Z')), "{path}: {answer}");
+    }
     let records = body["parts"][0]["findings"].as_array().unwrap();
     assert!(records.iter().any(|one| one["about"] == "size" && one["verdict"] == "ok"), "{records:?}");
     assert!(body["disks"][0]["totalBytes"].as_u64() > Some(0), "{body}");

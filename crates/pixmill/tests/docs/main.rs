@@ -12,6 +12,7 @@ mod shops;
 #[path = "../../src/api/pages/help/slug.rs"]
 mod slug;
 mod summary;
+mod trials;
 
 use std::path::{Path, PathBuf};
 
