@@ -17,7 +17,7 @@ from pathlib import Path
 from . import catalogue, measured, peer, setup, table, wire
 from .services import Services, free_port
 
-READY_SECONDS = 20
+READY_SECONDS = 120
 # Images before those that are measured; the Node stack's own choice.
 WARM = 100
 FIGURES = ("images/s", "worker's CPU ms an image", "workers' peak RSS, MiB", "round trips an image")
