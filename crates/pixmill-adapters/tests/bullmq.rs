@@ -212,6 +212,41 @@ async fn a_held_job_stays_locked() {
     }
 }
 
+/// What is asked of Redis while jobs are held by a fleet of so many, over ten locks.
+async fn commands_of_a_fleet(workers: usize) -> u64 {
+    let redis = Redis::start(Persistence::None, &[]).await;
+    let settings = Settings { lock: Duration::from_millis(500), ..settings(&redis, "fleet") };
+    let mut fleet = Vec::new();
+    for _ in 0..workers {
+        fleet.push(open(settings.clone()).await);
+    }
+    fleet[0].add(candidates(0..60)).await.unwrap();
+    let held = AtomicUsize::new(0);
+    within_reason("all jobs are held", async || {
+        let taken = fleet.iter().map(|queue| queue.take(100).len()).sum::<usize>();
+        (held.fetch_add(taken, Ordering::Relaxed) + taken == 60).then_some(())
+    })
+    .await;
+    command::<()>(&redis, 0, &["CONFIG", "RESETSTAT"]).await;
+    tokio::time::sleep(settings.lock * 10).await;
+    let stats: String = command(&redis, 0, &["INFO", "commandstats"]).await;
+    calls(&stats, "sadd") + calls(&stats, "hmget")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_dead_workers_hold_is_looked_for_once_however_many_workers_there_are() {
+    let (one, eight) = tokio::join!(commands_of_a_fleet(1), commands_of_a_fleet(8));
+    assert!(one >= 60, "it is looked for: {one}");
+    assert!(eight <= one * 2, "eight workers ask {eight} times, and one {one} times");
+}
+
+/// How often a command was called.
+fn calls(stats: &str, command: &str) -> u64 {
+    let line =
+        stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or_default();
+    line.split(['=', ',']).nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_is_not_asked_while_nothing_changes() {
     let redis = Redis::start(Persistence::None, &[]).await;
@@ -223,12 +258,7 @@ async fn redis_is_not_asked_while_nothing_changes() {
         assert!(queue.take(100).is_empty());
     }
     let stats: String = command(&redis, 0, &["INFO", "commandstats"]).await;
-    let calls = |command: &str| {
-        let line =
-            stats.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:"))).unwrap_or_default();
-        line.split(['=', ',']).nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(0)
-    };
-    assert!(calls("llen") <= 3 * 40, "{stats}");
+    assert!(calls(&stats, "llen") <= 3 * 40, "{stats}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,8 @@ async fn dump(redis: &Redis) -> BTreeMap<String, Vec<u8>> {
     let mut connection = connection(redis).await;
     let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
     let mut dump = BTreeMap::new();
-    for key in keys {
+    // One key is pixmill's own: it tells the fleet who looks for what dead workers hold.
+    for key in keys.into_iter().filter(|key| !key.ends_with(":pixmill-looks")) {
         let held = redis::cmd("DUMP").arg(&key).query_async::<Vec<u8>>(&mut connection).await.unwrap();
         dump.insert(key, held);
     }

@@ -246,7 +246,8 @@ impl Driver {
         }
     }
 
-    /// Puts back what was left by workers that died, as often as a lock lasts.
+    /// Puts back what was left by workers that died, as often as a lock lasts, in whichever process comes first: all look at
+    /// all that is active, so that each would make a fleet of N workers cost N times as much.
     pub(super) async fn recover(self: Arc<Self>) {
         loop {
             tokio::time::sleep(self.lock).await;
@@ -262,12 +263,15 @@ impl Driver {
         let keys = &self.jobs.keys;
         let mut asked = redis::pipe();
         asked.hlen(keys.meta());
-        asked.lrange(keys.active(), 0, -1);
-        let (meta, active): (usize, Vec<Vec<u8>>) =
+        asked.llen(keys.active());
+        let (meta, active): (usize, usize) =
             asked.query_async(&mut self.jobs.connection.connection()).await?;
-        if meta == 0 {
+        if meta == 0 || active == 0 || !self.jobs.looks_for_the_lost().await? {
             return Ok(0);
         }
+        let mut asked = redis::cmd("LRANGE");
+        asked.arg(keys.active()).arg(0).arg(-1);
+        let active: Vec<Vec<u8>> = asked.query_async(&mut self.jobs.connection.connection()).await?;
         let (mut back, most) = (0, active.len());
         for ids in self.fitting(active, most).await?.chunks(MOST_DUE) {
             back += self.jobs.recover(ids).await?;

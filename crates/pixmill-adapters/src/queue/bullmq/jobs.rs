@@ -17,6 +17,9 @@ use super::{job, pack};
 static ADD: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/add.lua")));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/remove.lua")));
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/take.lua")));
+/// The key of whoever looked last for what dead workers hold.
+const LOOKING: &str = "pixmill-looks";
+
 static RECOVER: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/recover.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/extend.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/moveToFinished-14.lua")));
@@ -157,6 +160,20 @@ impl Jobs {
             each(invocation, words);
         })
         .await
+    }
+
+    /// Whether nobody else has looked for what dead workers hold, for almost as long as a lock lasts. BullMQ's own key for it
+    /// is left to BullMQ's workers, who look for jobs that are not for pixmill.
+    pub(super) async fn looks_for_the_lost(&self) -> Result<bool, RedisError> {
+        let mut first = redis::cmd("SET");
+        first
+            .arg(self.keys.get(LOOKING))
+            .arg(self.id.to_string())
+            .arg("NX")
+            .arg("PX")
+            .arg(milliseconds(self.lock * 9 / 10));
+        let said: Option<String> = first.query_async(&mut self.connection.connection()).await?;
+        Ok(said.is_some())
     }
 
     /// Puts those of the jobs back that nobody holds any more, and says how many those were.
