@@ -19,6 +19,27 @@ pub enum Format {
     Keep,
 }
 
+impl Format {
+    /// Every format that can be asked for.
+    pub const ALL: [Format; 5] = [Format::Jpeg, Format::Webp, Format::Avif, Format::Png, Format::Keep];
+
+    /// As recipes have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Format::Jpeg => "jpeg",
+            Format::Webp => "webp",
+            Format::Avif => "avif",
+            Format::Png => "png",
+            Format::Keep => "keep",
+        }
+    }
+
+    /// The format that recipes call so.
+    pub fn named(name: &str) -> Option<Format> {
+        Format::ALL.into_iter().find(|format| format.as_str() == name)
+    }
+}
+
 /// The format that an output really has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -164,6 +185,17 @@ impl Default for Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::de::value::{Error as ValueError, StrDeserializer};
+
+    #[test]
+    fn a_format_is_called_as_recipes_write_it() {
+        for format in Format::ALL {
+            let read = Format::deserialize(StrDeserializer::<ValueError>::new(format.as_str()));
+            assert_eq!(read.unwrap(), format);
+            assert_eq!(Format::named(format.as_str()), Some(format));
+        }
+        assert_eq!(Format::named("hologram"), None);
+    }
 
     #[test]
     fn a_format_is_known_by_its_own_extension_alone() {

@@ -39,11 +39,16 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// What was done to something of a tenant's.
+    pub(crate) fn of(tenant: &str, action: &str, object: &str) -> Self {
+        let (tenant, action, object) = (tenant.to_owned(), action.to_owned(), object.to_owned());
+        Line { tenant, action, object, ..Line::default() }
+    }
+
     /// What somebody at the machine's own command line did.
     pub(crate) fn of_command_line(tenant: &str, action: &str, object: &str, detail: String) -> Self {
-        let (tenant, action, object) = (tenant.to_owned(), action.to_owned(), object.to_owned());
         let by = "command line".to_owned();
-        Line { by, tenant, action, object, detail: Some(detail), ..Line::default() }
+        Line { by, detail: Some(detail), ..Line::of(tenant, action, object) }
     }
 }
 

@@ -1,7 +1,9 @@
 //! The dashboard from outside: pages as links and forms alone, against the real binary.
 
 use pixmill_testkit::origin::Origin;
+use pixmill_testkit::sink::{Reply, Sink};
 
+use crate::api::operating::wait_until;
 use crate::caller::{Answer, Caller, form};
 use crate::cases::{catalogue, key, origin, pixmill};
 use crate::server::Server;
@@ -366,6 +368,46 @@ fn hostile_catalogues_are_shown_as_text() {
             assert!(!page.contains(live), "{path}: {live}: {page}");
         }
     }
+}
+
+#[test]
+fn a_webhook_s_try_shows_what_was_sent_and_answered() {
+    let (origin, server) = (origin(), Server::new());
+    let answer = "<script>alert(1)</script><img src=x onerror=alert(2)>";
+    let sink = Sink::start(move |_| Reply { body: answer.to_owned(), ..Reply::from(500) }).unwrap();
+    let caller = Caller::start(&server, &[]);
+    let url = encoded(&[("webhookUrl", &sink.url("/hook?token=elephant"))]);
+    let id = caller.post_csv(&format!("/v1/requests?{url}"), &catalogue(&origin)).id();
+    caller.wait_for(&id);
+    let heard = sink.wait_for(1, std::time::Duration::from_secs(60)).remove(0);
+    let shown = || caller.get(&format!("/webhooks?request={id}"), &[]).text;
+    wait_until("the try", || shown().contains("What was sent"));
+    let page = shown();
+    for line in ["&#34;requestId&#34;", id.as_str(), "webhook-signature: v1,***", heard.header("webhook-id")]
+    {
+        assert!(page.contains(line), "{line}: {page}");
+    }
+    for hidden in [heard.header("webhook-signature"), "elephant", "<script>alert", "<img src=x"] {
+        assert!(!page.contains(hidden), "{hidden}: {page}");
+    }
+    assert!(page.contains("alert(1)"), "an answer is shown as text: {page}");
+}
+
+#[test]
+fn savings_are_shown_by_week_and_by_format() {
+    let (origin, server) = (origin(), Server::new());
+    let caller = Caller::start(&server, &[]);
+    for format in ["jpeg", "webp"] {
+        let id = caller.post_csv(&format!("/v1/requests?format={format}"), &catalogue(&origin)).id();
+        caller.wait_for(&id);
+    }
+    let page = caller.get("/savings", &[]).text;
+    for row in ["<th scope=\"row\">JPEG</th>", "<th scope=\"row\">WebP</th>"] {
+        assert_eq!(page.matches(row).count(), 1, "{row}: {page}");
+    }
+    let usage = caller.get("/v1/usage", &[]).json();
+    let week = &usage["weeks"][0]["week"].as_str().unwrap()[..10];
+    assert!(page.contains(&format!("<th scope=\"row\">{week}</th>")), "{week}: {page}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod browsers;
 mod connections;
 mod disks;
 mod fairness;
+mod forms;
 mod keys;
 mod terminal;
 mod uploads;

@@ -49,6 +49,12 @@ fn a_server_that_others_reach_is_set_up_by_a_link_once() {
     assert_eq!(caller.get("/v1/requests", &[("authorization", &format!("Bearer {secret}"))]).status, 200);
     let cookie = made.header("set-cookie").split(';').next().unwrap().to_owned();
     assert_eq!(caller.get("/requests", &[("cookie", &cookie)]).status, 200, "its maker is signed in");
+    let lines = caller.get("/v1/audit", &[("cookie", &cookie)]).json();
+    let line = &lines["data"][0];
+    assert_eq!((&line["action"], &line["by"]), (&"key.created".into(), &"the setup link".into()), "{lines}");
+    assert_eq!((&line["from"], &line["tenant"]), (&"127.0.0.1".into(), &"default".into()), "{lines}");
+    assert!(line["detail"].as_str().unwrap().contains("first"), "{lines}");
+    assert!(!lines.to_string().contains(&secret), "no secret is written down");
     assert_eq!(make(&caller, &link, &own).status, 404, "spent");
     assert_eq!(caller.get("/v1/requests", &[]).code(), "auth.missing");
     let listed = pixmill(&server, &["keys", "list", "--data", server.data().to_str().unwrap()]);

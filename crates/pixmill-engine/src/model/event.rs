@@ -52,9 +52,16 @@ pub struct Delivery {
     pub url: String,
     /// When.
     pub at: Timestamp,
+    /// How long it took.
+    pub took: Option<Duration>,
+    /// The body as it was posted, its beginning; `None` for tries of a time when it was not kept.
+    pub body: Option<String>,
     /// What the receiver answered, or why it did not.
     pub answer: Result<Answer, Failure>,
 }
+
+/// Bytes of a try's body that are kept.
+pub const KEPT_BODY_BYTES: usize = 4096;
 
 /// What a receiver answered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,10 +17,26 @@ const WRITTEN: EncodedConfig =
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(pub i64);
 
+/// The Monday from which weeks are counted: 1970-01-05.
+pub const FIRST_MONDAY: Timestamp = Timestamp(4 * 24 * 3_600_000);
+
+/// How long a week is, milliseconds.
+pub const WEEK_MS: i64 = 7 * 24 * 3_600_000;
+
 impl Timestamp {
     /// How long after `earlier` this is; nothing when it is not.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_millis(u64::try_from(self.0 - earlier.0).unwrap_or(0))
+    }
+
+    /// The number of its week: weeks begin on Mondays, in UTC.
+    pub fn week(self) -> i64 {
+        (self.0 - FIRST_MONDAY.0).div_euclid(WEEK_MS)
+    }
+
+    /// When a week began.
+    pub fn of_week(number: i64) -> Timestamp {
+        Timestamp(number.saturating_mul(WEEK_MS).saturating_add(FIRST_MONDAY.0))
     }
 
     /// From RFC 3339, or from a day alone, which means its beginning in UTC.
@@ -70,6 +86,15 @@ mod tests {
     fn moments_are_written_with_milliseconds() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp(1_700_000_000_120).to_string(), "2023-11-14T22:13:20.120Z");
+    }
+
+    #[test]
+    fn weeks_begin_on_mondays() {
+        let of = |text: &str| Timestamp::of_week(Timestamp::parse(text).unwrap().week()).to_string();
+        assert_eq!(of("2026-11-28T20:00:00Z"), "2026-11-23T00:00:00.000Z");
+        assert_eq!(of("2026-11-23T00:00:00Z"), "2026-11-23T00:00:00.000Z");
+        assert_eq!(of("2026-11-22T23:59:59.999Z"), "2026-11-16T00:00:00.000Z");
+        assert_eq!(of("1970-01-04"), "1969-12-29T00:00:00.000Z");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{Stay, Told, Watcher};
 use crate::code::Code;
 use crate::fault::Fault;
-use crate::model::event::{Answer, Delivery, Next, Telling, WAITS};
+use crate::model::event::{Answer, Delivery, KEPT_BODY_BYTES, Next, Telling, WAITS};
 use crate::model::image::Failure;
 use crate::model::lease::Lease;
 use crate::model::time::Timestamp;
@@ -122,9 +122,11 @@ impl Webhook {
     /// Makes one try and writes down what came of it. What can't be written is tried anew once the lease has run out.
     async fn tell(&self, telling: Telling, (url, set_by): (Url, SetBy)) -> Heard {
         crate::fail_point!("before_tell");
-        let at = self.clock.wall();
+        let (at, began) = (self.clock.wall(), self.clock.instant());
+        let body = body::of(&telling, &self.links);
         let stay = Stay::begin(&*self.watcher, &*self.clock, "webhook");
-        let posted = self.post(&url, set_by, &telling, at).await;
+        let posted = self.post(&url, set_by, &telling, at, body.clone()).await;
+        let took = self.clock.instant().since(began);
         drop(stay);
         crate::fail_point!("after_tell");
         let heard = match &posted {
@@ -134,20 +136,14 @@ impl Webhook {
         };
         let retry_after = posted.as_ref().ok().and_then(|reply| reply.retry_after);
         let answer = posted.map(|reply| reply.answer).map_err(Failure::from);
-        self.write_down(&telling, url.as_str(), at, answer, retry_after).await;
+        let made = Try { url: url.into(), at, said: Some((body, took)), answer };
+        self.write_down(&telling, made, retry_after).await;
         heard
     }
 
     /// Writes a try down, and what comes next.
-    async fn write_down(
-        &self,
-        telling: &Telling,
-        url: &str,
-        at: Timestamp,
-        answer: Result<Answer, Failure>,
-        retry_after: Option<Duration>,
-    ) {
-        let next = match wait_after(&answer, telling.tries, retry_after) {
+    async fn write_down(&self, telling: &Telling, made: Try, retry_after: Option<Duration>) {
+        let next = match wait_after(&made.answer, telling.tries, retry_after) {
             Some(wait) => Next::Again(self.clock.wall() + wait),
             None => Next::Nothing,
         };
@@ -155,9 +151,11 @@ impl Webhook {
             id: Uuid::now_v7().to_string(),
             event: telling.event.id.clone(),
             request: telling.event.request.clone(),
-            url: url.to_owned(),
-            at,
-            answer,
+            url: made.url,
+            at: made.at,
+            took: made.said.as_ref().map(|(_, took)| *took),
+            body: made.said.map(|(body, _)| beginning(body)),
+            answer: made.answer,
         };
         let told = match (&delivery.answer, next) {
             (Ok(answer), _) if answer.is_success() => Told::Heard,
@@ -186,14 +184,36 @@ impl Webhook {
         }
     }
 
-    async fn post(&self, url: &Url, set_by: SetBy, telling: &Telling, at: Timestamp) -> Result<Reply, Fault> {
-        let body = body::of(telling, &self.links);
+    async fn post(
+        &self,
+        url: &Url,
+        set_by: SetBy,
+        telling: &Telling,
+        at: Timestamp,
+        body: String,
+    ) -> Result<Reply, Fault> {
         let mut headers = self.signer.headers(&telling.event.id, at, &body);
         // Where no span is made, a client's trace is passed on as it came.
         let traceparent = self.traces.traceparent(&Span::current()).or_else(|| telling.traceparent.clone());
         headers.extend(traceparent.map(|parent| ("traceparent".into(), parent.to_string())));
         post(&*self.receiver, &*self.clock, url, set_by, Message { headers, body }).await
     }
+}
+
+/// What came of a try.
+struct Try {
+    url: String,
+    at: Timestamp,
+    /// The body that was posted, and how long that took; nothing where nobody was called.
+    said: Option<(String, Duration)>,
+    answer: Result<Answer, Failure>,
+}
+
+/// As much of a body as is kept.
+fn beginning(mut body: String) -> String {
+    let end = (0..=KEPT_BODY_BYTES.min(body.len())).rev().find(|end| body.is_char_boundary(*end));
+    body.truncate(end.unwrap_or_default());
+    body
 }
 
 /// Posts a message, for as long as a receiver may take.
@@ -295,6 +315,14 @@ mod tests {
         for over in [answer(200), answer(204), answer(410), refused(Code::WebhookAddress)] {
             assert_eq!(wait_after(&over, 0, Some(Duration::from_secs(9))), None, "{over:?}");
         }
+    }
+
+    #[test]
+    fn of_a_long_body_the_beginning_is_kept() {
+        assert_eq!(beginning("{}".to_owned()), "{}");
+        let long = "ü".repeat(KEPT_BODY_BYTES);
+        assert_eq!(beginning(format!("a{long}")).len(), KEPT_BODY_BYTES - 1);
+        assert_eq!(beginning(long).len(), KEPT_BODY_BYTES);
     }
 
     #[test]

@@ -11,7 +11,10 @@ pub use self::keys::Keys;
 pub use self::reading::{DeliveryQuery, ImageQuery, Images, Reading, RequestQuery, Requests};
 pub use self::rights::{Right, Rights};
 
+use std::iter::Sum;
+
 use async_trait::async_trait;
+use pixmill_codec::Format;
 
 use crate::checkup::Finding;
 use crate::code::Code;
@@ -345,13 +348,34 @@ pub struct RequestView {
     pub progress: Progress,
 }
 
-/// What a tenant had done in a time.
+/// What a tenant had done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// Requests that were created then.
+    /// Requests.
     pub requests: u64,
     /// Their images.
     pub progress: Progress,
+}
+
+impl<'u> Sum<&'u Usage> for Usage {
+    fn sum<I: Iterator<Item = &'u Usage>>(parts: I) -> Usage {
+        parts.fold(Usage::default(), |mut sum, part| {
+            sum.requests += part.requests;
+            sum.progress += part.progress;
+            sum
+        })
+    }
+}
+
+/// A part of it: what requests of one week ask for in one format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsagePart {
+    /// The week in which they were created ([`Timestamp::week`]).
+    pub week: i64,
+    /// What their recipes ask for; `None` for one that this pixmill does not know.
+    pub format: Option<Format>,
+    /// What was done.
+    pub usage: Usage,
 }
 
 /// What clients ask for. Requests in state `receiving` are not shown.
@@ -444,8 +468,8 @@ pub trait Directory: Reading {
         Ok(self.read_deliveries(query, 1).await?.pop())
     }
 
-    /// What a tenant had done, over requests created from one time on and before another.
-    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault>;
+    /// What a tenant had done, over requests created from one time on and before another, by week and format, in no order.
+    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Vec<UsagePart>, Fault>;
 
     /// Requests by status and images, over all tenants.
     async fn census(&self) -> Result<(Vec<(RequestStatus, u64)>, Progress), Fault>;

@@ -8,7 +8,8 @@ use pixmill_engine::model::image::ImageView;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::{
-    DeliveryQuery, Directory, ImageQuery, Images, Oldest, Reading, RequestQuery, RequestView, Requests, Usage,
+    DeliveryQuery, Directory, ImageQuery, Images, Oldest, Reading, RequestQuery, RequestView, Requests,
+    Usage, UsagePart,
 };
 
 use super::{Entry, Memory, Store, page};
@@ -61,17 +62,22 @@ impl Reading for Memory {
 
 #[async_trait]
 impl Directory for Memory {
-    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault> {
+    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Vec<UsagePart>, Fault> {
         self.call("usage", |store| {
-            let mut usage = Usage::default();
+            let mut parts: Vec<UsagePart> = Vec::new();
             for entry in store.entries.iter().filter(|entry| entry.is_accepted()) {
                 let created = entry.request.created;
-                if entry.request.tenant == tenant && from <= created && created < until {
-                    usage.requests += 1;
-                    usage.progress += entry.progress();
+                if entry.request.tenant != tenant || created < from || created >= until {
+                    continue;
+                }
+                let (week, format) = (created.week(), Some(entry.request.recipe.format));
+                let usage = Usage { requests: 1, progress: entry.progress() };
+                match parts.iter_mut().find(|part| (part.week, part.format) == (week, format)) {
+                    Some(part) => part.usage = [&part.usage, &usage].into_iter().sum(),
+                    None => parts.push(UsagePart { week, format, usage }),
                 }
             }
-            Ok(usage)
+            Ok(parts)
         })
         .await
     }

@@ -8,7 +8,8 @@ use pixmill_engine::model::id::ImageId;
 use pixmill_engine::model::image::{Correction, ImageView, Moment};
 use pixmill_engine::model::key::{Key, Role, hash};
 use pixmill_engine::model::lease::Token;
-use pixmill_engine::port::records::{Ledger, Oldest, Reservation};
+use pixmill_engine::model::recipe::{Format, Recipe};
+use pixmill_engine::port::records::{Ledger, Oldest, Reservation, Usage, UsagePart};
 
 use super::*;
 
@@ -36,6 +37,7 @@ where
     only_what_has_ended_is_deleted(Case::new(make().await)).await;
     tries_are_shown_to_their_tenant_alone(Case::new(make().await)).await;
     usage_and_census_count_every_image(Case::new(make().await)).await;
+    usage_is_told_by_week_and_format(Case::new(make().await)).await;
     what_waits_longest_is_told(Case::new(make().await)).await;
     pages::every_page_is_bounded_by_bytes(make().await).await;
     a_key_makes_one_request(Case::new(make().await)).await;
@@ -118,7 +120,7 @@ async fn a_request_that_cannot_be_read_costs_only_itself(case: Case) {
         page.into_iter().map(|view| view.request.id).collect::<Vec<_>>(),
         [ids[2].clone(), ids[0].clone()]
     );
-    assert_eq!(case.ledger.usage("a", START, at(1)).await.unwrap().requests, 3);
+    assert_eq!(done(&case.ledger.usage("a", START, at(1)).await.unwrap()).requests, 3);
     // Whoever works on its images ends them, and so the request.
     for id in &ids {
         let claims = claim_fresh(&case.records, id, START).await;
@@ -325,6 +327,8 @@ async fn tries_are_shown_to_their_tenant_alone(case: Case) {
             request: telling.event.request.clone(),
             url: "https://shop.example/hook".into(),
             at: at(9),
+            took: None,
+            body: None,
             answer: Ok(Answer { status: 200, beginning: String::new() }),
         };
         case.ledger.settle_event(&telling, Some(delivery.clone()), Next::Nothing, START).await.unwrap();
@@ -345,13 +349,53 @@ async fn usage_and_census_count_every_image(case: Case) {
         case.end(&id, at(second * 1_000)).await;
     }
     case.open("b", &[&["http://h/0"]], at(9_000)).await;
-    let usage = case.ledger.usage("a", at(2_000), at(3_000)).await.unwrap();
+    let usage = done(&case.ledger.usage("a", at(2_000), at(3_000)).await.unwrap());
     assert_eq!((usage.requests, usage.progress.completed, usage.progress.bytes_before), (1, 1, 1000));
-    assert_eq!(case.ledger.usage("a", START, at(10_000)).await.unwrap().progress.failed, 2);
+    assert_eq!(done(&case.ledger.usage("a", START, at(10_000)).await.unwrap()).progress.failed, 2);
     let (mut requests, all) = case.ledger.census().await.unwrap();
     requests.sort_by_key(|(status, _)| status.as_str());
     assert_eq!(requests, [(RequestStatus::Completed, 3), (RequestStatus::Pending, 1)]);
     assert_eq!((all.total(), all.pending, all.failed), (7, 1, 3));
+}
+
+async fn usage_is_told_by_week_and_format(case: Case) {
+    let week = START.week();
+    let begins = |number| Timestamp::of_week(week + number);
+    let asked = [
+        (begins(1), Format::Webp),
+        (Timestamp(begins(2).0 - 1), Format::Webp),
+        (begins(2), Format::Jpeg),
+        (begins(2), Format::Keep),
+    ];
+    for (created, format) in asked {
+        let new = NewRequest { tenant: "a".to_owned(), ..new_request() };
+        let id = new.id.clone();
+        case.records.begin(new, created).await.unwrap();
+        case.records.append(&id, rows(&[&["http://h/0"], &["http://h/1"]]), created).await.unwrap();
+        let mut end = intake_end(2);
+        end.options.recipe = Recipe { format, ..Recipe::default() };
+        case.records.open(&id, end, created).await.unwrap();
+        case.end(&id, created).await;
+    }
+    let mut parts = case.ledger.usage("a", begins(0), begins(3)).await.unwrap();
+    parts.sort_by_key(|part| (part.week, format!("{:?}", part.format)));
+    let told = parts.iter().map(|part| {
+        let progress = part.usage.progress;
+        (part.week - week, part.format, part.usage.requests, progress.completed, progress.failed)
+    });
+    let expected = [
+        (1, Some(Format::Webp), 2, 2, 2),
+        (2, Some(Format::Jpeg), 1, 1, 1),
+        (2, Some(Format::Keep), 1, 1, 1),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert_eq!(case.ledger.usage("a", begins(2), begins(3)).await.unwrap().len(), 2);
+    assert_eq!(case.ledger.usage("b", begins(0), begins(3)).await.unwrap(), []);
+}
+
+/// All of it.
+pub(super) fn done(parts: &[UsagePart]) -> Usage {
+    parts.iter().map(|part| &part.usage).sum()
 }
 
 async fn what_waits_longest_is_told(case: Case) {

@@ -1,5 +1,7 @@
 //! Promises of the outbox: every completion is told until it is heard, by one at a time, and each try is written down.
 
+use std::time::Duration;
+
 use pixmill_engine::model::event::{Answer, Completion, Delivery, Next, Telling};
 use pixmill_engine::model::lease::LEASE;
 use pixmill_engine::model::trace::Traceparent;
@@ -75,6 +77,8 @@ fn delivery(telling: &Telling, number: u32, answer: Result<Answer, Failure>) -> 
         request: telling.event.request.clone(),
         url: "https://shop.example/hook".into(),
         at: at(u64::from(number)),
+        took: Some(Duration::from_millis(u64::from(number))),
+        body: Some(r#"{"type":"request.completed","shop":"Grüße"}"#.into()),
         answer,
     }
 }

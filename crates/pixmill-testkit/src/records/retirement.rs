@@ -69,6 +69,8 @@ fn heard(telling: &Telling) -> Delivery {
         request: telling.event.request.clone(),
         url: "https://shop.example/hook".into(),
         at: START,
+        took: None,
+        body: None,
         answer: Ok(Answer { status: 200, beginning: String::new() }),
     }
 }

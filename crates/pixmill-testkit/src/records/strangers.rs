@@ -2,6 +2,7 @@
 //! but the fields that are named, and what can't be read of it costs itself alone.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use pixmill_engine::model::event::{Answer, Delivery, Next};
 use pixmill_engine::model::image::{Correction, Moment};
@@ -9,6 +10,7 @@ use pixmill_engine::model::key::{Key, Role};
 use pixmill_engine::port::boards::{Board, Notice};
 use pixmill_engine::port::records::{Deletion, Ledger, Right, Void};
 
+use super::directory::done;
 use super::foreign::{AppRequest, Ids, RecordsOfApps};
 use super::*;
 
@@ -114,6 +116,8 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
         request: id.clone(),
         url: "http://h/hook".into(),
         at: later(50_000),
+        took: Some(Duration::from_millis(7)),
+        body: Some("{}".into()),
         answer: Ok(Answer { status: 204, beginning: String::new() }),
     };
     records.settle_event(&tellings[0], Some(told.clone()), Next::Nothing, later(50_000)).await.unwrap();
@@ -155,7 +159,9 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
         records.ended_since(id, &beginning, 100).await.unwrap();
     }
     records.deliveries_of("default", None, None, 1_000).await.unwrap();
-    assert!(records.usage("default", Timestamp(0), later(1 << 20)).await.unwrap().progress.total() >= 3);
+    assert!(
+        done(&records.usage("default", Timestamp(0), later(1 << 20)).await.unwrap()).progress.total() >= 3
+    );
     assert!(records.census().await.unwrap().1.total() >= 3);
     records.look(later(50_000)).await;
     unchanged("reading").await;

@@ -34,6 +34,7 @@ use session::{Session, Sessions};
 use setup::Setup;
 
 pub(super) use guesses::whose;
+pub(super) use setup::SetUp;
 
 /// How long keys that were read hold: a revoked one is refused after this.
 const FRESH: Duration = Duration::from_secs(1);

@@ -7,12 +7,13 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use pixmill_engine::model::key::Role;
+use pixmill_engine::model::request::DEFAULT_TENANT;
 use pixmill_engine::model::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::access::Caller;
+use super::access::{Caller, SetUp};
 use super::answer::json;
 use super::problem::{Problem, ProblemBody};
 use super::query::Query;
@@ -78,13 +79,26 @@ impl Api {
             by: caller.who(),
             key: caller.key_id.as_deref().map(str::to_owned),
             from: caller.from.map(|from| from.to_string()),
-            tenant: caller.tenant.to_string(),
-            action: action.to_owned(),
-            object: object.to_owned(),
             count,
             detail,
-            ..Line::default()
+            ..Line::of(&caller.tenant, action, object)
         };
+        self.write_down(line).await;
+    }
+
+    /// Writes down that the first key was made by whoever opened the link: nobody was known until then.
+    pub(super) async fn note_set_up(&self, made: &SetUp) {
+        let line = Line {
+            by: "the setup link".to_owned(),
+            from: made.from.map(|from| from.to_string()),
+            detail: Some(made.told.clone()),
+            ..Line::of(DEFAULT_TENANT, "key.created", &made.key)
+        };
+        self.write_down(line).await;
+    }
+
+    async fn write_down(&self, line: Line) {
+        let (action, object) = (line.action.clone(), line.object.clone());
         tracing::info!(action, object, by = line.by, key = line.key, from = line.from, "audit");
         if let Err(fault) = audit::write(&*self.on.ledger, line, self.on.clock.wall()).await {
             tracing::error!(%fault, action, object, "what was done can't be written into the audit log");

@@ -1,6 +1,6 @@
 //! Tries to tell webhooks, and telling them again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -10,6 +10,7 @@ use http::StatusCode;
 use pixmill_engine::code::Code;
 use pixmill_engine::model::event::Delivery;
 use pixmill_engine::model::id::RequestId;
+use pixmill_engine::pipeline::webhook::sign;
 use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
@@ -37,6 +38,13 @@ pub(super) struct DeliveryBody {
     pub(super) url: Option<String>,
     /// When.
     pub(super) at: String,
+    /// How long it took, milliseconds; nothing where nobody was called.
+    pub(super) took_ms: Option<u64>,
+    /// The headers that name and sign the event; of the signature no more than that there was one.
+    pub(super) headers: Option<BTreeMap<&'static str, String>>,
+    /// The body as it was sent, 4,096 bytes at most; nothing where nobody was called, and for tries from before it was
+    /// kept.
+    pub(super) body: Option<String>,
     /// Whether it was taken.
     pub(super) success: bool,
     /// What the receiver answered.
@@ -60,6 +68,9 @@ impl DeliveryBody {
             request_id: delivery.request.to_string(),
             url: own.then(|| without_query(&delivery.url)),
             at: delivery.at.to_string(),
+            took_ms: delivery.took.map(|took| took.as_millis() as u64),
+            headers: delivery.took.map(|_| sign::masked(&delivery.event, delivery.at)),
+            body: delivery.body.clone(),
             success: answer.is_some_and(|answer| answer.is_success()),
             status: answer.map(|answer| answer.status),
             answer: answer.filter(|_| own).map(|answer| answer.beginning.clone()),

@@ -15,7 +15,7 @@ use pixmill_engine::model::key;
 use pixmill_engine::model::request::{Progress, RequestStatus};
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::pipeline::Learnt;
-use pixmill_engine::port::records::{Ledger, Oldest};
+use pixmill_engine::port::records::{Ledger, Oldest, Usage};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -260,7 +260,8 @@ pub(super) async fn show(
     if !caller.operates() {
         let own = ledger.usage(&caller.tenant, Timestamp(i64::MIN), Timestamp(i64::MAX)).await?;
         let mut registry = Registry::default();
-        register_images(&mut registry, &tells.queue_name, own.progress);
+        let all: Usage = own.iter().map(|part| &part.usage).sum();
+        register_images(&mut registry, &tells.queue_name, all.progress);
         return Ok(written(&registry));
     }
     // Both wait for backends that are away, and whoever asks does not wait long.

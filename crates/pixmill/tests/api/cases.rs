@@ -78,6 +78,13 @@ pub(crate) fn a_catalogue_is_taken_in_whatever_form_it_comes_in(server: &Server)
         (&usage["requests"], &usage["images"], &usage["failedImages"]),
         (&3.into(), &9.into(), &3.into())
     );
+    let [week] = usage["weeks"].as_array().unwrap().as_slice() else { panic!("of one week: {usage}") };
+    assert_eq!((&week["requests"], &week["bytesAfter"]), (&3.into(), &usage["bytesAfter"]));
+    assert!(week["week"].as_str().unwrap().ends_with("T00:00:00.000Z"), "{usage}");
+    let formats = usage["formats"].as_array().unwrap();
+    let sum = |name: &str| formats.iter().map(|format| format[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((sum("requests"), sum("images"), sum("failedImages")), (3, 9, 3), "{usage}");
+    assert!(formats.iter().any(|format| format["format"] == "jpeg"), "{usage}");
 }
 
 pub(crate) fn failed_images_are_corrected_and_retried(server: &Server) {
@@ -106,6 +113,15 @@ pub(crate) fn failed_images_are_corrected_and_retried(server: &Server) {
     let heard = sink.wait_for(2, Duration::from_secs(60));
     assert_eq!(heard.len(), 2, "each round is told");
     let deliveries = caller.get(&format!("/v1/webhooks/deliveries?requestId={id}"), &[]).json();
+    let told = &deliveries["data"][0];
+    assert_eq!(told["body"], heard[1].body, "as it was sent");
+    assert!(told["tookMs"].is_u64(), "{told}");
+    assert_eq!(
+        (&told["headers"]["webhook-timestamp"], &told["headers"]["webhook-signature"]),
+        (&heard[1].header("webhook-timestamp").into(), &"v1,***".into())
+    );
+    let signature = heard[1].header("webhook-signature");
+    assert!(!signature.is_empty() && !deliveries.to_string().contains(signature), "{deliveries}");
     let first = deliveries["data"][0]["id"].as_str().unwrap().to_owned();
     let again = caller.post(&format!("/v1/webhooks/deliveries/{first}/redeliver"), &[], "");
     assert_eq!(again.status, 202, "{again:?}");

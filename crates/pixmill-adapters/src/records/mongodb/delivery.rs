@@ -1,5 +1,7 @@
 //! A try at telling a webhook as a document of a collection of pixmill's own.
 
+use std::time::Duration;
+
 use mongodb::bson::{self, DateTime, Document};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::event::{Answer, Delivery};
@@ -19,6 +21,11 @@ pub(super) struct Try {
     tenant: String,
     url: String,
     at: DateTime,
+    /// Milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    took: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
     #[serde(flatten)]
     answer: Answered,
 }
@@ -41,6 +48,8 @@ impl Try {
             tenant: tenant.to_owned(),
             url: delivery.url.clone(),
             at: date(delivery.at),
+            took: delivery.took.map(|took| took.as_millis() as i64),
+            body: delivery.body.clone(),
             answer: match &delivery.answer {
                 Ok(Answer { status, beginning }) => {
                     Answered::Answer { status: *status, answer: beginning.clone() }
@@ -64,6 +73,8 @@ impl Try {
             request,
             url: self.url,
             at: writable(self.at)?,
+            took: self.took.and_then(|took| u64::try_from(took).ok()).map(Duration::from_millis),
+            body: self.body,
             answer,
         })
     }

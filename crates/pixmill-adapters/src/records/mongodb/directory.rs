@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use mongodb::bson::{Bson, Document, doc};
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::recipe::Format;
 use pixmill_engine::model::request::{DEFAULT_TENANT, Progress, RequestStatus};
-use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Directory, Oldest, Usage};
+use pixmill_engine::model::time::{FIRST_MONDAY, Timestamp, WEEK_MS};
+use pixmill_engine::port::records::{Directory, Oldest, Usage, UsagePart};
 
 use super::command::{Reading, aggregate, find};
-use super::document::{as_it_is, date, ends, moment, no_output, request_status, whole};
+use super::document::{at, date, ends, moment, no_output, request_status, whole};
 use super::fault::fault;
 use super::field::{self, inside};
 use super::half_done::DROPPING;
@@ -20,7 +21,7 @@ use super::{Mongodb, Shared, lock};
 
 #[async_trait]
 impl Directory for Mongodb {
-    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault> {
+    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Vec<UsagePart>, Fault> {
         let mut created = doc! { "$lt": date(until) };
         // Not every time that can be written is a date that every server reads, and nothing is that old.
         if from > Timestamp::default() {
@@ -28,12 +29,27 @@ impl Directory for Mongodb {
         }
         let which =
             doc! { "$and": [shown(), { field::TENANT: of_tenant(tenant), field::CREATED_AT: created }] };
-        let mut usage = Usage::default();
-        for (_, requests, progress) in self.shared.sums(which).await? {
-            usage.requests += requests;
-            usage.progress += progress;
+        let since_monday = doc! { "$subtract": [field::value(field::CREATED_AT), date(FIRST_MONDAY)] };
+        let week = doc! { "$floor": { "$divide": [since_monday, WEEK_MS] } };
+        // An app may keep several times there, of which one is within the time that is asked about.
+        let is_a_date = doc! { "$eq": [{ "$type": field::value(field::CREATED_AT) }, "date"] };
+        let week = doc! { "$cond": [is_a_date, week, Bson::Null] };
+        let format = field::value(&format!("{}.format", field::RECIPE));
+        let sums = self.shared.sums(which, doc! { "week": week, "format": format }).await?;
+        let mut parts: Vec<UsagePart> = Vec::new();
+        for (of, requests, progress) in sums {
+            let week = at(&of, "week").and_then(as_number).unwrap_or_default();
+            let format = match at(&of, "format") {
+                None | Some(Bson::Null) => Some(self.shared.settings.recipe.format),
+                Some(format) => format.as_str().and_then(Format::named),
+            };
+            let usage = Usage { requests, progress };
+            match parts.iter_mut().find(|part| (part.week, part.format) == (week, format)) {
+                Some(part) => part.usage = [&part.usage, &usage].into_iter().sum(),
+                None => parts.push(UsagePart { week, format, usage }),
+            }
         }
-        Ok(usage)
+        Ok(parts)
     }
 
     async fn census(&self) -> Result<(Vec<(RequestStatus, u64)>, Progress), Fault> {
@@ -104,7 +120,8 @@ impl Shared {
     /// Counts everything there is.
     async fn counted_census(&self) -> Result<Counted, Fault> {
         let (mut by_status, mut all) = (Vec::<(RequestStatus, u64)>::new(), Progress::default());
-        for (status, requests, progress) in self.sums(shown()).await? {
+        for (of, requests, progress) in self.sums(shown(), Document::new()).await? {
+            let status = request_status(&of);
             match by_status.iter_mut().find(|(known, _)| *known == status) {
                 Some((_, count)) => *count += requests,
                 None => by_status.push((status, requests)),
@@ -117,9 +134,11 @@ impl Shared {
         Ok((by_status, all))
     }
 
-    /// How many requests there are and how far they are, by what they say their status is, from their counters.
-    async fn sums(&self, which: Document) -> Result<Vec<(RequestStatus, u64, Progress)>, Fault> {
-        let mut group = doc! { "_id": field::value(field::STATUS), "requests": { "$sum": 1 } };
+    /// How many requests there are and how far they are, from their counters: by what they say their status is, and by
+    /// what else is named.
+    async fn sums(&self, which: Document, mut by: Document) -> Result<Vec<(Document, u64, Progress)>, Fault> {
+        by.insert(field::STATUS, field::value(field::STATUS));
+        let mut group = doc! { "_id": by, "requests": { "$sum": 1 } };
         group.insert(field::TOTAL_IMAGES, sum_of(field::TOTAL_IMAGES));
         for counter in COUNTERS {
             group.insert(counter, sum_of(&format!("{}.{counter}", field::PIXMILL)));
@@ -127,8 +146,9 @@ impl Shared {
         let groups =
             aggregate(&self.requests(), vec![doc! { "$match": which }, doc! { "$group": group }]).await?;
         let sums = groups.iter().map(|group| {
-            let status = request_status(&doc! { field::STATUS: as_it_is(group, "_id") });
-            (status, whole(group, "requests").unwrap_or_default(), counted(group, status))
+            let of = group.get_document("_id").cloned().unwrap_or_default();
+            let progress = counted(group, request_status(&of));
+            (of, whole(group, "requests").unwrap_or_default(), progress)
         });
         Ok(sums.collect())
     }
@@ -157,6 +177,14 @@ fn sum_of(path: &str) -> Document {
     let value = format!("${path}");
     let is_count = doc! { "$and": [{ "$gte": [&value, 0] }, { "$lte": [&value, MOST] }] };
     doc! { "$sum": { "$cond": [is_count, &value, 0] } }
+}
+
+/// A whole number, of whatever type the server computed it in.
+fn as_number(value: &Bson) -> Option<i64> {
+    match value {
+        Bson::Double(number) => Some(*number as i64),
+        value => value.as_i64().or_else(|| value.as_i32().map(i64::from)),
+    }
 }
 
 /// How far requests of this status are that have these counters.

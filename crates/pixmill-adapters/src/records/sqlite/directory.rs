@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
+use pixmill_engine::model::recipe::Format;
 use pixmill_engine::model::request::{Progress, RequestStatus};
-use pixmill_engine::model::time::Timestamp;
-use pixmill_engine::port::records::{Directory, Oldest, Usage};
+use pixmill_engine::model::time::{FIRST_MONDAY, Timestamp, WEEK_MS};
+use pixmill_engine::port::records::{Directory, Oldest, Usage, UsagePart};
 use rusqlite::params;
 
 use super::Sqlite;
@@ -13,16 +14,22 @@ use super::report::progress_in;
 
 #[async_trait]
 impl Directory for Sqlite {
-    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Usage, Fault> {
+    async fn usage(&self, tenant: &str, from: Timestamp, until: Timestamp) -> Result<Vec<UsagePart>, Fault> {
         let tenant = tenant.to_owned();
         self.read(move |connection| {
             let mut sums = connection.prepare_cached(&format!(
-                "SELECT count(*), {SUMS} FROM requests
-                 WHERE tenant = ?1 AND created >= ?2 AND created < ?3 AND status NOT IN ('receiving', 'dropped')"
+                "SELECT (created - {monday}) / {WEEK_MS}, iif(json_valid(recipe), recipe ->> '$.format', NULL), count(*),
+                   {SUMS} FROM requests
+                 WHERE tenant = ?1 AND created >= ?2 AND created < ?3 AND status NOT IN ('receiving', 'dropped')
+                 GROUP BY 1, 2",
+                monday = FIRST_MONDAY.0
             ))?;
-            Ok(sums.query_row(params![tenant, from.0, until.0], |row| {
-                Ok(Usage { requests: row.get(0)?, progress: progress_in(row, 1)? })
-            })?)
+            let sums = sums.query_map(params![tenant, from.0, until.0], |row| {
+                let format: Option<String> = row.get(1)?;
+                let usage = Usage { requests: row.get(2)?, progress: progress_in(row, 3)? };
+                Ok(UsagePart { week: row.get(0)?, format: format.as_deref().and_then(Format::named), usage })
+            })?;
+            Ok(sums.collect::<Result<_, _>>()?)
         })
         .await
     }

@@ -1,5 +1,7 @@
 //! Events on their way to webhooks, and the tries to tell them.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::{Answer, Completion, Delivery, Next, Telling};
@@ -24,7 +26,8 @@ const DUE: &str = "SELECT events.id, requests.id, events.round, events.at, event
 
 /// What [`delivery_in`] reads.
 pub(super) const DELIVERY: &str =
-    "SELECT deliveries.id, event, requests.id, url, at, deliveries.status, answer, code, message
+    "SELECT deliveries.id, event, requests.id, url, at, deliveries.status, answer, code, message,
+    took, body
   FROM deliveries JOIN requests ON requests.num = deliveries.request WHERE requests.status <> 'dropped'";
 
 #[async_trait]
@@ -126,8 +129,9 @@ fn insert(connection: &Connection, request: i64, delivery: &Delivery) -> rusqlit
     };
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO deliveries (id, event, request, url, at, status, answer, code, message)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            "INSERT OR IGNORE INTO deliveries (id, event, request, url, at, status, answer, code, message,
+               took, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             delivery.id,
@@ -138,7 +142,9 @@ fn insert(connection: &Connection, request: i64, delivery: &Delivery) -> rusqlit
             status,
             answer,
             code,
-            message
+            message,
+            delivery.took.map(|took| took.as_millis() as i64),
+            delivery.body
         ])?;
     Ok(())
 }
@@ -179,6 +185,8 @@ pub(super) fn delivery_in(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         request: RequestId::from(row.get::<_, String>(2)?),
         url: row.get(3)?,
         at: Timestamp(row.get(4)?),
+        took: row.get::<_, Option<u64>>(9)?.map(Duration::from_millis),
+        body: row.get(10)?,
         answer,
     })
 }

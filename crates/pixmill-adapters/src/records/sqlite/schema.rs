@@ -35,6 +35,7 @@ const STEPS: &[M<'static>] = &[
     M::up(super::migration::CHANGES),
     M::up(OLDEST),
     M::up(super::boards::ALL_IN_ONE),
+    M::up(SAID),
 ];
 
 /// The schema that this pixmill writes.
@@ -73,6 +74,10 @@ const FAILED: &str = "CREATE INDEX images_failed ON images (id, code) WHERE stat
 /// The oldest that is open, among however many.
 const OLDEST: &str =
     "CREATE INDEX requests_oldest ON requests (created) WHERE status IN ('pending', 'processing')";
+
+/// What tries to tell webhooks said, and how long each took, milliseconds.
+const SAID: &str =
+    "ALTER TABLE deliveries ADD COLUMN took INTEGER; ALTER TABLE deliveries ADD COLUMN body TEXT";
 
 /// How long a connection waits for another process.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use tokio::task::{Id, JoinSet};
 use tracing::Instrument;
 
-use super::Webhook;
 use super::receivers::{Heard, Name, Receivers, Turn};
+use super::{Try, Webhook};
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Next, Telling};
@@ -111,7 +111,8 @@ impl Desk {
         let stage = self.stage.clone();
         self.tasks.spawn(async move {
             let answer = Err(Failure::from(fault));
-            stage.write_down(&telling, &url, stage.clock.wall(), answer, None).await;
+            let made = Try { url, at: stage.clock.wall(), said: None, answer };
+            stage.write_down(&telling, made, None).await;
             Heard::Nothing
         });
     }

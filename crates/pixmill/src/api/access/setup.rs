@@ -1,6 +1,7 @@
 //! The first key of a server that others reach and that has none yet: made behind a link that was printed once. Until then
 //! nobody is answered anything else.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,11 @@ pub(in crate::api) struct SetUp {
     pub(in crate::api) secret: Secret,
     /// What signs its maker in.
     pub(in crate::api) cookie: HeaderValue,
+    /// The key's id, and what is told of it.
+    pub(in crate::api) key: String,
+    pub(in crate::api) told: String,
+    /// Where its maker's call came from, as far as that is known.
+    pub(in crate::api) from: Option<IpAddr>,
 }
 
 impl Access {
@@ -110,13 +116,14 @@ impl Access {
         let name = name.trim().chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
         let Made { key, secret } = Made::new(DEFAULT_TENANT.to_owned(), name, Role::Admin, None, now);
         let cookie = self.sessions.cookie(&Session::begin(key.id.clone(), &key.hash, session::now()));
+        let (id, told) = (key.id.clone(), key.told());
         if let Err(fault) = self.ledger.add_key(key).await {
             setup.spent.store(false, Ordering::Relaxed);
             return Err(fault.into());
         }
         // It holds at once.
         *self.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Snapshot::default();
-        Ok(SetUp { secret, cookie })
+        Ok(SetUp { secret, cookie, key: id, told, from: self.comes_from(parts) })
     }
 }
 

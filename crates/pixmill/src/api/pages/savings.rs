@@ -1,40 +1,39 @@
-//! What was saved, week by week: shown to whoever pays.
+//! What was saved, week by week and by format: shown to whoever pays.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
+use pixmill_codec::Format;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::records::Usage;
 
 use super::super::Api;
 use super::super::access::Caller;
 use super::super::problem::Problem;
+use super::super::usage;
 use super::{Page, Section, text};
 
-/// Weeks that are shown, and how long one is.
-const WEEKS: u32 = 12;
-const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// A Monday's beginning, from which weeks are counted: 1970-01-05.
-const MONDAY: i64 = 4 * 24 * 3600 * 1000;
+/// Weeks that are shown.
+const WEEKS: i64 = 12;
 
 #[derive(Template)]
 #[template(path = "savings.html")]
 struct Savings {
     page: Page,
-    weeks: Vec<Week>,
-    all: Week,
+    weeks: Vec<Sums>,
+    formats: Vec<Sums>,
+    all: Sums,
 }
 
-/// A week's work.
-struct Week {
-    /// Its first day.
-    day: String,
+/// What was done in a week, or in a format.
+struct Sums {
+    /// Its first day, or its name.
+    of: String,
     requests: u64,
     images: u64,
     failed: u64,
@@ -44,12 +43,12 @@ struct Week {
     bar: [u64; 2],
 }
 
-impl Week {
-    fn new(day: String, usage: &Usage, most: u64) -> Self {
+impl Sums {
+    fn new(of: String, usage: &Usage, most: u64) -> Self {
         let progress = usage.progress;
         let share = |bytes: u64| (bytes * 100).checked_div(most).unwrap_or_default();
-        Week {
-            day,
+        Sums {
+            of,
             requests: usage.requests,
             images: progress.completed,
             failed: progress.failed,
@@ -78,7 +77,7 @@ impl Week {
 
     /// The day and the month.
     fn short(&self) -> &str {
-        self.day.get(5..).unwrap_or_default()
+        self.of.get(5..).unwrap_or_default()
     }
 }
 
@@ -87,40 +86,30 @@ pub(in crate::api) async fn show(
     State(api): State<Arc<Api>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
-    let now = api.on.clock.wall();
-    let this = beginning(now);
-    let (mut usages, mut all) = (Vec::new(), Usage::default());
-    for back in (0..WEEKS).rev() {
-        let from = this - WEEK * back;
-        let usage = api.on.ledger.usage(&caller.tenant, from, from + WEEK).await?;
-        all.requests += usage.requests;
-        all.progress += usage.progress;
-        usages.push((from.to_string()[..10].to_owned(), usage));
-    }
-    let most = usages.iter().map(|(_, usage)| usage.progress.bytes_before).max().unwrap_or_default();
+    let this = api.on.clock.wall().week();
+    let first = this - WEEKS + 1;
+    let (from, until) = (Timestamp::of_week(first), Timestamp::of_week(this + 1));
+    let parts = api.on.ledger.usage(&caller.tenant, from, until).await?;
+    let by_week: HashMap<_, _> = usage::by_week(&parts).into_iter().collect();
+    let weeks = (first..=this).map(|week| (week, by_week.get(&week).cloned().unwrap_or_default()));
+    let most = by_week.values().map(|usage| usage.progress.bytes_before).max().unwrap_or_default();
+    let formats = usage::by_format(&parts);
+    let most_of_one = formats.first().map_or(0, |(_, usage)| usage.progress.bytes_before);
+    let all: Usage = parts.iter().map(|part| &part.usage).sum();
     let savings = Savings {
         page: Page::of(&api, &caller, Section::Savings, "Savings"),
-        weeks: usages.into_iter().map(|(day, usage)| Week::new(day, &usage, most)).collect(),
-        all: Week::new(String::new(), &all, 0),
+        weeks: weeks
+            .map(|(week, usage)| Sums::new(Timestamp::of_week(week).to_string()[..10].into(), &usage, most))
+            .collect(),
+        formats: formats
+            .into_iter()
+            .map(|(format, usage)| Sums::new(name(format).into(), &usage, most_of_one))
+            .collect(),
+        all: Sums::new(String::new(), &all, 0),
     };
     Ok(super::show(StatusCode::OK, &savings))
 }
 
-/// When the week of a moment began, in UTC.
-fn beginning(now: Timestamp) -> Timestamp {
-    let week = WEEK.as_millis() as i64;
-    Timestamp((now.0 - MONDAY).div_euclid(week) * week + MONDAY)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weeks_begin_on_mondays() {
-        let of = |text: &str| beginning(Timestamp::parse(text).unwrap()).to_string()[..10].to_owned();
-        assert_eq!(of("2026-11-28T20:00:00Z"), "2026-11-23");
-        assert_eq!(of("2026-11-23T00:00:00Z"), "2026-11-23");
-        assert_eq!(of("2026-11-22T23:59:59Z"), "2026-11-16");
-    }
+fn name(format: Option<Format>) -> &'static str {
+    format.map_or("another format", text::format)
 }

@@ -40,7 +40,7 @@ pub(in crate::api) async fn make(
     let (parts, body) = request.into_parts();
     let pairs = form(body).await?;
     let made = api.access.set_up(&parts, &token, field(&pairs, "name"), api.on.clock.wall()).await?;
-    tracing::info!("the first key was made by the link");
+    api.note_set_up(&made).await;
     let mut response = told(&api, Some(made.secret.reveal().to_owned()));
     response.headers_mut().append(header::SET_COOKIE, made.cookie);
     Ok(response)

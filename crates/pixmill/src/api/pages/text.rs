@@ -90,16 +90,20 @@ pub(super) fn ahead(at: Timestamp, now: Timestamp) -> Moment {
     Moment { exact: at.to_string(), near: format!("in {}", duration(left)) }
 }
 
-/// A recipe in a few words.
-pub(super) fn recipe(recipe: &Recipe) -> String {
-    let format = match recipe.format {
+/// What pictures become.
+pub(super) fn format(format: Format) -> &'static str {
+    match format {
         Format::Jpeg => "JPEG",
         Format::Webp => "WebP",
         Format::Avif => "AVIF",
         Format::Png => "PNG",
         Format::Keep => "as they are",
-    };
-    let mut text = format.to_owned();
+    }
+}
+
+/// A recipe in a few words.
+pub(super) fn recipe(recipe: &Recipe) -> String {
+    let mut text = format(recipe.format).to_owned();
     match recipe.target_ssimulacra2 {
         Some(score) => text.push_str(&format!(", score {}", score.value())),
         None if recipe.format != Format::Png => text.push_str(&format!(", quality {}", recipe.quality)),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
@@ -36,6 +37,23 @@ struct Webhooks {
 struct Try {
     body: DeliveryBody,
     at: Moment,
+    took: Option<String>,
+    /// The body that was sent, a line a field where it is JSON as a whole.
+    sent: Option<String>,
+}
+
+impl Try {
+    fn new(body: DeliveryBody, at: Moment) -> Self {
+        let took = body.took_ms.map(|took| text::duration(Duration::from_millis(took)));
+        let sent = body.body.as_deref().map(in_lines);
+        Try { body, at, took, sent }
+    }
+}
+
+/// JSON with a line a field; all else as it is.
+fn in_lines(body: &str) -> String {
+    let value = serde_json::from_str::<serde_json::Value>(body);
+    value.and_then(|value| serde_json::to_string_pretty(&value)).unwrap_or_else(|_| body.to_owned())
 }
 
 /// Shows tries, latest first.
@@ -78,7 +96,7 @@ pub(in crate::api) async fn show(
     let tries = shown.into_iter().zip(&found);
     let page = Page::of(&api, &caller, Section::Webhooks, "Webhooks").with_notice(act::notice(&query));
     let webhooks = Webhooks {
-        tries: tries.map(|(body, delivery)| Try { body, at: text::moment(delivery.at, now) }).collect(),
+        tries: tries.map(|(body, delivery)| Try::new(body, text::moment(delivery.at, now))).collect(),
         request: request.map(|id| id.to_string()).unwrap_or_default(),
         failed,
         next,
@@ -110,7 +128,7 @@ pub(in crate::api) async fn recover(
     let pairs = form(request.into_body()).await?;
     let hours: u64 = field(&pairs, "hours").parse().unwrap_or(24).clamp(1, 24 * 30);
     let now = api.on.clock.wall();
-    let since = now - std::time::Duration::from_secs(hours * 3600);
+    let since = now - Duration::from_secs(hours * 3600);
     let (mut seen, mut before, mut told, mut looked) = (BTreeSet::new(), None::<String>, 0, 0);
     while looked < MOST {
         let page = api.on.ledger.deliveries_of(&caller.tenant, None, before.as_deref(), AT_A_TIME).await?;
