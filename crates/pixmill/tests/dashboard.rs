@@ -276,6 +276,11 @@ fn pages_may_not_be_framed_and_run_nothing_of_their_own() {
             ("DENY", "no-store"),
             "{path}"
         );
+        assert_eq!(
+            page.header("referrer-policy"),
+            "same-origin",
+            "{path}: its forms say where they come from"
+        );
         for inline in [" style=", " onclick=", "<style", "<script>", "javascript:"] {
             assert!(!page.text.contains(inline), "{path}: {inline}");
         }

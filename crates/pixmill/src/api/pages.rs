@@ -30,13 +30,13 @@ use askama::Template;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderValue, StatusCode, header};
 use pixmill_engine::code::Code;
 use pixmill_engine::model::key::Role;
-use url::form_urlencoded;
+use url::{Host, Url, form_urlencoded};
 
 use super::access::{self, Caller};
 use super::answer;
@@ -96,7 +96,30 @@ pub(super) fn routes(api: &Arc<Api>) -> Router<Arc<Api>> {
         .route("/llms-full.txt", get(help::whole_for_programs))
         .route("/setup/{token}", get(setup::show).post(setup::make))
         .route("/assets/{version}/{name}", get(assets::show));
-    pages.merge(uploads).merge(streams).merge(open).route_layer(from_fn_with_state(api.clone(), in_words))
+    let all = pages.merge(uploads).merge(streams).merge(open);
+    let all = all.route_layer(from_fn_with_state(api.clone(), in_words));
+    if is_trustworthy(&api.on.links) { all } else { all.route_layer(from_fn(without_what_is_not_heard)) }
+}
+
+/// Whether browsers take the address of this server for a safe one: https, or this machine.
+fn is_trustworthy(links: &str) -> bool {
+    let Ok(links) = Url::parse(links) else { return false };
+    let here = match links.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    here || links.scheme() == "https"
+}
+
+/// Over plain http browsers pass over some headers, and say so on the console of each page.
+async fn without_what_is_not_heard(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    for name in ["cross-origin-opener-policy", "clear-site-data"] {
+        response.headers_mut().remove(name);
+    }
+    response
 }
 
 /// Where a page stands among the others.
@@ -257,6 +280,8 @@ fn show_with(status: StatusCode, page: &impl Template, pictures: &BTreeSet<Strin
     headers
         .extend(HeaderValue::from_str(&policy).ok().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
+    // A form of a page that names no referrer comes from the origin "null", by which alone it is known over plain http.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::VARY, HeaderValue::from_static("cookie"));
     response
 }
@@ -340,4 +365,23 @@ async fn welcome(State(api): State<Arc<Api>>, request: Request) -> Response {
         return redirect(&api, "/requests");
     }
     openapi::welcome().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn https_and_this_machine_are_trustworthy() {
+        for safe in
+            ["https://shop.example/pixmill", "http://127.0.0.1:3000", "http://[::1]:3000", "http://localhost"]
+        {
+            assert!(is_trustworthy(safe), "{safe}");
+        }
+        for plain in
+            ["http://shop.example", "http://10.0.0.5:3000", "http://localhost.shop.example", "elephant"]
+        {
+            assert!(!is_trustworthy(plain), "{plain}");
+        }
+    }
 }
