@@ -290,8 +290,13 @@ fn a_folder_of_somebody_else_is_told_with_its_owner() {
     }
 }
 
-/// Undoes the last change of the schema.
-pub(crate) const BEFORE_LATEST: &str = "DELETE FROM schema_changes;
+/// A schema of before, in which keys had a table of their own.
+pub(crate) const OLDER_SCHEMA: u64 = 17;
+/// Makes records of the latest schema such ones.
+pub(crate) const TO_OLDER_SCHEMA: &str = "PRAGMA user_version = 17;
+ALTER TABLE deliveries DROP COLUMN took;
+ALTER TABLE deliveries DROP COLUMN body;
+DELETE FROM schema_changes;
 DELETE FROM boards;
 CREATE TABLE keys (id TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL,
   per_minute INTEGER, created INTEGER NOT NULL, revoked INTEGER, role TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -307,20 +312,18 @@ fn a_schema_is_changed_after_a_copy_and_older_ones_say_how_to_go_back() {
     let latest = status()["wanted"].as_u64().unwrap();
     assert_eq!((&status()["upToDate"], status()["copies"].as_array().unwrap().len()), (&true.into(), 0));
     let data = folder.path().join("pixmill-data");
-    // As the pixmill before the last schema left them.
     let records = rusqlite::Connection::open(data.join("pixmill.db")).unwrap();
-    records.execute_batch(BEFORE_LATEST).unwrap();
-    records.pragma_update(None, "user_version", latest - 1).unwrap();
+    records.execute_batch(TO_OLDER_SCHEMA).unwrap();
     drop(records);
     assert_eq!(status()["upToDate"], false, "looking changes nothing");
     assert!(status()["copyBytes"].as_u64().unwrap() > 0);
     let output = done(folder.path(), &["keys", "list"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("carried over"), "{}", said(&output));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains(&format!("from schema {} to {latest}", latest - 1)), "{told}");
+    assert!(told.contains(&format!("from schema {OLDER_SCHEMA} to {latest}")), "{told}");
     let copy = status()["copies"][0].as_str().unwrap().to_owned();
     assert!(told.contains(&copy), "{told}");
-    assert_eq!(status()["last"]["from"], latest - 1);
+    assert_eq!(status()["last"]["from"], OLDER_SCHEMA);
     assert_eq!(
         String::from_utf8_lossy(&done(folder.path(), &["migrate", "up"]).stderr),
         "the records are up to date\n"

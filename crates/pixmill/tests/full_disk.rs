@@ -8,17 +8,15 @@ use std::process::{Command, Output};
 
 use pixmill_testkit::origin::{Origin, Settings};
 
-use crate::backup::{BEFORE_LATEST, done, is_root, said};
+use crate::backup::{TO_OLDER_SCHEMA, done, is_root, said};
 use crate::seeded::{catalogue, pictures};
 use crate::server::Server;
 
-/// Records as the pixmill before the last schema left them.
+/// Records as an older pixmill left them.
 fn of_an_older_schema(folder: &Path) {
     done(folder, &["keys", "create", "--data", "old"]);
     let records = rusqlite::Connection::open(folder.join("old/pixmill.db")).unwrap();
-    let latest: i64 = records.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    records.execute_batch(BEFORE_LATEST).unwrap();
-    records.pragma_update(None, "user_version", latest - 1).unwrap();
+    records.execute_batch(TO_OLDER_SCHEMA).unwrap();
 }
 
 /// What is played in a mount namespace of its own, `disk` being a small disk there. Each line that it prints is a promise.
