@@ -8,7 +8,7 @@ use bullmq::types::{BackoffStrategy, JobProgress};
 use bullmq::{JobOptions, QueueOptions};
 use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings, inspect};
-use pixmill_engine::checkup::Verdict;
+use pixmill_engine::checkup::{Diagnose, Severity};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::image::{Candidate, Failure, Output};
@@ -280,10 +280,10 @@ async fn what_is_wrong_with_a_server_is_told() {
     assert!(server.version.starts_with(|digit: char| digit.is_ascii_digit()), "{}", server.version);
 
     let looked = BullQueue::connect(Settings { hold: 0, ..with(":right@", "") }).await.unwrap();
-    let findings = looked.look(SystemClock.wall()).await;
-    let verdicts: Vec<_> = findings.iter().map(|finding| (finding.about, finding.verdict)).collect();
-    let doubtful = ("memory", Verdict::Doubtful);
-    let well = ["version", "clock", "round trip"].map(|about| (about, Verdict::Well));
+    let findings = looked.diagnose(SystemClock.wall()).await;
+    let verdicts: Vec<_> = findings.iter().map(|finding| (finding.about, finding.severity)).collect();
+    let doubtful = ("memory", Severity::Doubtful);
+    let well = ["version", "clock", "round trip"].map(|about| (about, Severity::Well));
     assert_eq!(verdicts, [well[0], well[1], doubtful, well[2]], "{findings:?}");
     let client = redis::Client::open(with(":right@", "").url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

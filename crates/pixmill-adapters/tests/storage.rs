@@ -13,7 +13,7 @@ use pixmill_adapters::clock::SystemClock;
 use pixmill_adapters::net::trust::Trust;
 use pixmill_adapters::storage::bucket::Bucket;
 use pixmill_adapters::storage::cloudinary::Cloudinary;
-use pixmill_engine::checkup::Verdict;
+use pixmill_engine::checkup::Severity;
 use pixmill_engine::code::Code;
 use pixmill_engine::port::clock::Clock;
 use pixmill_engine::port::storage::Storage;
@@ -213,11 +213,11 @@ async fn a_bucket_that_readers_cannot_read_is_noticed() {
     let server = S3::start().await;
     let storage = bucket_at(&format!("s3://{BUCKET}"), &server.endpoint());
     let look = async || {
-        let findings = storage.look(SystemClock.wall()).await;
-        findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
+        let findings = storage.diagnose(SystemClock.wall()).await;
+        findings.into_iter().map(|finding| (finding.about, finding.severity)).collect::<Vec<_>>()
     };
-    assert_eq!(look().await, [("readers", Verdict::Doubtful), ("round trip", Verdict::Well)]);
+    assert_eq!(look().await, [("readers", Severity::Doubtful), ("round trip", Severity::Well)]);
     open_to_readers(&server).await;
-    let well = [("clock", Verdict::Well), ("readers", Verdict::Well), ("round trip", Verdict::Well)];
+    let well = [("clock", Severity::Well), ("readers", Severity::Well), ("round trip", Severity::Well)];
     assert_eq!(look().await, well);
 }

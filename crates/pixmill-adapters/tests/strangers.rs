@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pixmill_adapters::queue::bullmq::{BullQueue, Settings};
 use pixmill_adapters::queue::strangers::LeftAlone;
-use pixmill_engine::checkup::Verdict;
+use pixmill_engine::checkup::Severity;
 use pixmill_engine::model::image::Output;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::queue::{Delivered, Queue};
@@ -155,21 +155,21 @@ async fn a_look_lists_the_queues_and_whether_their_newest_jobs_can_be_read_and_c
     let before = dump(&redis).await;
     let looked = async |name: &str| {
         let queue = open(&Settings { hold: 0, ..settings(&redis, name) }).await;
-        let mut findings = queue.look(Timestamp(0)).await;
+        let mut findings = queue.diagnose(Timestamp(0)).await;
         findings.retain(|finding| finding.about == "queues");
         findings
     };
     let findings = looked("fitting").await;
     assert_eq!(
-        findings.iter().map(|one| one.verdict).collect::<Vec<_>>(),
-        [Verdict::Well; 2],
+        findings.iter().map(|one| one.severity).collect::<Vec<_>>(),
+        [Severity::Well; 2],
         "{findings:?}"
     );
     assert!(
         findings[0].told.contains("'fitting': 1 jobs wait") && findings[0].told.contains("the newest fits")
     );
     assert!(findings[1].told.contains("jobs called 'send' with the keys to"), "{findings:?}");
-    assert_eq!(looked("mails").await[0].verdict, Verdict::Doubtful);
+    assert_eq!(looked("mails").await[0].severity, Severity::Doubtful);
     assert!(dump(&redis).await == before, "something was changed");
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use pixmill_adapters::queue::database::DatabaseQueue;
 use pixmill_adapters::records::sqlite::Sqlite;
 use pixmill_codec::Limits;
+use pixmill_engine::checkup::Diagnose;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::lead::Leading;
 use pixmill_engine::model::id::{JobId, RequestId};
@@ -82,6 +83,8 @@ impl Origin for Camera {
 }
 
 struct Anywhere;
+
+impl Diagnose for Anywhere {}
 
 #[async_trait]
 impl Storage for Anywhere {
@@ -307,6 +310,8 @@ struct SharedQueue {
     window: Arc<DatabaseQueue>,
     added: AtomicU64,
 }
+
+impl Diagnose for SharedQueue {}
 
 #[async_trait]
 impl Queue for SharedQueue {

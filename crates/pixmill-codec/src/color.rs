@@ -14,11 +14,19 @@ pub(crate) use light::luminances;
 pub(crate) use light::{Light, ToSrgb};
 
 use crate::Background;
-use crate::container::Colour;
 use crate::raster::{Layout, Raster};
 
 /// A profile that changes colours.
 pub(crate) struct Profile(ColorProfile);
+
+/// What the samples of a source stand for, before any conversion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colour {
+    Grey,
+    /// RGB, a palette of RGB, or YCbCr.
+    Rgb,
+    Cmyk,
+}
 
 /// The embedded profile, if it fits the picture's colours and says anything but sRGB; a broken one is ignored.
 pub(crate) fn foreign_profile(icc: &[u8], colour: Colour) -> Option<Profile> {

@@ -13,19 +13,11 @@ pub(crate) mod webp;
 
 use std::borrow::Cow;
 
+pub(crate) use crate::color::Colour;
 use crate::color::Light;
 use crate::orientation::Orientation;
 use crate::sniff::sniff;
 use crate::{Error, Limits, SourceFormat};
-
-/// What the samples of a source stand for, before any conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Colour {
-    Grey,
-    /// RGB, a palette of RGB, or YCbCr.
-    Rgb,
-    Cmyk,
-}
 
 /// What a file says about its picture before anything is decoded.
 #[derive(Debug, Clone)]

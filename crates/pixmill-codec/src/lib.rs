@@ -11,6 +11,7 @@ mod error;
 pub mod jpeg;
 mod judge;
 mod limits;
+mod markers;
 mod memory;
 mod metadata;
 mod orientation;
@@ -25,6 +26,7 @@ mod target;
 
 pub use error::{Error, ErrorKind};
 pub use limits::Limits;
-pub use probe::{Probe, SourceFormat, probe};
+pub use probe::{Probe, probe};
 pub use recipe::{Background, Format, KeepMetadata, OutputFormat, Recipe, Score};
 pub use recompress::{Recompressed, Workspace, judge, recompress};
+pub use sniff::SourceFormat;

@@ -1,25 +1,6 @@
 //! What a picture is and what decoding it will cost, from its header alone.
 
-use crate::{Error, Limits, Recipe, container, memory};
-
-/// A kind of picture that is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SourceFormat {
-    /// JPEG, Huffman-coded, 8 bits.
-    Jpeg,
-    /// PNG, and the first frame of APNG.
-    Png,
-    /// WebP.
-    Webp,
-    /// GIF, first frame.
-    Gif,
-    /// TIFF, first directory.
-    Tiff,
-    /// BMP.
-    Bmp,
-    /// AVIF, first frame.
-    Avif,
-}
+use crate::{Error, Limits, Recipe, SourceFormat, container, memory};
 
 /// What a header tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

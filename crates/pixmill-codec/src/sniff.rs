@@ -1,7 +1,26 @@
 //! What a file is, from its first bytes; its name is never asked.
 
 use crate::error::{corrupt, unsupported};
-use crate::{Error, ErrorKind, SourceFormat};
+use crate::{Error, ErrorKind};
+
+/// A kind of picture that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SourceFormat {
+    /// JPEG, Huffman-coded, 8 bits.
+    Jpeg,
+    /// PNG, and the first frame of APNG.
+    Png,
+    /// WebP.
+    Webp,
+    /// GIF, first frame.
+    Gif,
+    /// TIFF, first directory.
+    Tiff,
+    /// BMP.
+    Bmp,
+    /// AVIF, first frame.
+    Avif,
+}
 
 /// Recognises a picture, or says what else the bytes seem to be.
 ///

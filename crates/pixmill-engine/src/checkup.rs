@@ -9,65 +9,9 @@ use crate::fault::Fault;
 use crate::model::id::RequestId;
 use crate::model::request::{DEFAULT_TENANT, NewRequest};
 use crate::model::time::Timestamp;
+pub use crate::port::diagnose::{Diagnose, Finding, Severity};
 use crate::port::records::Records;
 use crate::port::storage::Storage;
-
-/// How grave a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// As it should be.
-    Well,
-    /// It works, within limits that one should know.
-    Doubtful,
-    /// It does not work, or will lose work.
-    Wrong,
-}
-
-impl Verdict {
-    /// The verdict in a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Verdict::Well => "ok",
-            Verdict::Doubtful => "warning",
-            Verdict::Wrong => "wrong",
-        }
-    }
-}
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// What was looked at, in a word or two.
-    pub about: &'static str,
-    /// How it is.
-    pub verdict: Verdict,
-    /// What was found, without secrets.
-    pub told: String,
-    /// What to do; empty when all is well.
-    pub advice: String,
-}
-
-impl Finding {
-    /// All is well.
-    pub fn well(about: &'static str, told: impl Into<String>) -> Self {
-        Finding { about, verdict: Verdict::Well, told: told.into(), advice: String::new() }
-    }
-
-    /// It works, but.
-    pub fn doubtful(about: &'static str, told: impl Into<String>, advice: impl Into<String>) -> Self {
-        Finding { about, verdict: Verdict::Doubtful, told: told.into(), advice: advice.into() }
-    }
-
-    /// It must be mended.
-    pub fn wrong(about: &'static str, told: impl Into<String>, advice: impl Into<String>) -> Self {
-        Finding { about, verdict: Verdict::Wrong, told: told.into(), advice: advice.into() }
-    }
-
-    /// What went wrong, with the advice of its code.
-    pub fn fault(about: &'static str, fault: &Fault) -> Self {
-        Finding::wrong(about, fault.message.clone(), fault.code.advice())
-    }
-}
 
 /// Bytes as findings tell them.
 pub fn megabytes(bytes: u64) -> String {
@@ -135,7 +79,7 @@ where
 
 /// Looks at records, and takes in a request that nobody sees and that is discarded at once.
 pub async fn records(records: &dyn Records, now: Timestamp) -> Vec<Finding> {
-    let mut findings = records.look(now).await;
+    let mut findings = records.diagnose(now).await;
     findings.push(match intake(records, now).await {
         Ok(()) => Finding::well(ROUND_TRIP, "a request was written, read and removed again"),
         Err(fault) => Finding::fault(ROUND_TRIP, &fault),
@@ -165,15 +109,15 @@ mod tests {
     #[test]
     fn clocks_are_judged_either_way() {
         let at = |seconds: i64| Timestamp(1_700_000_000_000 + seconds * 1_000);
-        for (theirs, verdict) in [
-            (4, Verdict::Well),
-            (-4, Verdict::Well),
-            (10, Verdict::Doubtful),
-            (-29, Verdict::Doubtful),
-            (30, Verdict::Wrong),
-            (-3_600, Verdict::Wrong),
+        for (theirs, severity) in [
+            (4, Severity::Well),
+            (-4, Severity::Well),
+            (10, Severity::Doubtful),
+            (-29, Severity::Doubtful),
+            (30, Severity::Wrong),
+            (-3_600, Severity::Wrong),
         ] {
-            assert_eq!(clock(at(0), at(theirs)).verdict, verdict, "{theirs}");
+            assert_eq!(clock(at(0), at(theirs)).severity, severity, "{theirs}");
         }
         assert!(clock(at(0), at(60)).told.contains("60 s behind"));
         assert!(clock(at(60), at(0)).told.contains("60 s ahead of"));

@@ -2,6 +2,7 @@
 
 pub mod boards;
 pub mod clock;
+pub mod diagnose;
 pub mod documents;
 pub mod errands;
 pub mod origin;

@@ -6,6 +6,7 @@
 
 mod completion;
 mod gather;
+mod path;
 pub mod proposal;
 pub mod rehearsal;
 mod scope;

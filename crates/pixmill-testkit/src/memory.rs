@@ -6,6 +6,7 @@ mod backlog;
 mod boards;
 mod directory;
 mod entry;
+mod foreign;
 mod intake;
 mod outbox;
 mod report;
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Telling;
 use pixmill_engine::model::id::{ImageId, RequestId};
-use pixmill_engine::model::image::Settlement;
+use pixmill_engine::model::image::{ImageStatus, Settlement};
 use pixmill_engine::model::lease::Lease;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::boards::{Board, Notice};
@@ -180,6 +181,11 @@ impl Store {
     /// A request by its id.
     pub fn find(&self, id: &RequestId) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.request.id == *id)
+    }
+
+    /// How an image stands; none for one that is unknown.
+    pub fn status_of(&self, image: &ImageId) -> Option<ImageStatus> {
+        self.place(image).map(|(entry, number)| self.entries[entry].images[number].state.status)
     }
 
     fn entry(&mut self, id: &RequestId) -> Result<&mut Entry, Fault> {

@@ -8,6 +8,7 @@
 
 mod checker;
 mod clients;
+mod foreign;
 mod link;
 mod net;
 mod play;
@@ -15,6 +16,7 @@ mod process;
 mod queue;
 mod storage;
 mod time;
+mod window;
 mod world;
 
 pub use play::{Broken, Played, play, replay};

@@ -159,7 +159,7 @@ pub(crate) fn run() -> ExitCode {
         config::environment::kill_at().iter().for_each(|point| crate::failpoints::arm(point));
         config::environment::webhook_wait().iter().for_each(|wait| crate::failpoints::wait(wait));
     }
-    match Layers::of_process().and_then(config::parse) {
+    match Layers::of_process().and_then(config::parse::<Cli>) {
         Ok(Told { cli, from_file, stacks, settings }) => {
             from_file.iter().for_each(|told| display::say(told));
             ExitCode::from(exit_code(dispatch(cli.command, stacks, settings)))

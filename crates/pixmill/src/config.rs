@@ -15,6 +15,7 @@ pub(crate) mod listen;
 pub(crate) mod logs;
 mod names;
 pub(crate) mod network;
+pub(crate) mod options;
 mod parts;
 pub(crate) mod queue;
 pub(crate) mod recipe;

@@ -68,25 +68,25 @@ fn ago(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pixmill_engine::checkup::Verdict;
+    use pixmill_engine::checkup::Severity;
 
     #[test]
     fn a_backup_that_is_old_or_was_never_made_is_told() {
         let hours = |hours: u64| Some(Duration::from_secs(hours * 3_600));
         for (age, in_a_file, of_records, verdict, told) in [
-            (hours(0), true, hours(900), Verdict::Well, "made 0 minutes ago"),
-            (hours(47), true, hours(900), Verdict::Well, "made 47 hours ago"),
-            (hours(49), true, hours(900), Verdict::Doubtful, "made 2 days ago"),
-            (hours(49), false, None, Verdict::Doubtful, "made 2 days ago"),
-            (None, true, hours(49), Verdict::Doubtful, "none was made yet"),
-            (None, true, hours(1), Verdict::Well, "none was made yet; 'pixmill backup FOLDER' makes one"),
-            (None, true, None, Verdict::Well, "none was made yet; 'pixmill backup FOLDER' makes one"),
+            (hours(0), true, hours(900), Severity::Well, "made 0 minutes ago"),
+            (hours(47), true, hours(900), Severity::Well, "made 47 hours ago"),
+            (hours(49), true, hours(900), Severity::Doubtful, "made 2 days ago"),
+            (hours(49), false, None, Severity::Doubtful, "made 2 days ago"),
+            (None, true, hours(49), Severity::Doubtful, "none was made yet"),
+            (None, true, hours(1), Severity::Well, "none was made yet; 'pixmill backup FOLDER' makes one"),
+            (None, true, None, Severity::Well, "none was made yet; 'pixmill backup FOLDER' makes one"),
         ] {
             let found = judged(age, in_a_file, of_records);
-            assert_eq!((found.verdict, found.told.as_str()), (verdict, told));
-            assert_eq!(found.verdict == Verdict::Well, found.advice.is_empty());
+            assert_eq!((found.severity, found.told.as_str()), (verdict, told));
+            assert_eq!(found.severity == Severity::Well, found.advice.is_empty());
         }
-        assert_eq!(judged(None, false, None).verdict, Verdict::Well, "they are not ours to back up");
+        assert_eq!(judged(None, false, None).severity, Severity::Well, "they are not ours to back up");
     }
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
         tell(folder.path()).unwrap();
         let long_ago = SystemTime::now() - OFTEN * 2;
         fs::File::options().write(true).open(mark(folder.path())).unwrap().set_modified(long_ago).unwrap();
-        assert_eq!(finding(folder.path(), None).verdict, Verdict::Doubtful);
+        assert_eq!(finding(folder.path(), None).severity, Severity::Doubtful);
         tell(folder.path()).unwrap();
         assert_eq!(finding(folder.path(), None).told, "made 0 minutes ago");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");

@@ -4,6 +4,7 @@ mod adopt;
 mod api;
 mod backends;
 mod beats;
+mod configured;
 mod doctor;
 mod folder;
 mod keys;

@@ -1,5 +1,7 @@
 //! The rules that keep the layers apart: a text scan and `cargo metadata`, each failure with its path and reason.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

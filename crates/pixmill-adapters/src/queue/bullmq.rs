@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bullmq::QueueKeys;
 use bullmq::redis_connection::RedisConnection;
-use pixmill_engine::checkup::Finding;
+use pixmill_engine::checkup::{Diagnose, Finding};
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::JobId;
 use pixmill_engine::model::image::Candidate;
@@ -264,6 +264,13 @@ impl BullQueue {
 }
 
 #[async_trait]
+impl Diagnose for BullQueue {
+    async fn diagnose(&self, now: Timestamp) -> Vec<Finding> {
+        checkup::look(&self.settings, &self.address, now).await
+    }
+}
+
+#[async_trait]
 impl Queue for BullQueue {
     fn is_shared(&self) -> bool {
         true
@@ -309,9 +316,5 @@ impl Queue for BullQueue {
         self.hands.close();
         taking.close(&|| self.hands.is_empty()).await;
         taking.until_idle().await;
-    }
-
-    async fn look(&self, now: Timestamp) -> Vec<Finding> {
-        checkup::look(&self.settings, &self.address, now).await
     }
 }

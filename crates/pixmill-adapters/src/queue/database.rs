@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use pixmill_engine::checkup::Diagnose;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::{ImageId, JobId, RequestId};
 use pixmill_engine::model::image::Candidate;
@@ -139,6 +140,9 @@ impl DatabaseQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// It is records, which are asked themselves.
+impl Diagnose for DatabaseQueue {}
 
 #[async_trait]
 impl Queue for DatabaseQueue {

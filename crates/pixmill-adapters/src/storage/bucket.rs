@@ -15,7 +15,7 @@ use hyper::Request;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
-use pixmill_engine::checkup::{self, Finding};
+use pixmill_engine::checkup::{self, Diagnose, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
@@ -115,6 +115,13 @@ impl Bucket {
 }
 
 #[async_trait]
+impl Diagnose for Bucket {
+    async fn diagnose(&self, now: Timestamp) -> Vec<Finding> {
+        checkup::round_trip(self, |location: String| async move { self.read(&location, now).await }).await
+    }
+}
+
+#[async_trait]
 impl Storage for Bucket {
     async fn put(&self, key: &str, media_type: &'static str, bytes: Vec<u8>) -> Result<String, Fault> {
         let path = self.path(key)?;
@@ -142,9 +149,5 @@ impl Storage for Bucket {
             folders: found.common_prefixes.iter().filter_map(key).collect(),
             locations: found.objects.iter().map(|object| self.location(&object.location)).collect(),
         }))
-    }
-
-    async fn look(&self, now: Timestamp) -> Vec<Finding> {
-        checkup::round_trip(self, |location: String| async move { self.read(&location, now).await }).await
     }
 }

@@ -17,7 +17,7 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_RANGE, CONTENT_TYPE};
 use percent_encoding::percent_decode_str;
-use pixmill_engine::checkup::{self, Finding};
+use pixmill_engine::checkup::{self, Diagnose, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::time::Timestamp;
@@ -147,6 +147,18 @@ impl Cloudinary {
 }
 
 #[async_trait]
+impl Diagnose for Cloudinary {
+    async fn diagnose(&self, now: Timestamp) -> Vec<Finding> {
+        let mut findings = match self.ping(now).await {
+            Ok(findings) => findings,
+            Err(fault) => return vec![Finding::fault(CREDENTIALS, &fault)],
+        };
+        findings.extend(checkup::round_trip(self, |_| async { Vec::new() }).await);
+        findings
+    }
+}
+
+#[async_trait]
 impl Storage for Cloudinary {
     async fn put(&self, key: &str, media_type: &'static str, bytes: Vec<u8>) -> Result<String, Fault> {
         let (place, file) = (place(key), File { media_type, bytes: &bytes });
@@ -168,15 +180,6 @@ impl Storage for Cloudinary {
                 |location: String| async move { self.destroy(&location).await },
             )
             .await
-    }
-
-    async fn look(&self, now: Timestamp) -> Vec<Finding> {
-        let mut findings = match self.ping(now).await {
-            Ok(findings) => findings,
-            Err(fault) => return vec![Finding::fault(CREDENTIALS, &fault)],
-        };
-        findings.extend(checkup::round_trip(self, |_| async { Vec::new() }).await);
-        findings
     }
 }
 

@@ -15,8 +15,10 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use async_trait::async_trait;
+use pixmill_engine::checkup::{self, Diagnose, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::{Blame, Fault};
+use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::port::storage::{Listing, Storage};
 use tokio::sync::oneshot;
 
@@ -90,6 +92,13 @@ impl DiskStorage {
                 .map_err(|error| fault(&error, root))?;
         }
         Ok(DiskStorage { root: root.to_owned(), queue, _temporary: own })
+    }
+}
+
+#[async_trait]
+impl Diagnose for DiskStorage {
+    async fn diagnose(&self, _now: Timestamp) -> Vec<Finding> {
+        checkup::round_trip(self, |_| async { Vec::new() }).await
     }
 }
 

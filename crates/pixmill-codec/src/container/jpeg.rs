@@ -5,14 +5,9 @@ use std::ops::Range;
 
 use super::{Colour, Header, Kept};
 use crate::error::{corrupt, unsupported};
+use crate::markers::{DHT, DQT, DRI, EOI, SOI, SOS, Segment, Step, Walk};
 use crate::{Error, ErrorKind, Limits, SourceFormat, metadata};
 
-const SOI: u8 = 0xD8;
-const EOI: u8 = 0xD9;
-const SOS: u8 = 0xDA;
-const DQT: u8 = 0xDB;
-const DHT: u8 = 0xC4;
-const DRI: u8 = 0xDD;
 /// The frame of JPEG-LS (ITU T.87), another way to compress under the same name.
 const JPEG_LS: u8 = 0xF7;
 const EXIF: &[u8] = b"Exif\0\0";
@@ -122,33 +117,28 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn read(bytes: &'a [u8], limits: &Limits) -> Result<Self, Error> {
-        let mut parts = Parts::default();
-        let mut at = 2;
+        let (mut parts, mut walk) = (Parts::default(), Walk::from(bytes, 2));
         loop {
-            let Some((marker, body)) = next_marker(bytes, at) else {
-                parts.truncated = true;
-                return Ok(parts);
-            };
-            match marker {
-                EOI => return Ok(parts),
+            match walk.step() {
+                Step::Alone { code: EOI, .. } => return Ok(parts),
                 // Another picture behind this one, whose end is missing.
-                SOI if parts.scans > 0 => {
+                Step::Alone { code: SOI, .. } if parts.scans > 0 => {
                     parts.truncated = true;
                     return Ok(parts);
                 }
                 // Standing alone, or a second start: nothing to read.
-                SOI | 0x01 | 0xD0..=0xD7 => {
-                    at = body;
-                    continue;
+                Step::Alone { .. } => {}
+                Step::Cut => {
+                    parts.truncated = true;
+                    return Ok(parts);
                 }
-                _ => {}
+                Step::Segment(Segment { code, body, mut whole, .. }) => {
+                    if code == SOS {
+                        whole.end = walk.pass_entropy();
+                    }
+                    parts.take(code, whole, body, limits)?;
+                }
             }
-            let Some(end) = segment_end(bytes, body) else {
-                parts.truncated = true;
-                return Ok(parts);
-            };
-            at = if marker == SOS { entropy_end(bytes, end) } else { end };
-            parts.take(marker, body - 2..at, &bytes[body + 2..end], limits)?;
         }
     }
 
@@ -189,41 +179,6 @@ impl<'a> Parts<'a> {
         }
         Ok(())
     }
-}
-
-/// The next marker and where its body begins; what lies before it is skipped, as libjpeg does.
-fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
-    loop {
-        at += memchr::memchr(0xFF, bytes.get(at..)?)?;
-        let marker = *bytes.get(at + 1)?;
-        match marker {
-            0xFF => at += 1,
-            0x00 => at += 2,
-            _ => return Some((marker, at + 2)),
-        }
-    }
-}
-
-/// Where the segment ends whose length stands at `body`.
-fn segment_end(bytes: &[u8], body: usize) -> Option<usize> {
-    let length = u16::from_be_bytes(bytes.get(body..body + 2)?.try_into().ok()?);
-    let end = body + usize::from(length.max(2));
-    (end <= bytes.len()).then_some(end)
-}
-
-/// Where entropy-coded data ends: at the first marker that is no restart, or with the file.
-fn entropy_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start;
-    while let Some(step) = memchr::memchr(0xFF, &bytes[at..]) {
-        at += step;
-        match bytes.get(at + 1) {
-            Some(0x00 | 0xD0..=0xD7) => at += 2,
-            Some(0xFF) => at += 1,
-            Some(_) => return at,
-            None => break,
-        }
-    }
-    bytes.len()
 }
 
 fn frame(marker: u8, body: &[u8]) -> Result<Frame, Error> {

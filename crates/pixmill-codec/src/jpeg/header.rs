@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use super::huffman::Definition;
 use super::refusal::Refusal::{self, OtherKind};
 use super::standard;
+use crate::markers::{DHT, DQT, DRI, EOI, SOS, Segment, Step, Walk};
 
 /// One component of the picture (T.81, B.2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,33 +150,25 @@ pub(super) fn start_of_image(bytes: &[u8]) -> Option<usize> {
     bytes.starts_with(&[0xFF, 0xD8]).then_some(2)
 }
 
-/// The marker at an offset, with the offset behind it; any number of 0xFF may stand before (T.81, B.1.1.2).
-pub(super) fn marker(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
-    let rest = bytes.get(at..)?;
-    let fill = rest.iter().take_while(|&&byte| byte == 0xFF).count();
-    let code = *rest.get(fill)?;
-    (fill > 0 && code != 0).then_some((code, at + fill + 1))
-}
-
 impl Headers {
     /// Reads segments from an offset up to the next scan, or the end of the picture.
-    pub(super) fn read(&mut self, bytes: &[u8], mut at: usize) -> Result<Next, Refusal> {
+    pub(super) fn read(&mut self, bytes: &[u8], at: usize) -> Result<Next, Refusal> {
+        let mut walk = Walk::from(bytes, at);
         loop {
-            if at == bytes.len() {
+            if walk.is_over() {
                 return Ok(Next::End { is_marked: false });
             }
-            let (code, behind) = marker(bytes, at).ok_or(OtherKind)?;
-            if code == 0xD9 {
-                return Ok(Next::End { is_marked: true });
-            }
-            let (body, next) = segment(bytes, behind).ok_or(OtherKind)?;
-            at = next;
+            let (code, body, end) = match walk.step() {
+                Step::Alone { code: EOI, is_exact: true } => return Ok(Next::End { is_marked: true }),
+                Step::Segment(Segment { code, body, whole, is_exact: true }) => (code, body, whole.end),
+                _ => return Err(OtherKind),
+            };
             match code {
                 0xC0..=0xC2 => self.frame_header(body, code == 0xC2).ok_or(OtherKind)?,
-                0xC4 => self.huffman_tables(body).ok_or(OtherKind)?,
-                0xDB => self.quantisation_tables(body).ok_or(OtherKind)?,
-                0xDD => self.restart_interval = u16::from_be_bytes(body.try_into().map_err(|_| OtherKind)?),
-                0xDA => return Ok(Next::Scan(self.scan_header(body).ok_or(OtherKind)?, at)),
+                DHT => self.huffman_tables(body).ok_or(OtherKind)?,
+                DQT => self.quantisation_tables(body).ok_or(OtherKind)?,
+                DRI => self.restart_interval = u16::from_be_bytes(body.try_into().map_err(|_| OtherKind)?),
+                SOS => return Ok(Next::Scan(self.scan_header(body).ok_or(OtherKind)?, end)),
                 0xE0 => self.jfif |= body.len() >= 14 && body.starts_with(b"JFIF\0"),
                 0xEE if body.len() >= 12 && body.starts_with(b"Adobe") => {
                     self.adobe_transform = Some(body[11])
@@ -324,13 +317,6 @@ impl Headers {
         let units = parts.iter().map(|part| frame.sampling(part.component));
         Some((units.map(|(h, v)| (h.into(), v.into())).collect(), frame.mcus()))
     }
-}
-
-/// The body of the segment at an offset, and the offset behind it (T.81, B.1.1.4).
-fn segment(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
-    let length = usize::from(u16::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
-    let body = bytes.get(at + 2..at.checked_add(length)?)?;
-    Some((body, at + length))
 }
 
 #[cfg(test)]

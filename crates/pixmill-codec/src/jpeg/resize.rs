@@ -5,24 +5,9 @@ use pixmill_resize::{Resizer, Samples, Source};
 
 use super::read::Demands;
 use super::sheets::{Edges, Sheet, Wanted, read_sheets};
+use super::strip::Quartered;
 use super::{Arena, answer};
 use crate::{Error, ErrorKind};
-
-/// A picture whose colour has half the size of brightness both ways.
-#[derive(Debug)]
-pub(crate) struct Quartered {
-    /// Pixels.
-    pub(crate) size: (u32, u32),
-    /// Y of that size, and, but for grey, Cb and Cr of half of it, rounded up.
-    pub(crate) planes: Vec<Vec<u8>>,
-}
-
-impl Quartered {
-    /// Samples of a component, across and down.
-    pub(super) fn samples(component: usize, size: (u32, u32)) -> (u32, u32) {
-        if component == 0 { size } else { (size.0.div_ceil(2), size.1.div_ceil(2)) }
-    }
-}
 
 /// Decodes grey or YCbCr and makes it smaller, by Lanczos3. `size`: no larger than the picture's, in pixels. `None` for
 /// what is not read here.

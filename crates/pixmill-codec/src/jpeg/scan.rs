@@ -3,10 +3,10 @@
 use pixmill_cpu::Kernel;
 
 use super::bits::{BitReader, Ending, Reservoir, Window};
-use super::header::marker;
 use super::huffman::{Step, StepTable, SymbolTable, magnitude, step};
 use super::quantise::AC_LIMIT;
 use super::refusal::Refusal::{self, Corrupt};
+use crate::markers::marker;
 
 pub(super) const BAD_CODE: Refusal =
     Corrupt("the JPEG's compressed data holds a code that is not in its table");

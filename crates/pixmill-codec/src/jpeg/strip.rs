@@ -1,7 +1,6 @@
 //! Rows of pixels to planes of samples, one row of MCUs at a time.
 
 use super::dct::Block;
-use super::resize::Quartered;
 use crate::raster::{Layout, Raster};
 
 /// How many chroma samples there are.
@@ -46,6 +45,22 @@ impl Encodable for Pixels<'_> {
     #[inline(always)]
     fn fill(&self, strip: &mut Strip, top: usize) {
         strip.fill(self.raster, top, self.chroma());
+    }
+}
+
+/// A picture whose colour has half the size of brightness both ways.
+#[derive(Debug)]
+pub(crate) struct Quartered {
+    /// Pixels.
+    pub(crate) size: (u32, u32),
+    /// Y of that size, and, but for grey, Cb and Cr of half of it, rounded up.
+    pub(crate) planes: Vec<Vec<u8>>,
+}
+
+impl Quartered {
+    /// Samples of a component, across and down.
+    pub(super) fn samples(component: usize, size: (u32, u32)) -> (u32, u32) {
+        if component == 0 { size } else { (size.0.div_ceil(2), size.1.div_ceil(2)) }
     }
 }
 

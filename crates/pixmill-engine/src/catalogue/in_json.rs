@@ -8,8 +8,8 @@ use encoding_rs::{Encoding, UTF_8};
 use super::cut::Form;
 use super::notes::Raw;
 use super::read::{Catalogue, Next, Row};
-use super::rewrite::{PIECE, written};
 use super::trace::encoded;
+use super::written::{PIECE, written};
 
 /// Writes the whole. See [`Rewriter::rewrite`](super::Rewriter::rewrite).
 pub(super) fn rewrite<R: Read, E: From<io::Error>>(

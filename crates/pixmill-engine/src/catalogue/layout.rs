@@ -6,7 +6,7 @@ use super::header::{Header, PictureColumn, shown};
 use super::hints::Hints;
 use super::looks::{has_picture_ending, is_placeholder};
 use super::naming::{Meaning, meaning, name_rank, plain};
-use super::read::Refusal;
+use super::refusal::Refusal;
 use super::sample::{Dialect, Sample, Sampled};
 use super::urls::{Reading, Urls};
 use crate::code::Code;

@@ -2,15 +2,15 @@
 
 use std::io::Read;
 
-use encoding_rs::Encoding;
-
 use super::encoding::{Source, by_label};
 use super::hints::Hints;
 use super::json::Json;
+use super::kind::{Form, encoding};
 use super::layout::{self, Layout};
-use super::notes::{Note, Notes, Raw};
-use super::read::{Catalogue, OpenError, Refusal};
+use super::notes::Notes;
+use super::read::Catalogue;
 use super::records::Records;
+use super::refusal::{OpenError, Refusal};
 use super::sample::Sample;
 use super::sheet::Book;
 use super::unpack::{Opened, Unpacked, unpack};
@@ -19,66 +19,27 @@ use crate::code::Code;
 /// Sheets that are looked at for pictures.
 const SHEETS: usize = 20;
 
-/// What a catalogue came as.
-#[derive(Debug, Default)]
-pub(super) struct Form {
-    /// What it is called.
-    pub(super) name: &'static str,
-    /// It came in gzip.
-    pub(super) gzip: bool,
-    /// The sheet that is read.
-    pub(super) sheet: Option<String>,
-    /// The sheets there are.
-    pub(super) sheets: Vec<String>,
-    /// What its text is in, where that is not what its records are read from.
-    pub(super) encoding: Option<String>,
-    notes: Option<Notes>,
-    /// What JSON is in that is to be written again, and whether a mark says so.
-    pub(super) again: Option<(&'static Encoding, bool)>,
-    /// What was passed of it and is to be written again.
-    passed: Vec<u8>,
-    raw: Option<Box<Raw>>,
-}
-
-impl Form {
-    /// Whether it came as rows of text.
-    pub(super) fn is_text(&self) -> bool {
-        self.notes.is_none()
+impl<R: Read> Catalogue<R> {
+    /// Finds out what kind of file it is, its encoding, its delimiter and its header.
+    ///
+    /// # Errors
+    /// `catalogue.encoding` for what is not text, `catalogue.header` for what has no header with a column of pictures; the
+    /// reader's errors.
+    pub fn open(reader: R) -> Result<Self, OpenError> {
+        Self::open_as(reader, &Hints::default())
     }
 
-    /// What is known of the record that was read last, where it is no text.
-    pub(super) fn take_note(&mut self) -> Note {
-        let Some(notes) = &self.notes else { return Note::default() };
-        let mut note = notes.take();
-        if let Some(raw) = note.raw.take() {
-            self.pass();
-            self.passed.extend_from_slice(&raw.before);
-            self.raw = Some(raw);
-        }
-        note
+    /// Opens a catalogue of which something is said.
+    ///
+    /// # Errors
+    /// Those of [`Catalogue::open`].
+    pub fn open_as(reader: R, hints: &Hints) -> Result<Self, OpenError> {
+        open(reader, hints, false)
     }
 
-    /// The text of the record that was read last.
-    pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
-        self.raw.as_deref_mut()
-    }
-
-    /// Hands on all that was passed.
-    pub(super) fn hand_on(&mut self, out: &mut Vec<u8>) {
-        self.pass();
-        out.append(&mut self.passed);
-    }
-
-    /// Hands on what was passed before the record that was read last.
-    pub(super) fn hand_on_before(&mut self, out: &mut Vec<u8>) {
-        out.append(&mut self.passed);
-    }
-
-    fn pass(&mut self) {
-        if let Some(raw) = &mut self.raw {
-            self.passed.append(&mut raw.text);
-            raw.strings.clear();
-        }
+    /// Opens a catalogue to be written again.
+    pub(super) fn open_traced(reader: R, hints: &Hints) -> Result<Self, OpenError> {
+        open(reader, hints, true)
     }
 }
 
@@ -86,7 +47,7 @@ impl Form {
 ///
 /// # Errors
 /// Those of [`Catalogue::open`].
-pub(super) fn open<R: Read>(reader: R, hints: &Hints, traced: bool) -> Result<Catalogue<R>, OpenError> {
+fn open<R: Read>(reader: R, hints: &Hints, traced: bool) -> Result<Catalogue<R>, OpenError> {
     let (opened, gzip) = unpack(reader)?;
     match opened {
         Opened::Text(unpacked) => {
@@ -102,12 +63,6 @@ pub(super) fn open<R: Read>(reader: R, hints: &Hints, traced: bool) -> Result<Ca
         Opened::Json(unpacked) => json(unpacked, gzip, hints, traced),
         Opened::Book(book) => sheet(&book, gzip, hints, traced),
     }
-}
-
-/// What a source's text is in, as people read it.
-pub(super) fn encoding<R>(source: &Source<R>) -> String {
-    let name = source.encoding.name();
-    if source.marked { format!("{name} with a byte order mark") } else { name.to_owned() }
 }
 
 fn laid_out<R: Read>(

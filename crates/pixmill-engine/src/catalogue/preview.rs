@@ -9,7 +9,8 @@ use url::Position;
 
 use super::header::Header;
 use super::hints::Hints;
-use super::read::{BadRow, Catalogue, Next, OpenError, Refusal, Row};
+use super::read::{BadRow, Catalogue, Next, Row};
+use super::refusal::{OpenError, Refusal};
 use super::understood::Understood;
 use crate::model::source::{Fingerprint, Source};
 

@@ -6,17 +6,15 @@ use std::ops::Range;
 use super::cells::{is_suspect, push_field};
 use super::fields::{Fields, Spare};
 use super::header::Header;
-use super::hints::Hints;
+use super::kind::{self, Form};
 use super::layout::{Layout, NO_DELIMITER};
 use super::notes::Note;
-use super::open::{self, Form};
 use super::records::{Found, MAX_RECORD_BYTES, Records, Rest};
 use super::spill;
 use super::understood::{Column, Understood};
 use super::unpack::Unpacked;
 use super::urls::{Reading, Urls};
 use crate::code::Code;
-use crate::fault::Fault;
 
 /// A usable row. Meant to be filled again and again.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -76,35 +74,6 @@ pub struct Counts {
     pub unusable: u64,
 }
 
-/// Why a whole catalogue can't be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {reason}")]
-pub struct Refusal {
-    /// `catalogue.encoding` or `catalogue.header`.
-    pub code: Code,
-    /// The line of the file that is to blame, from 1.
-    pub line: u64,
-    /// What is wrong and what to do. Holds no address.
-    pub reason: String,
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Fault::permanent(refusal.code, refusal.reason)
-    }
-}
-
-/// Why a catalogue could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It can't be used.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It could not be read.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-}
-
 /// Streams rows out of a catalogue, in memory bounded by [`MAX_RECORD_BYTES`].
 pub struct Catalogue<R> {
     records: Records<Unpacked<R>>,
@@ -125,28 +94,6 @@ pub struct Catalogue<R> {
 }
 
 impl<R: Read> Catalogue<R> {
-    /// Finds out what kind of file it is, its encoding, its delimiter and its header.
-    ///
-    /// # Errors
-    /// `catalogue.encoding` for what is not text, `catalogue.header` for what has no header with a column of pictures; the
-    /// reader's errors.
-    pub fn open(reader: R) -> Result<Self, OpenError> {
-        Self::open_as(reader, &Hints::default())
-    }
-
-    /// Opens a catalogue of which something is said.
-    ///
-    /// # Errors
-    /// Those of [`Catalogue::open`].
-    pub fn open_as(reader: R, hints: &Hints) -> Result<Self, OpenError> {
-        open::open(reader, hints, false)
-    }
-
-    /// Opens a catalogue to be written again.
-    pub(super) fn open_traced(reader: R, hints: &Hints) -> Result<Self, OpenError> {
-        open::open(reader, hints, true)
-    }
-
     /// Of records whose layout is found, and which are before the first row.
     pub(super) fn new(
         records: Records<Unpacked<R>>,
@@ -182,7 +129,7 @@ impl<R: Read> Catalogue<R> {
         });
         let (encoding, nul_bytes) = match &self.form.encoding {
             Some(encoding) => (encoding.clone(), 0),
-            None => (open::encoding(source), source.nul_bytes),
+            None => (kind::encoding(source), source.nul_bytes),
         };
         Understood {
             format: self.format(),

@@ -6,17 +6,15 @@ use std::ops::Range;
 use encoding_rs::Encoding;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::cut::Form;
 use super::fields::Fields;
 use super::hints::Hints;
 use super::in_json;
-use super::read::{Catalogue, Next, OpenError, Row};
+use super::read::{Catalogue, Next, Row};
+use super::refusal::OpenError;
 use super::scan::{Escapes, Span};
 use super::trace::encoded;
 use super::understood::Understood;
-
-/// Bytes that are gathered before they are written.
-pub(super) const PIECE: usize = 64 * 1024;
+use super::written::{PIECE, written};
 
 /// What an address may not hold in a field without quotes, whatever parts fields.
 const PARTING: &AsciiSet = &CONTROLS.add(b'"').add(b',').add(b';').add(b'|').add(b'^').add(b'~').add(b' ');
@@ -182,15 +180,6 @@ impl Follow {
             (self.field, self.at) = (self.field + 1, 0);
         }
         None
-    }
-}
-
-/// An address as its cell's form has it.
-pub(super) fn written(output: &str, form: Form) -> String {
-    match form {
-        Form::Plain => output.to_owned(),
-        Form::Json => output.replace('\\', "\\\\").replace('"', "\\\"").replace('/', "\\/"),
-        Form::Html => output.replace('&', "&amp;").replace('"', "&quot;"),
     }
 }
 

@@ -7,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use super::encoding::{Source, is_text};
 use super::json::Json;
 use super::package::MOST_BYTES;
-use super::read::{OpenError, Refusal};
+use super::refusal::{OpenError, Refusal};
 use super::sheet::{Book, Sheet};
 use crate::code::Code;
 

@@ -4,7 +4,6 @@ use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, RequestId};
 use crate::model::lease::Token;
-use crate::model::row::Slot;
 use crate::model::time::Timestamp;
 
 /// Where an image stands. `pending → processing → completed | failed | cancelled`; ends absorb.
@@ -172,6 +171,30 @@ pub struct Settlement {
     pub token: Token,
     /// What became of it.
     pub outcome: Outcome,
+}
+
+/// One image of a row on its way into results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Where it stands.
+    pub status: ImageStatus,
+    /// Its output, when completed.
+    pub output: Option<Output>,
+    /// Why it failed, when it did.
+    pub failure: Option<Failure>,
+}
+
+impl Slot {
+    /// How an image stands for whoever has a job for it; `held` where somebody else ends it.
+    pub fn standing(self, held: bool, claimable: impl FnOnce() -> Standing) -> Standing {
+        match (self.status, self.output, self.failure) {
+            (_, Some(output), _) => Standing::Completed(output),
+            (_, _, Some(failure)) => Standing::Failed(failure),
+            (ImageStatus::Cancelled, ..) => Standing::Cancelled,
+            _ if held => Standing::Held,
+            _ => claimable(),
+        }
+    }
 }
 
 /// An image as it is shown to people.

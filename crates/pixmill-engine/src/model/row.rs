@@ -1,7 +1,7 @@
 //! Rows of a catalogue on their way into records, and out of them into results.
 
 use crate::code::Code;
-use crate::model::image::{Failure, ImageStatus, Output, Standing};
+pub use crate::model::image::Slot;
 
 /// A row on its way into records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,28 +45,4 @@ pub struct ResultRow {
     pub error: Option<String>,
     /// Its images in order.
     pub slots: Vec<Slot>,
-}
-
-/// One image of a row on its way into results.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slot {
-    /// Where it stands.
-    pub status: ImageStatus,
-    /// Its output, when completed.
-    pub output: Option<Output>,
-    /// Why it failed, when it did.
-    pub failure: Option<Failure>,
-}
-
-impl Slot {
-    /// How an image stands for whoever has a job for it; `held` where somebody else ends it.
-    pub fn standing(self, held: bool, claimable: impl FnOnce() -> Standing) -> Standing {
-        match (self.status, self.output, self.failure) {
-            (_, Some(output), _) => Standing::Completed(output),
-            (_, _, Some(failure)) => Standing::Failed(failure),
-            (ImageStatus::Cancelled, ..) => Standing::Cancelled,
-            _ if held => Standing::Held,
-            _ => claimable(),
-        }
-    }
 }

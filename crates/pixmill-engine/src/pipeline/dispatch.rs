@@ -1,20 +1,22 @@
-//! Dispatch: keeps the queue topped up from records, fairly, and claims what can start now.
+//! Dispatch: brings images from records to workers. What it decides is in `state`, a machine without clock or port; here
+//! that machine is driven. Feeding and keeping leases are tasks of their own, so that neither waits for the other.
 
 mod breaker;
-mod claim;
+mod decision;
 mod feed;
+mod feeder;
 mod hosts;
 mod lanes;
+mod leases;
 mod outage;
 mod pace;
 mod places;
 mod put_off;
 mod refusals;
 mod seat;
-mod verdict;
+mod state;
 mod worker;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,34 +27,23 @@ use tokio_util::sync::CancellationToken;
 use super::{Scope, Supply};
 use crate::code::Code;
 use crate::fault::{Blame, Fault};
-use crate::model::id::{ImageId, JobId};
+use crate::model::id::JobId;
 use crate::model::image::Claim;
-use crate::model::lease::Token;
+use crate::model::lease::Lease;
 use crate::port::clock::Instant;
 use crate::port::queue::{Delivered, Job};
 use feed::Feed;
+use feeder::Feeding;
 pub use hosts::{HostRule, HostRules, Look, OriginAsked, OriginNow, Rules, host_of};
-use lanes::{Asked, Lanes, Started, Turn};
+use lanes::Started;
+use leases::Leases;
 use outage::Outage;
-use put_off::PutOff;
-use verdict::{Verdict, verdict};
+use places::Opening;
+use state::{Around, Bounds, Dispatch, Effect, Event};
 pub(super) use worker::{Seen, Worker};
 
 /// Jobs of a tenant that are taken though others have all that this process may hold.
 const SPARE: usize = 64;
-
-/// How often is looked for images that can make room, where there were none.
-const ROOM_EVERY: Duration = Duration::from_millis(100);
-
-/// Of an origin that is stuck, how many stay parked when others need the room.
-const STUCK_KEPT: usize = 32;
-
-/// Records are asked about so many jobs at once, or as many as there are when so long has passed since they were asked
-/// before: jobs come in company, and while others are parked those that come can wait.
-const ASK_BATCH: usize = 64;
-const ASK_PAUSE: Duration = Duration::from_millis(20);
-const FEW_PARKED: usize = 16;
-const ASK_WAIT: Duration = Duration::from_secs(1);
 
 /// How often is told how all stands.
 const TELL_EVERY: Duration = Duration::from_secs(1);
@@ -63,37 +54,28 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How long records may be out of reach before the work is given up.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(600);
 
-/// What a worker's task tells while it works on an image.
-enum Signal {
-    /// What of a claim was won.
-    Claimed { started: Vec<Started>, claims: Result<Vec<Claim>, Fault> },
-    /// Its origin has been asked; the connection is free.
-    Asked { turn: Turn, asked: Asked },
-    /// Its picture is gone from memory; its end is yet to be written.
-    Worked { asked: bool },
-    /// It is over with.
-    Left { job: Job, delivered: Delivered },
-}
+/// How often a window is looked at that others work off.
+const FEED_EVERY: Duration = Duration::from_millis(250);
 
 /// Works until the scope has ended or the worker is stopped, then waits for what is under way.
 ///
 /// # Errors
 /// Faults of records and queue that no image can be blamed for.
 pub(super) async fn run(worker: Arc<Worker>, scope: Scope) -> Result<(), Fault> {
-    let mut dispatch = Dispatch::new(worker, scope);
-    dispatch.worker.watcher.origins_open(0);
-    let worked = dispatch.work().await;
-    dispatch.worker.stop.cancel();
-    let queue = dispatch.worker.ports.queue.clone();
-    let (drained, ()) = tokio::join!(dispatch.drain(), queue.close());
-    match dispatch.worker.fatal() {
-        Some(fault) => Err(fault),
-        None => worked.and(drained),
+    worker.watcher.origins_open(0);
+    let (mut beside, over) = (JoinSet::new(), CancellationToken::new());
+    let mut driver = Driver::new(worker.clone(), scope, &mut beside, &over);
+    let worked = driver.work().await;
+    worker.stop.cancel();
+    let queue = worker.ports.queue.clone();
+    let (drained, ()) = tokio::join!(driver.drain(), queue.close());
+    over.cancel();
+    let mut ended = worked.and(drained);
+    while let Some(other) = beside.join_next().await {
+        ended = ended.and(other.unwrap_or_else(|broken| Err(broken_off(&broken))));
     }
+    worker.fatal().map_or(ended, Err)
 }
-
-/// How often a window is looked at that others work off.
-const FEED_EVERY: Duration = Duration::from_millis(250);
 
 /// Keeps a shared queue topped up from records until told to stop, and works on nothing: whoever takes from the queue
 /// does. Of several that feed, one does so at a time, under a lease of this length.
@@ -101,21 +83,8 @@ const FEED_EVERY: Duration = Duration::from_millis(250);
 /// # Errors
 /// Faults of records and queue that waiting does not mend.
 pub async fn feed(supply: Supply, lease: Duration, stop: CancellationToken) -> Result<(), Fault> {
-    let mut feed = Feed::new(supply.clone(), Scope::All, lease);
-    let mut outage = Outage::none(None);
-    while !stop.is_cancelled() {
-        let now = supply.clock.instant();
-        if outage.may_try(now) {
-            let fed = feed.top_up(now).await;
-            outage.tried(fed, now)?;
-        }
-        tokio::select! {
-            biased;
-            () = supply.clock.sleep(FEED_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
-    feed.close().await
+    let feed = Feed::new(supply.clone(), Scope::All, lease);
+    feeder::tend(feed, Arc::default(), supply.clock, FEED_EVERY, stop).await
 }
 
 /// A task that panicked took its image's place with it: its lease lapses, and it is tried again.
@@ -124,65 +93,64 @@ fn broken_off(broken: &tokio::task::JoinError) -> Fault {
         .of(Blame::Backend)
 }
 
-struct Dispatch {
+/// Does what the state says, and tells it what came of that.
+struct Driver {
     worker: Arc<Worker>,
-    feed: Feed,
-    lanes: Lanes,
-    put_off: PutOff,
-    /// When images that can make room are looked for again.
-    room_at: Instant,
-    /// Jobs whose images records must be asked about.
-    unsure: Vec<Job>,
-    /// Until then asking waits for more of them.
-    ask_at: Option<Instant>,
-    /// When records were asked last.
-    asked_at: Instant,
-    /// Images whose origin is being asked, or will be once they are claimed.
-    fetching: usize,
-    /// Images that have been fetched and not been worked on to their end.
-    beyond: usize,
-    held: HashMap<ImageId, Token>,
-    renew_at: Instant,
+    scope: Scope,
+    state: Dispatch,
+    feeding: Arc<Feeding>,
+    leases: Arc<Leases>,
+    opening: Opening,
     tell_at: Instant,
-    /// Until then a claim waits for more images.
-    claim_at: Option<Instant>,
-    /// When a decoder was idle last for want of places, and when more are opened unless none is idle by then.
-    idle_at: Instant,
-    more_places_at: Option<Instant>,
-    /// Of the queue, or of records while it is topped up from them.
-    feed_outage: Outage,
-    records_outage: Outage,
     tasks: JoinSet<()>,
-    signals: mpsc::UnboundedSender<Signal>,
-    signalled: mpsc::UnboundedReceiver<Signal>,
+    events: mpsc::UnboundedSender<Event>,
+    happened: mpsc::UnboundedReceiver<Event>,
 }
 
-impl Dispatch {
-    fn new(worker: Arc<Worker>, scope: Scope) -> Self {
-        let settings = &worker.settings;
-        let (signals, signalled) = mpsc::unbounded_channel();
-        let now = worker.ports.clock.instant();
-        Dispatch {
-            feed: Feed::new(Supply::from(&worker.ports), scope, settings.lease),
-            lanes: Lanes::new(settings.per_origin, settings.attempts > 1, settings.longest_retry_after),
-            put_off: PutOff::default(),
-            room_at: Instant::default(),
-            unsure: Vec::new(),
-            ask_at: None,
-            asked_at: Instant::default(),
-            fetching: 0,
-            beyond: 0,
-            held: HashMap::new(),
-            renew_at: now + settings.lease / 3,
+impl Driver {
+    /// Starts what goes on beside: feeding until the worker stops, renewing leases until all is over.
+    fn new(
+        worker: Arc<Worker>,
+        scope: Scope,
+        beside: &mut JoinSet<Result<(), Fault>>,
+        over: &CancellationToken,
+    ) -> Self {
+        let (ports, settings) = (&worker.ports, &worker.settings);
+        let (feeding, leases) = (Arc::new(Feeding::default()), Arc::new(Leases::default()));
+        let records = Arc::new(Outage::none(Some(LONGEST_OUTAGE)));
+        let feed = Feed::new(Supply::from(ports), scope.clone(), settings.lease);
+        let (fed, stop) = (feeding.clone(), worker.stop.clone());
+        let clock = ports.clock.clone();
+        beside.spawn(async move {
+            let tended = feeder::tend(feed, fed, clock, HEARTBEAT, stop.clone()).await;
+            tended.inspect_err(|_| stop.cancel())
+        });
+        let (kept, outage, over) = (leases.clone(), records.clone(), over.clone());
+        let of = worker.clone();
+        beside.spawn(async move {
+            let (records, clock) = (&*of.ports.records, &*of.ports.clock);
+            let kept = kept.renew_until(over, records, clock, of.settings.lease, &outage).await;
+            kept.inspect_err(|_| of.stop.cancel())
+        });
+        let bounds = Bounds {
+            connections: settings.connections,
+            per_origin: settings.per_origin,
+            patient: settings.attempts > 1,
+            longest_retry_after: settings.longest_retry_after,
+            lease: settings.lease,
+        };
+        let (events, happened) = mpsc::unbounded_channel();
+        let now = ports.clock.instant();
+        Driver {
+            state: Dispatch::new(bounds, records),
+            scope,
+            feeding,
+            leases,
+            opening: Opening::new(now),
             tell_at: now,
-            claim_at: None,
-            idle_at: now,
-            more_places_at: None,
-            feed_outage: Outage::none(None),
-            records_outage: Outage::none(Some(LONGEST_OUTAGE)),
             tasks: JoinSet::new(),
-            signals,
-            signalled,
+            events,
+            happened,
             worker,
         }
     }
@@ -195,22 +163,26 @@ impl Dispatch {
                 ended.map_err(|broken| broken_off(&broken))?;
             }
             let now = self.worker.ports.clock.instant();
-            self.tend(now).await?;
-            self.lanes.obey(self.worker.rules.held(), now);
-            self.make_room(now).await?;
-            self.start(now);
-            self.tend_places(now);
+            self.take(now)?;
+            let around = self.around();
+            let effects = self.state.step(&around, now);
+            self.carry_out(effects, now);
+            let (under_way, waiting) = (self.state.under_way(), self.worker.waiting());
+            self.opening.tend(&self.worker.seats.places, under_way, waiting, now);
             self.tell(now);
-            if self.is_idle() && self.feed.is_over().await? {
+            if self.tasks.is_empty() && self.state.is_idle() && self.is_over().await? {
                 return Ok(());
             }
-            let pause = self.pause(now);
-            let takes = self.room_to_park() > 0;
+            let next = self.state.wakes(now).into_iter().chain(self.opening.wakes()).min();
+            let pause = next.map_or(HEARTBEAT, |at| at.since(now));
+            let pause = pause.clamp(Duration::from_millis(1), HEARTBEAT);
+            let takes = self.state.room_to_park(around.hold) > 0;
             tokio::select! {
                 biased;
-                // A task ends after its last signal, and the end of the last one may be the end of all.
+                // A task ends after its last event, and the end of the last one may be the end of all.
                 Some(ended) = self.tasks.join_next() => ended.map_err(|broken| broken_off(&broken))?,
-                signal = self.signalled.recv() => self.hear(signal)?,
+                event = self.happened.recv() => self.hear(event)?,
+                () = self.feeding.fed(), if takes => {}
                 () = queue.arrival(), if takes => {}
                 () = self.worker.ports.clock.sleep(pause) => {}
                 () = stop.cancelled() => {}
@@ -219,183 +191,141 @@ impl Dispatch {
         Ok(())
     }
 
-    /// What needs records and queue: renews, tops up, takes, asks. Where one can't be reached, the others go on. Renewing
-    /// comes first, for topping up may take a while.
-    async fn tend(&mut self, now: Instant) -> Result<(), Fault> {
-        if now >= self.renew_at && self.records_outage.may_try(now) {
-            let renewed = self.renew(now).await;
-            self.records_outage.tried(renewed, now)?;
-        }
-        if self.feed_outage.may_try(now) {
-            let fed = self.feed.top_up(now).await;
-            self.feed_outage.tried(fed, now)?;
-        }
-        self.take();
-        if self.records_outage.may_try(now) {
-            let asked = self.ask(now).await;
-            self.records_outage.tried(asked, now)?;
-        }
-        Ok(())
-    }
-
     /// Waits for what is under way, which has been told to stop; what is parked or being claimed is handed back.
     async fn drain(&mut self) -> Result<(), Fault> {
-        let queue = self.worker.ports.queue.clone();
-        for job in self.lanes.take_all().into_iter().chain(self.unsure.drain(..)) {
-            queue.finish(&job.id, Delivered::Returned);
-        }
+        self.hand_back();
         let mut drained = Ok(());
         while self.tasks.join_next().await.is_some() {
-            while let Ok(signal) = self.signalled.try_recv() {
-                drained = drained.and(self.hear(Some(signal)));
+            while let Ok(event) = self.happened.try_recv() {
+                drained = drained.and(self.hear(Some(event)));
             }
         }
-        for job in self.lanes.take_all().into_iter().chain(self.unsure.drain(..)) {
-            queue.finish(&job.id, Delivered::Returned);
+        self.hand_back();
+        drained
+    }
+
+    fn hand_back(&mut self) {
+        for job in self.state.hand_back() {
+            self.worker.ports.queue.finish(&job.id, Delivered::Returned);
         }
-        drained.and(self.feed.close().await)
     }
 
     /// Tells whoever watches how all stands.
     fn tell(&mut self, now: Instant) {
         if now >= self.tell_at {
             self.tell_at = now + TELL_EVERY;
-            self.worker.watcher.stands(&|| self.lanes.look(now));
+            self.worker.watcher.stands(&|| self.state.look(now));
         }
     }
 
-    fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.lanes.parked() == 0 && self.unsure.is_empty()
+    fn around(&self) -> Around {
+        let seats = &self.worker.seats;
+        Around {
+            hold: self.worker.ports.queue.hold(),
+            places: seats.places.open(),
+            aside: seats.aside(),
+            rules: self.worker.rules.held(),
+        }
     }
 
-    /// How long nothing can start unless a task signals.
-    fn pause(&self, now: Instant) -> Duration {
-        // What needs records wakes nobody while they are away.
-        let reachable = self.records_outage.may_try(now);
-        let changes = [
-            self.lanes.next_change(now),
-            self.feed.next_due(now),
-            self.claim_at.filter(|_| reachable),
-            self.ask_at.filter(|_| reachable),
-            self.more_places_at,
-            reachable.then_some(self.renew_at),
-            self.feed_outage.next_try(),
-            self.records_outage.next_try(),
-        ];
-        let next = changes.into_iter().flatten().min().map_or(HEARTBEAT, |at| at.since(now));
-        next.clamp(Duration::from_millis(1), HEARTBEAT)
+    /// Whether the scope has ended. Asked only while nothing is under way here.
+    async fn is_over(&self) -> Result<bool, Fault> {
+        let Scope::Request(request) = &self.scope else { return Ok(false) };
+        if !self.feeding.is_exhausted() {
+            return Ok(false);
+        }
+        let found = self.worker.ports.records.request(request).await?;
+        Ok(found.is_none_or(|request| !request.status.is_open()))
     }
 
-    /// Handles a signal and all that came with it.
-    fn hear(&mut self, first: Option<Signal>) -> Result<(), Fault> {
+    /// Takes jobs from the queue.
+    fn take(&mut self, now: Instant) -> Result<(), Fault> {
+        let queue = &self.worker.ports.queue;
+        let room = self.state.room_to_park(queue.hold());
+        let jobs = if room > 0 { queue.take(room) } else { queue.take_of_others(SPARE) };
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.feeding.taken();
+        self.note(Event::Delivered(jobs), now)
+    }
+
+    /// Takes note of what happened and of all that happened with it.
+    fn hear(&mut self, first: Option<Event>) -> Result<(), Fault> {
         let now = self.worker.ports.clock.instant();
         let mut next = first;
-        while let Some(signal) = next {
-            match signal {
-                Signal::Claimed { started, claims } => self.claimed(started, claims, now)?,
-                Signal::Asked { turn, asked } => {
-                    self.fetching -= 1;
-                    self.beyond += 1;
-                    if let Some(learnt) = self.lanes.asked(&turn, &asked, now) {
-                        self.worker.watcher.learnt(learnt);
-                    }
-                    self.worker.watcher.origins_open(self.lanes.origins_open());
-                }
-                Signal::Worked { asked } => {
-                    *(if asked { &mut self.beyond } else { &mut self.fetching }) -= 1;
-                }
-                Signal::Left { job, delivered } => {
-                    self.held.remove(&job.image);
-                    self.lanes.left(&job.request);
-                    self.finish(&job.id, delivered, now);
-                }
+        while let Some(event) = next {
+            if let Event::Left { job, .. } = &event {
+                self.leases.let_go(&job.image);
             }
-            next = self.signalled.try_recv().ok();
+            self.note(event, now)?;
+            next = self.happened.try_recv().ok();
         }
         Ok(())
     }
 
-    fn finish(&mut self, job: &JobId, delivered: Delivered, now: Instant) {
-        self.feed.left(&delivered, now);
-        self.worker.ports.queue.finish(job, delivered);
+    fn note(&mut self, event: Event, now: Instant) -> Result<(), Fault> {
+        let (effects, goes_on) = self.state.hear(event, now);
+        self.carry_out(effects, now);
+        goes_on
     }
 
-    /// How many more jobs this process may hold.
-    fn room_to_park(&self) -> usize {
-        let held = self.lanes.parked() + self.lanes.under_way() + self.unsure.len();
-        self.worker.ports.queue.hold().saturating_sub(held)
-    }
-
-    /// Moves jobs from the queue into their origins' lanes.
-    fn take(&mut self) {
-        let (queue, room) = (&self.worker.ports.queue, self.room_to_park());
-        let jobs = if room > 0 { queue.take(room) } else { queue.take_of_others(SPARE) };
-        for mut job in jobs {
-            match job.candidate.take() {
-                Some(candidate) => self.lanes.park(job, &candidate),
-                None => self.unsure.push(job),
+    fn carry_out(&mut self, effects: Vec<Effect>, now: Instant) {
+        for effect in effects {
+            match effect {
+                Effect::Ask(jobs) => self.ask(jobs),
+                Effect::PutOff(jobs, wait) => self.put_off(jobs, wait),
+                Effect::Claim(started) => self.claim(started),
+                Effect::Work(claim, started) => self.begin(claim, *started),
+                Effect::Finish(job, delivered) => self.finish(&job, delivered, now),
+                Effect::Learnt(learnt) => self.worker.watcher.learnt(learnt),
+                Effect::OriginsOpen(origins) => self.worker.watcher.origins_open(origins),
             }
         }
     }
 
-    /// Whether to ask records now: many at a time, unless there is little else to do.
-    fn may_ask(&mut self, now: Instant) -> bool {
-        if self.unsure.is_empty() {
-            self.ask_at = None;
-            return false;
-        }
-        let wait = if self.lanes.parked() < FEW_PARKED { ASK_PAUSE } else { ASK_WAIT };
-        let ask_at = self.asked_at + wait;
-        self.ask_at = Some(ask_at);
-        self.unsure.len() >= ASK_BATCH || now >= ask_at
+    /// Asks records how the images of jobs stand.
+    fn ask(&mut self, jobs: Vec<Job>) {
+        let (worker, events) = (self.worker.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let ports = &worker.ports;
+            let images: Vec<_> = jobs.iter().map(|job| job.image.clone()).collect();
+            let standings = ports.records.standings(&images, ports.clock.wall()).await;
+            let _ = events.send(Event::Stood { jobs, standings, wall: ports.clock.wall() });
+        });
     }
 
-    /// Asks records about jobs that can't be parked as they are.
-    async fn ask(&mut self, now: Instant) -> Result<(), Fault> {
-        if !self.may_ask(now) {
-            return Ok(());
-        }
-        self.ask_at = None;
-        self.asked_at = now;
-        let images: Vec<_> = self.unsure.iter().map(|job| job.image.clone()).collect();
-        let standings = self.worker.ports.records.standings(&images, self.worker.ports.clock.wall()).await?;
-        let wall = self.worker.ports.clock.wall();
-        for (job, standing) in std::mem::take(&mut self.unsure).into_iter().zip(standings) {
-            match verdict(&job, standing, self.worker.settings.lease, wall) {
-                Verdict::Start(candidate) => self.lanes.park(job, &candidate),
-                Verdict::Finish(delivered) => self.finish(&job.id, delivered, now),
-            }
-        }
-        Ok(())
+    fn put_off(&mut self, jobs: Vec<Job>, wait: Duration) {
+        let (worker, events) = (self.worker.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let images: Vec<_> = jobs.iter().map(|job| job.image.clone()).collect();
+            let wall = worker.ports.clock.wall();
+            let written = worker.ports.records.defer(&images, wall + wait, wall).await;
+            let _ = events.send(Event::PutOff { jobs, wait, written });
+        });
     }
 
-    /// Puts images of stuck origins off when they leave no room for others.
-    async fn make_room(&mut self, now: Instant) -> Result<(), Fault> {
-        if self.room_to_park() > 0 || now < self.room_at || !self.records_outage.may_try(now) {
-            return Ok(());
-        }
-        let stuck = self.lanes.take_stuck(now, STUCK_KEPT);
-        if stuck.is_empty() {
-            self.room_at = now + ROOM_EVERY;
-            return Ok(());
-        }
-        let images: Vec<_> = stuck.iter().map(|job| job.image.clone()).collect();
-        let wall = self.worker.ports.clock.wall();
-        let wait = self.put_off.wait(images.len(), now);
-        let deferred = self.worker.ports.records.defer(&images, wall + wait, wall).await;
-        let delivered = if deferred.is_ok() { Delivered::PutOff(wait) } else { Delivered::Returned };
-        for job in &stuck {
-            self.finish(&job.id, delivered.clone(), now);
-        }
-        self.records_outage.tried(deferred, now)
+    fn claim(&mut self, started: Vec<Started>) {
+        let (worker, events) = (self.worker.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let images: Vec<_> = started.iter().map(|one| one.job.image.clone()).collect();
+            let wall = worker.ports.clock.wall();
+            let lease = Lease::lasting(worker.settings.lease, wall);
+            let claims = worker.ports.records.claim(&images, lease, wall).await;
+            crate::fail_point!("after_claim");
+            let _ = events.send(Event::Claimed { started, claims });
+        });
     }
 
-    async fn renew(&mut self, now: Instant) -> Result<(), Fault> {
-        let held: Vec<_> = self.held.iter().map(|(image, token)| (image.clone(), *token)).collect();
-        let lease = self.worker.settings.lease;
-        let wall = self.worker.ports.clock.wall();
-        self.worker.ports.records.renew(&held, wall + lease, wall).await?;
-        self.renew_at = now + lease / 3;
-        Ok(())
+    fn begin(&mut self, claim: Claim, started: Started) {
+        self.leases.keep(&claim);
+        let (worker, events) = (self.worker.clone(), self.events.clone());
+        self.tasks.spawn(async move { worker.work(claim, started, events).await });
+    }
+
+    /// The queue is told first: what is due again is fed anew only once its job is finished.
+    fn finish(&self, job: &JobId, delivered: Delivered, now: Instant) {
+        self.worker.ports.queue.finish(job, delivered.clone());
+        self.feeding.finished(&delivered, now);
     }
 }

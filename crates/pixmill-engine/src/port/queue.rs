@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::checkup::Finding;
 use crate::fault::Fault;
 use crate::model::id::{ImageId, JobId, RequestId};
 use crate::model::image::{Candidate, Failure, Output};
 use crate::model::time::Timestamp;
+use crate::port::diagnose::Diagnose;
 
 /// A job as the queue delivers it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub enum Delivered {
 ///
 /// Faults are `backend.unavailable`, and transient where waiting may help.
 #[async_trait]
-pub trait Queue: Send + Sync {
+pub trait Queue: Diagnose {
     /// Whether other processes feed the same window and take from it. Of those, one feeds at a time.
     fn is_shared(&self) -> bool;
 
@@ -108,9 +108,4 @@ pub trait Queue: Send + Sync {
     /// Takes no more from the window, hands back what was not taken here, and returns once all that was has been
     /// finished and shown, or the queue can't be reached.
     async fn close(&self);
-
-    /// How it is, for whoever set it up. Leaves nothing behind.
-    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
-        Vec::new()
-    }
 }

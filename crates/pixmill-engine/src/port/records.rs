@@ -16,7 +16,6 @@ use std::iter::Sum;
 use async_trait::async_trait;
 use pixmill_codec::Format;
 
-use crate::checkup::Finding;
 use crate::code::Code;
 use crate::fault::Fault;
 use crate::model::event::{Completion, Delivery, Next, Telling};
@@ -30,6 +29,7 @@ use crate::model::request::{NewRequest, Options, Progress, Request, RequestStatu
 use crate::model::row::{NewRow, ResultRow, RowError};
 use crate::model::time::Timestamp;
 use crate::port::boards::Boards;
+use crate::port::diagnose::Diagnose;
 use crate::port::originals::Originals;
 use page::{Bytes, PAGE_BYTES};
 
@@ -183,7 +183,7 @@ pub struct FailureGroup {
 
 /// Whoever reads.
 #[async_trait]
-pub trait Report: Reading {
+pub trait Report: Reading + Diagnose {
     /// A request; `None` for one that is unknown. One in state `receiving` is shown here, nowhere else.
     async fn request(&self, id: &RequestId) -> Result<Option<Request>, Fault> {
         let found = self.read_requests(RequestQuery::one(id, false), 1).await?.pop();
@@ -211,11 +211,6 @@ pub trait Report: Reading {
 
     /// The completion events of a request, oldest first.
     async fn completions(&self, id: &RequestId) -> Result<Vec<Completion>, Fault>;
-
-    /// How it is, for whoever set it up, beside what [`crate::checkup::records`] tries. Leaves nothing behind.
-    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
-        Vec::new()
-    }
 }
 
 /// What is said of a request that is not there.

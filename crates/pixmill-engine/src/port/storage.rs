@@ -2,9 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::checkup::{self, Finding};
 use crate::fault::Fault;
-use crate::model::time::Timestamp;
+use crate::port::diagnose::Diagnose;
 
 /// What lies in a folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,7 +16,7 @@ pub struct Listing {
 
 /// Keeps outputs under keys; writing a key again overwrites it.
 #[async_trait]
-pub trait Storage: Send + Sync {
+pub trait Storage: Diagnose {
     /// Stores an output. Keys are paths of letters of any alphabet, digits and `-._%`. Once this returns it is durable
     /// and readable, and the answer is its location as results show it: a URL, or a path relative to the output folder.
     ///
@@ -54,10 +53,5 @@ pub trait Storage: Send + Sync {
     /// Those of `put`.
     async fn list(&self, _folder: &str) -> Result<Option<Listing>, Fault> {
         Ok(None)
-    }
-
-    /// How it is, for whoever set it up. Leaves nothing behind.
-    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
-        checkup::round_trip(self, |_| async { Vec::new() }).await
     }
 }

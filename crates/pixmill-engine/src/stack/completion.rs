@@ -4,9 +4,9 @@
 use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
-use serde_json_path::JsonPath;
 
 use super::Stack;
+use super::path::first_field;
 use super::scope::{Counts, Scope};
 use super::table::{On, RequestTold, Rows, Sheet, Term};
 use super::telling::Event;
@@ -180,14 +180,6 @@ impl Term {
         let (Term::Sum(path) | Term::Count(path)) = self else { return None };
         first_field(path)
     }
-}
-
-/// The field of a document at which a path begins.
-pub(super) fn first_field(path: &JsonPath) -> Option<String> {
-    let path = path.to_string();
-    let rest = path.strip_prefix("$.").or_else(|| path.strip_prefix("$['"))?;
-    let end = rest.find(['.', '[', '\'']).unwrap_or(rest.len());
-    Some(rest[..end].to_owned()).filter(|field| !field.is_empty() && !field.contains('*'))
 }
 
 /// What stands at a field, whose name may have points.

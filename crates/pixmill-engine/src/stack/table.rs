@@ -14,7 +14,7 @@ use serde_json_path::JsonPath;
 use self::fields::Fields;
 pub use self::fields::Wrong;
 pub(super) use self::parts::{Act, Hook, Lookup, On, RequestTold, Rows, Sheet, Term, Write};
-use super::completion::first_field;
+use super::path::first_field;
 use super::scope::{Picture, Scope};
 use super::template::{Pictures, Template, Within, plain};
 use crate::model::time::Timestamp;
@@ -344,10 +344,4 @@ fn is_empty_list(path: &JsonPath, data: &Value) -> bool {
     let Some(list) = text.strip_suffix("[*]") else { return false };
     let list = JsonPath::parse(list).ok().and_then(|list| list.query(data).first());
     list.is_some_and(|list| list.as_array().is_some_and(Vec::is_empty))
-}
-
-/// A path as RFC 9535 writes it.
-pub(super) fn path(text: &str) -> Result<JsonPath, String> {
-    JsonPath::parse(text)
-        .map_err(|error| format!("'{text}' is not a JSONPath (RFC 9535), such as $.images[*].url: {error}"))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::following::{Heirs, Leads};
 use pixmill_engine::model::id::RequestId;
@@ -42,6 +43,7 @@ impl Amend for Memory {
         self.call("begin_deletion", |store| {
             let wrong = store.wrong;
             let entry = store.accepted(&deletion.request)?;
+            own(entry)?;
             if entry.status().is_open() {
                 return Ok(false);
             }
@@ -56,7 +58,12 @@ impl Amend for Memory {
 
     async fn delete(&self, request: &RequestId) -> Result<bool, Fault> {
         self.call("delete", |store| {
-            if store.accepted(request)?.status().is_open() {
+            let wrong = store.wrong;
+            let entry = store.accepted(request)?;
+            if wrong != Some(Wrong::ForeignRequestsDeleted) {
+                own(entry)?;
+            }
+            if entry.status().is_open() {
                 return Ok(false);
             }
             store.entries.retain(|entry| entry.request.id != *request);
@@ -64,6 +71,12 @@ impl Amend for Memory {
         })
         .await
     }
+}
+
+/// Nothing of another program is deleted.
+fn own(entry: &Entry) -> Result<(), Fault> {
+    let message = "another program made this request: delete it there";
+    if entry.request.foreign { Err(Fault::permanent(Code::RequestState, message)) } else { Ok(()) }
 }
 
 impl Entry {

@@ -22,6 +22,8 @@ pub struct Entry {
     pub request: Request,
     /// Its place in the order in which requests were opened.
     pub(super) order: i64,
+    /// Made by another program, and fed by pixmill all the same.
+    pub(super) adopted: bool,
     pub(super) retired: bool,
     /// Its deletion was begun, with its outputs or without.
     pub(super) deletion: Option<bool>,
@@ -150,6 +152,7 @@ impl Entry {
                 completed: None,
             },
             order: 0,
+            adopted: false,
             retired: false,
             deletion: None,
             garbled: false,

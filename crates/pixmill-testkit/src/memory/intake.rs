@@ -112,7 +112,7 @@ impl Store {
 }
 
 impl Entry {
-    fn append(&mut self, row: NewRow) {
+    pub(super) fn append(&mut self, row: NewRow) {
         let (number, first) = (self.rows.len() as u64, self.images.len());
         let images = row.images.len();
         self.images.extend((0..).zip(row.images).map(|(position, image)| Image {

@@ -7,9 +7,12 @@ use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::row::{ResultRow, RowError};
+use pixmill_engine::port::diagnose::Diagnose;
 use pixmill_engine::port::records::{FailureGroup, Report};
 
 use super::{Memory, page};
+
+impl Diagnose for Memory {}
 
 #[async_trait]
 impl Report for Memory {

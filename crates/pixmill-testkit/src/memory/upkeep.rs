@@ -31,10 +31,16 @@ impl Upkeep for Memory {
     async fn reconcile(&self, now: Timestamp) -> Result<u64, Fault> {
         let now = self.times(now).of_store(now);
         self.call("reconcile", |store| {
-            let mut mended = 0;
-            for entry in &mut store.entries {
+            let (mut mended, wrong) = (0, store.wrong);
+            for place in 0..store.entries.len() {
+                let order = store.next_opened();
+                let entry = &mut store.entries[place];
                 mended += u64::from(entry.end_cancelled(now, None));
-                mended += u64::from(entry.complete_if_over(now, None));
+                mended += u64::from(entry.reopen_grown(order, now));
+                if wrong != Some(Wrong::ForeignEndsUnseen) {
+                    mended += u64::from(entry.complete_if_over(now, None));
+                }
+                mended += u64::from(entry.adopt(order, now));
             }
             Ok(mended)
         })
@@ -54,7 +60,9 @@ impl Upkeep for Memory {
     async fn retire(&self, before: Timestamp, most: usize) -> Result<Vec<RequestId>, Fault> {
         self.call("retire", |store| {
             let mut retired = Vec::new();
-            for entry in store.entries.iter_mut().filter(|entry| entry.may_retire(before)).take(most) {
+            let foreign = store.wrong == Some(Wrong::ForeignRequestsDeleted);
+            let may_go = |entry: &&mut Entry| entry.may_retire(before) && (foreign || !entry.request.foreign);
+            for entry in store.entries.iter_mut().filter(may_go).take(most) {
                 entry.retired = true;
                 retired.push(entry.request.id.clone());
             }

@@ -47,11 +47,17 @@ pub enum Wrong {
     CallersClock,
     /// A request is not marked before its outputs go.
     DeletionUnmarked,
+    /// What another program made is deleted like a request of one's own.
+    ForeignRequestsDeleted,
+    /// A request whose last images another worker ended is not completed.
+    ForeignEndsUnseen,
+    /// An output is said to be recorded, and is not.
+    EndsNotWritten,
 }
 
 impl Wrong {
     /// Every wrong rule.
-    pub const ALL: [Wrong; 22] = [
+    pub const ALL: [Wrong; 25] = [
         Wrong::TokenNotCompared,
         Wrong::CompletionEarly,
         Wrong::EventLost,
@@ -74,5 +80,8 @@ impl Wrong {
         Wrong::OutputNotDurable,
         Wrong::CallersClock,
         Wrong::DeletionUnmarked,
+        Wrong::ForeignRequestsDeleted,
+        Wrong::ForeignEndsUnseen,
+        Wrong::EndsNotWritten,
     ];
 }

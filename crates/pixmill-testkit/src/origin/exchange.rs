@@ -1,22 +1,14 @@
 //! One request and what is answered to it, byte by byte: a well-bred server's library can't misbehave.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::log::Ongoing;
+use super::log::{Ongoing, Request};
 
 const HEAD_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 64;
-
-/// The head of a request.
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
-    pub(super) headers: BTreeMap<String, String>,
-}
 
 /// The next request of a connection, `None` at its honest end. `unread` holds what came too early.
 /// Requests have no bodies.

@@ -11,7 +11,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::exchange::Request;
+/// The head of a request.
+pub(super) struct Request {
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) headers: BTreeMap<String, String>,
+}
 
 /// One request, ended or under way.
 #[derive(Debug, Clone, Serialize, Deserialize)]

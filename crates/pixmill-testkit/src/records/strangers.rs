@@ -163,7 +163,7 @@ async fn no_method_touches_what_is_not_its_own<R: Neighbourhood + 'static>(recor
         done(&records.usage("default", Timestamp(0), later(1 << 20)).await.unwrap()).progress.total() >= 3
     );
     assert!(records.census().await.unwrap().1.total() >= 3);
-    records.look(later(50_000)).await;
+    records.diagnose(later(50_000)).await;
     unchanged("reading").await;
     // Keys.
     let key = Key {

@@ -12,9 +12,14 @@ use pixmill_engine::model::request::RequestStatus;
 use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::model::transition::ImageState;
 
-use super::process::{ATTEMPTS, LEASE};
 use crate::clock::BEGINNING;
 use crate::memory::{Entry, Store, image_id};
+
+/// Most attempts at an image.
+pub(super) const ATTEMPTS: u32 = 4;
+
+/// How long a lease holds.
+pub(super) const LEASE: Duration = Duration::from_secs(10);
 
 /// What is known of records as they were.
 #[derive(Debug, Default)]
@@ -31,6 +36,7 @@ pub(super) struct Checker {
 
 #[derive(Debug, Clone)]
 struct Known {
+    foreign: bool,
     status: RequestStatus,
     round: u32,
     updated: Timestamp,
@@ -52,11 +58,16 @@ struct Seen {
     state: ImageState,
     /// When it was claimed, or its lease renewed.
     held: Duration,
+    /// Its worker stood before the claim reached records, so that little was left of its lease.
+    came_late: bool,
     /// Claims in this round that were not given back.
     claims: u32,
 }
 
 type Broken = String;
+
+/// What another program writes is checked like a call, and may do what no call may.
+pub(super) const FOREIGN: &str = "foreign";
 
 macro_rules! hold {
     ($holds:expr, $($what:tt)*) => {
@@ -143,10 +154,14 @@ impl Checker {
     }
 
     fn vanished(&mut self, call: &str, store: &Store) -> Result<(), Broken> {
+        if call == FOREIGN {
+            self.requests.retain(|id, known| !known.foreign || store.find(id).is_some());
+        }
         if call == "delete" {
             let gone = |id: &RequestId| store.find(id).is_none();
             for (id, known) in self.requests.iter().filter(|(id, _)| gone(id)) {
                 hold!(!known.status.is_open(), "request {id} was deleted while it was open");
+                hold!(!known.foreign, "request {id} was deleted, and is another program's");
             }
             self.requests.retain(|id, _| store.find(id).is_some());
         }
@@ -183,7 +198,8 @@ impl Checker {
         );
         let mut after = Known::new(entry);
         for (number, image) in entry.images.iter().enumerate() {
-            let seen = &known.images[number];
+            // Another program may add some of its own.
+            let Some(seen) = known.images.get(number) else { continue };
             let image_id = image_id(id, number);
             let mut now_seen = Seen { state: image.state, ..seen.clone() };
             self.step(call, &image_id, seen, &mut now_seen, opened, now)?;
@@ -231,6 +247,8 @@ impl Checker {
                 hold!(due, "image {image} is claimed before its time");
                 hold!(after.attempts == before.attempts + 1, "a claim of image {image} counts no attempt");
                 (now_seen.held, now_seen.claims) = (now, seen.claims + 1);
+                let until = after.lease.map(|lease| lease.until).unwrap_or_default();
+                now_seen.came_late = until < BEGINNING + now + LEASE / 2;
             }
             (Processing, Processing) => {
                 let same = before.lease.map(|lease| lease.token) == after.lease.map(|lease| lease.token);
@@ -241,7 +259,12 @@ impl Checker {
             }
             (Processing, Pending | Failed) if call == "reap" => {
                 let held = now.saturating_sub(seen.held);
-                hold!(held >= LEASE / 2, "the lease of image {image} was voided after {held:?}");
+                let ran_out = before.lease.is_some_and(|lease| lease.until <= BEGINNING + now);
+                hold!(ran_out, "the lease of image {image} was voided before it ran out");
+                hold!(
+                    held >= LEASE / 2 || seen.came_late,
+                    "the lease of image {image} was voided after {held:?}"
+                );
                 let quiet = now.saturating_sub(self.disturbed);
                 hold!(
                     quiet < 2 * LEASE,
@@ -291,9 +314,14 @@ impl Checker {
 
 impl Known {
     fn new(entry: &Entry) -> Self {
-        let images =
-            entry.images.iter().map(|image| Seen { state: image.state, held: Duration::ZERO, claims: 0 });
+        let images = entry.images.iter().map(|image| Seen {
+            state: image.state,
+            held: Duration::ZERO,
+            came_late: false,
+            claims: 0,
+        });
         Known {
+            foreign: entry.request.foreign,
             status: entry.status(),
             round: entry.request.round,
             updated: entry.request.updated,
@@ -305,6 +333,7 @@ impl Known {
     fn is_same(&self, entry: &Entry) -> bool {
         let images = self.images.iter().zip(&entry.images);
         self.status == entry.status()
+            && self.images.len() == entry.images.len()
             && images.into_iter().all(|(seen, image)| seen.state == image.state)
             && self.events == seen_events(entry)
     }
@@ -327,13 +356,18 @@ fn consistent(entry: &Entry) -> Result<(), Broken> {
     let all = entry.images.len() as u64;
     hold!(progress.total() == all, "the progress of request {id} is not its images: {progress:?}");
     let completed = entry.status() == RequestStatus::Completed;
+    // What another program writes of its requests is seen by the next round of upkeep.
+    let foreign = entry.request.foreign;
     let over = progress.is_complete();
     hold!(
-        over || entry.status().is_open(),
+        over || foreign || entry.status().is_open(),
         "request {id} is {:?}, and not all its images have ended",
         entry.status()
     );
-    hold!(!over || !entry.status().is_open(), "all images of request {id} have ended, and it is open");
+    hold!(
+        !over || foreign || !entry.status().is_open(),
+        "all images of request {id} have ended, and it is open"
+    );
     let of_round = |round| entry.events.iter().filter(|event| event.completion.round == round).count();
     let told = of_round(entry.request.round);
     hold!(

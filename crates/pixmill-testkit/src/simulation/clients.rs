@@ -40,7 +40,7 @@ pub(super) fn catalogue(chance: &mut Chance) -> String {
     text
 }
 
-fn address(chance: &mut Chance) -> String {
+pub(super) fn address(chance: &mut Chance) -> String {
     let kind = match chance.below(10) {
         0 => "gone",
         1 => "broken",

@@ -9,8 +9,9 @@ use pixmill_engine::model::image::ImageStatus;
 use pixmill_engine::model::request::RequestStatus;
 
 use super::clients::{Wish, ask, catalogue, wish};
-use super::process::{Kind, LEASE, Process};
-use super::world::{Chance, World};
+use super::foreign::App;
+use super::process::{Kind, Process};
+use super::world::{Chance, LEASE, World};
 use crate::memory::{Wrong, lock};
 
 /// How long everything may take to come to its end once faults have stopped.
@@ -77,6 +78,8 @@ struct Game {
     works: Vec<bool>,
     now: Duration,
     generation: u32,
+    /// Another program that writes into the same records and queue, in some games.
+    app: Option<App>,
 }
 
 impl Game {
@@ -93,6 +96,7 @@ impl Game {
             works: Vec::new(),
             now: Duration::ZERO,
             generation: 0,
+            app: App::of(seed),
             chance,
         }
     }
@@ -160,11 +164,15 @@ impl Game {
         let stands = |name: &str| !alive.iter().any(|process| &*process.here.name == name);
         let mut window = self.world.window.lock().expect("nobody panics");
         window.give_up(self.now, stands);
+        window.come_back(self.now);
     }
 
     /// Something may happen now.
     fn disturb(&mut self) {
         self.world.state().checker.disturbed = self.now;
+        if let Some(app) = &mut self.app {
+            app.meddle(&self.world, self.now, self.kind.shared);
+        }
         let number = self.chance.below(self.processes.len() as u64) as usize;
         if self.processes[number].is_over() {
             if self.chance.comes(150) {
@@ -231,6 +239,9 @@ impl Game {
             state.chaos = false;
             state.say(self.now, "world", || "faults stop".to_owned());
         }
+        if let Some(app) = &mut self.app {
+            app.finish(&self.world, self.now);
+        }
         for number in 0..self.processes.len() {
             self.processes[number].stands = self.processes[number].stands.map(|until| until.min(self.now));
         }
@@ -268,6 +279,9 @@ impl Game {
     /// Whether there is nothing left to do.
     fn is_over(&mut self) -> bool {
         self.start_ended();
+        if self.world.window.lock().expect("nobody panics").foreign_left().is_some() {
+            return false;
+        }
         let store = lock(&self.world.store);
         store.entries.iter().all(|entry| {
             !entry.status().is_open()
@@ -277,6 +291,9 @@ impl Game {
     }
 
     fn look_at_the_end(&self) {
+        if let Some(job) = self.world.window.lock().expect("nobody panics").foreign_left() {
+            self.world.break_off(format!("job {job} of another program does not come to its end"));
+        }
         let store = lock(&self.world.store);
         let mut state = self.world.state();
         for entry in &store.entries {

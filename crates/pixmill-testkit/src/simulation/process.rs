@@ -20,17 +20,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::Wire;
 use super::net::{SimulatedOrigin, SimulatedReceiver};
-use super::queue::{SimulatedQueue, Window, WindowOf};
+use super::queue::{SimulatedQueue, WindowOf};
 use super::storage::{SimulatedSandbox, SimulatedStorage};
 use super::time::{SimulatedClock, Timers};
-use super::world::{Here, World};
+use super::window::Window;
+use super::world::{ATTEMPTS, Here, LEASE, World};
 use crate::memory::Memory;
-
-/// Most attempts at an image.
-pub(super) const ATTEMPTS: u32 = 4;
-
-/// How long a lease holds.
-pub(super) const LEASE: Duration = Duration::from_secs(10);
 
 /// What all processes of a world do alike.
 #[derive(Debug, Clone, Copy)]

@@ -1,53 +1,21 @@
 //! A queue in memory: a window of one process, or one that all share and that delivers jobs twice or loses them.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::id::JobId;
-use pixmill_engine::model::image::Candidate;
+use pixmill_engine::model::image::{Candidate, ImageStatus};
+use pixmill_engine::port::diagnose::Diagnose;
 use pixmill_engine::port::queue::{Delivered, Job, Queue};
-use tokio::sync::Notify;
 
+use super::window::{Taken, Waiting, Window};
 use super::world::Here;
+use crate::memory::lock;
 
 /// Jobs in a window.
 const WINDOW: usize = 40;
-
-/// How long whoever took a job from a shared window has it, unless it is heard of.
-const LOCKED: Duration = Duration::from_secs(12);
-
-/// Jobs that wait, and those that were delivered.
-#[derive(Default)]
-pub(super) struct Window {
-    waiting: VecDeque<(Candidate, bool)>,
-    taken: Vec<Taken>,
-    arrived: Arc<Notify>,
-}
-
-struct Taken {
-    job: Candidate,
-    by: Arc<str>,
-    at: Duration,
-}
-
-impl Window {
-    fn holds(&self, job: &Candidate) -> bool {
-        self.waiting.iter().any(|(waiting, _)| waiting.image == job.image)
-            || self.taken.iter().any(|taken| taken.job.image == job.image)
-    }
-
-    /// What was taken by those that are not heard of any more waits again.
-    pub(super) fn give_up(&mut self, now: Duration, stands: impl Fn(&str) -> bool) {
-        let (lost, held): (Vec<_>, Vec<_>) = std::mem::take(&mut self.taken)
-            .into_iter()
-            .partition(|taken| stands(&taken.by) && now > taken.at + LOCKED);
-        self.taken = held;
-        self.waiting.extend(lost.into_iter().map(|taken| (taken.job, true)));
-    }
-}
 
 pub(super) enum WindowOf {
     /// This process alone.
@@ -71,6 +39,25 @@ impl SimulatedQueue {
         window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+impl SimulatedQueue {
+    /// A job that ends well says that an output is there: records must say so, too.
+    fn told(&self, job: &JobId, delivered: &Delivered) {
+        let Delivered::Completed(output) = delivered else { return };
+        let taken =
+            self.window().taken.iter().find(|taken| taken.job.id == *job).map(|taken| taken.job.clone());
+        let Some(taken) = taken else { return };
+        let status = lock(&self.here.world.store).status_of(&taken.image);
+        if status.is_some_and(|status| status != ImageStatus::Completed) {
+            let location = &output.location;
+            self.here
+                .world
+                .break_off(format!("job {job} is told of {location}, and its image is {status:?}"));
+        }
+    }
+}
+
+impl Diagnose for SimulatedQueue {}
 
 #[async_trait]
 impl Queue for SimulatedQueue {
@@ -105,9 +92,9 @@ impl Queue for SimulatedQueue {
                 continue;
             }
             if twice {
-                window.waiting.push_back((job.clone(), true));
+                window.waiting.push_back(Waiting::fed(job.clone(), true));
             }
-            window.waiting.push_back((job, false));
+            window.waiting.push_back(Waiting::fed(job, false));
         }
         if new > 0 {
             self.window().arrived.notify_waiters();
@@ -121,14 +108,14 @@ impl Queue for SimulatedQueue {
         let many = most.min(window.waiting.len());
         let jobs: Vec<_> = window.waiting.drain(..many).collect();
         let mut delivered = Vec::new();
-        for (job, again) in jobs {
+        for job in jobs {
             delivered.push(Job {
-                id: job.image.as_str().into(),
+                id: job.id.clone(),
                 image: job.image.clone(),
                 request: job.request.clone(),
-                candidate: (!again).then(|| job.clone()),
+                candidate: job.candidate.clone(),
                 retries: None,
-                added: None,
+                added: job.added,
             });
             window.taken.push(Taken { job, by: self.here.name.clone(), at: now });
         }
@@ -143,12 +130,22 @@ impl Queue for SimulatedQueue {
         arrived.notified().await;
     }
 
-    fn finish(&self, job: &JobId, _delivered: Delivered) {
+    fn finish(&self, job: &JobId, delivered: Delivered) {
+        self.told(job, &delivered);
+        let now = self.here.clock.real();
         let mut window = self.window();
         let name = &self.here.name;
-        let is_it = |taken: &Taken| taken.job.image.as_str() == job.as_str() && taken.by == *name;
-        if let Some(place) = window.taken.iter().position(is_it) {
-            window.taken.remove(place);
+        let is_it = |taken: &Taken| taken.job.id == *job && taken.by == *name;
+        let Some(place) = window.taken.iter().position(is_it) else { return };
+        let taken = window.taken.remove(place);
+        let wait = match delivered {
+            Delivered::Retried { wait, .. } | Delivered::PutOff(wait) => wait,
+            Delivered::Returned => Duration::ZERO,
+            Delivered::Completed(_) | Delivered::Failed(_) => return,
+        };
+        // Nobody feeds what another program added.
+        if taken.job.added.is_some() {
+            window.delayed.push((now + wait, taken.job));
         }
     }
 

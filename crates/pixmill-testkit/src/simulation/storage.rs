@@ -7,6 +7,7 @@ use bytes::Bytes;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::recipe::{Limits, OutputFormat, Recipe, Recompressed};
+use pixmill_engine::port::diagnose::Diagnose;
 use pixmill_engine::port::sandbox::{Memory, Sandbox};
 use pixmill_engine::port::storage::Storage;
 
@@ -18,6 +19,8 @@ pub(super) struct SimulatedStorage(pub(super) Here);
 fn away() -> Fault {
     Fault::transient(Code::StoreUnavailable, "the storage does not answer")
 }
+
+impl Diagnose for SimulatedStorage {}
 
 #[async_trait]
 impl Storage for SimulatedStorage {

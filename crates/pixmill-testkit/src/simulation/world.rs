@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::checker::Checker;
-use super::queue::Window;
+pub(super) use super::checker::{ATTEMPTS, LEASE};
 use super::time::{SimulatedClock, Sleep};
+use super::window::Window;
 use crate::memory::{Store, Wrong};
 
 /// Numbers that a seed decides (SplitMix64).

@@ -12,7 +12,6 @@ use pixmill_engine::model::event::Delivery;
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::pipeline::webhook::sign;
 use serde::Serialize;
-use url::Url;
 use utoipa::ToSchema;
 
 use super::Api;
@@ -20,7 +19,7 @@ use super::access::Caller;
 use super::answer::json;
 use super::problem::{Problem, ProblemBody};
 use super::query::{Id, Query};
-use super::view::Page;
+use super::view::{Page, without_query};
 
 /// A try to tell a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -100,18 +99,6 @@ async fn named(
 fn is_own(caller: &Caller, named: &HashMap<RequestId, Option<String>>, delivery: &Delivery) -> bool {
     let own = named.get(&delivery.request).and_then(Option::as_deref);
     caller.operates() || own == Some(&delivery.url)
-}
-
-/// An address as lists show it.
-pub(super) fn without_query(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(mut url) => {
-            url.set_query(None);
-            url.set_fragment(None);
-            url.into()
-        }
-        Err(_) => url.split('?').next().unwrap_or_default().to_owned(),
-    }
 }
 
 /// List tries to tell webhooks, latest first

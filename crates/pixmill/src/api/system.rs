@@ -9,7 +9,7 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use pixmill_engine::checkup::{Finding, Verdict};
+use pixmill_engine::checkup::{Finding, Severity};
 use pixmill_engine::model::time::Timestamp;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -230,7 +230,7 @@ fn part(examined: Examined) -> PartBody {
         .into_iter()
         .map(|finding| FindingBody {
             about: finding.about,
-            verdict: finding.verdict.as_str(),
+            verdict: finding.severity.as_str(),
             told: finding.told,
             advice: finding.advice,
         })
@@ -240,7 +240,7 @@ fn part(examined: Examined) -> PartBody {
 }
 
 fn worst<'v>(verdicts: impl Iterator<Item = &'v str>) -> &'static str {
-    let all = [Verdict::Well, Verdict::Doubtful, Verdict::Wrong].map(Verdict::as_str);
+    let all = [Severity::Well, Severity::Doubtful, Severity::Wrong].map(Severity::as_str);
     let place = |verdict: &str| all.iter().position(|known| *known == verdict).unwrap_or_default();
     all[verdicts.map(place).max().unwrap_or_default()]
 }
@@ -255,7 +255,7 @@ fn database(file: &Path) -> Option<u64> {
 fn disk(part: &'static str, folder: &Path) -> Option<DiskBody> {
     let (free, total) = room(folder)?;
     let little = free < LITTLE_BYTES || free < total / LITTLE_PART;
-    let verdict = if little { Verdict::Doubtful } else { Verdict::Well };
+    let verdict = if little { Severity::Doubtful } else { Severity::Well };
     Some(DiskBody {
         part,
         folder: folder.display().to_string(),

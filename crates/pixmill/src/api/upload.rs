@@ -4,6 +4,7 @@ mod admission;
 mod body;
 mod coming;
 mod form;
+mod handover;
 mod key;
 mod listing;
 mod memory;
@@ -36,9 +37,10 @@ use super::{Api, options};
 
 pub(super) use admission::{Ticket, Uploads};
 pub(super) use body::Body;
+pub(super) use coming::Coming;
 use coming::is_raw;
-pub(super) use coming::{Coming, hand_over};
 pub(super) use form::Form;
+pub(super) use handover::hand_over;
 pub(super) use listing::Listing;
 pub(super) use memory::Memory;
 

@@ -7,9 +7,9 @@ use pixmill_engine::port::records::RequestView;
 use pixmill_engine::results::link;
 use serde::Serialize;
 use serde_json::Value;
+use url::Url;
 use utoipa::{PartialSchema, ToSchema};
 
-use super::deliveries::without_query;
 use super::words::{ImageWord, RequestWord};
 
 /// A request and how far it is.
@@ -311,5 +311,17 @@ impl<T> Page<T> {
         found.truncate(limit);
         let next_cursor = found.last().filter(|_| has_more).map(cursor);
         Page { data: found.iter().map(show).collect(), next_cursor, has_more }
+    }
+}
+
+/// An address as lists show it.
+pub(super) fn without_query(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut url) => {
+            url.set_query(None);
+            url.set_fragment(None);
+            url.into()
+        }
+        Err(_) => url.split('?').next().unwrap_or_default().to_owned(),
     }
 }

@@ -17,11 +17,12 @@ use tempfile::NamedTempFile;
 use tokio::runtime::Runtime;
 
 use super::run::output::same_file;
-use super::run::{folder_of, readable};
+use super::run::readable;
 use super::{End, Stop, interrupt};
 use crate::config::catalogue::CatalogueFlags;
 use crate::config::limits::LimitFlags;
 use crate::config::network::{FilesFlags, NetworkFlags};
+use crate::config::options::folder_of;
 use crate::config::recipe::RecipeFlags;
 use crate::config::talk::TalkFlags;
 use crate::display::{self, Spinner};

@@ -4,7 +4,7 @@ mod bundle;
 
 use std::path::PathBuf;
 
-use pixmill_engine::checkup::{Finding, Verdict};
+use pixmill_engine::checkup::{Finding, Severity};
 use serde_json::{Value, json};
 
 use super::serve::ServeArgs;
@@ -61,10 +61,10 @@ pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
     if let Some(list) = &orphans {
         parts.push(runtime.block_on(wiring::orphans(&options, list.as_deref())));
     }
-    let worst = parts.iter().flat_map(|part| &part.findings).map(|finding| finding.verdict).max();
-    let worst = worst.unwrap_or(Verdict::Well);
+    let worst = parts.iter().flat_map(|part| &part.findings).map(|finding| finding.severity).max();
+    let worst = worst.unwrap_or(Severity::Well);
     if let Some(path) = &bundle {
-        let said = Layers::of_process().and_then(config::said).unwrap_or_default();
+        let said = Layers::of_process().and_then(config::said::<super::Cli>).unwrap_or_default();
         let entries = bundle::write(path, &as_json(&parts, worst), &said, &options)?;
         let told =
             format!("{}: {}. Look through it before you hand it on.", path.display(), entries.join(", "));
@@ -75,14 +75,14 @@ pub(super) fn run(args: DoctorArgs) -> Result<End, Stop> {
     } else {
         display::print(&text(&parts, worst));
     }
-    Ok(if worst == Verdict::Wrong { End::Refused } else { End::Done })
+    Ok(if worst == Severity::Wrong { End::Refused } else { End::Done })
 }
 
-fn as_json(parts: &[Examined], worst: Verdict) -> Value {
+fn as_json(parts: &[Examined], worst: Severity) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "about": finding.about,
-            "verdict": finding.verdict.as_str(),
+            "verdict": finding.severity.as_str(),
             "told": finding.told,
             "advice": finding.advice,
         })
@@ -97,7 +97,7 @@ fn as_json(parts: &[Examined], worst: Verdict) -> Value {
     json!({ "verdict": worst.as_str(), "parts": parts.iter().map(part).collect::<Vec<_>>() })
 }
 
-fn text(parts: &[Examined], worst: Verdict) -> String {
+fn text(parts: &[Examined], worst: Severity) -> String {
     let mut text = String::new();
     for part in parts {
         text.push_str(format!("{:<9} {}", part.part, part.backend).trim_end());
@@ -105,7 +105,7 @@ fn text(parts: &[Examined], worst: Verdict) -> String {
         for finding in &part.findings {
             text.push_str(&format!(
                 "  {:<8}{:<12}{}\n",
-                finding.verdict.as_str(),
+                finding.severity.as_str(),
                 finding.about,
                 finding.told
             ));
@@ -115,9 +115,9 @@ fn text(parts: &[Examined], worst: Verdict) -> String {
         }
     }
     text.push_str(match worst {
-        Verdict::Well => "\nAll is well.\n",
-        Verdict::Doubtful => "\nIt works, but see the warnings.\n",
-        Verdict::Wrong => "\nSomething is wrong.\n",
+        Severity::Well => "\nAll is well.\n",
+        Severity::Doubtful => "\nIt works, but see the warnings.\n",
+        Severity::Wrong => "\nSomething is wrong.\n",
     });
     text
 }
@@ -134,7 +134,7 @@ mod tests {
         ];
         let parts = [Examined { part: "records", backend: "mongodb://***@db/shop".to_owned(), findings }];
         assert_eq!(
-            text(&parts, Verdict::Wrong),
+            text(&parts, Severity::Wrong),
             "records   mongodb://***@db/shop\n  \
              ok      clock       agrees with this machine's\n  \
              wrong   round trip  the user may not write\n                      \

@@ -11,7 +11,7 @@ use crate::config::records::RecordsFlags;
 use crate::config::state::StateFlags;
 use crate::display;
 use crate::display::units::{Bytes, Seconds};
-use crate::wiring::records_file::{self as file, Migrated, Status};
+use crate::wiring::records_file::{self as file, Status, changed};
 
 /// Show and change the schema of a server's records
 #[derive(Debug, Args)]
@@ -95,17 +95,6 @@ pub(super) fn run(args: MigrateArgs) -> Result<End, Stop> {
         },
     }
     Ok(End::Done)
-}
-
-/// What was changed, and where the records are as they were.
-pub(crate) fn changed(migrated: &Migrated) -> String {
-    format!(
-        "the records were brought from schema {} to {} in {}; as they were before they are in {}",
-        migrated.from,
-        migrated.to,
-        Seconds(migrated.took.as_secs_f64()),
-        migrated.copy.display()
-    )
 }
 
 fn as_json(status: &Status) -> serde_json::Value {

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{End, Stop, interrupt};
+use crate::config::options::RunOptions;
 use crate::config::talk::TalkFlags;
 use crate::display::{self, Display};
 use crate::report::RunReport;
@@ -17,7 +18,7 @@ use crate::summary::{self, Summary};
 use crate::wiring;
 
 pub(super) use options::RunArgs;
-pub(crate) use options::{RunOptions, folder_of, readable};
+pub(crate) use options::readable;
 
 /// Runs one catalogue after the other.
 pub(super) fn run(args: RunArgs) -> Result<End, Stop> {

@@ -1,32 +1,25 @@
 //! `pixmill serve`: a server that works off requests until it is stopped.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
-use ipnet::IpNet;
-use pixmill_codec::Recipe;
 use pixmill_engine::model::lease::LEASE;
-use pixmill_engine::model::time::Timestamp;
 use pixmill_engine::pipeline::Settings;
 use pixmill_engine::stack::table::Table;
-use url::Url;
 
 use super::{End, Stop, interrupt};
 use crate::config::limits::{LimitFlags, TimeFlags};
 use crate::config::listen::{AccessFlags, ListenFlags};
 use crate::config::logs::LogFlags;
-use crate::config::network::{NetworkFlags, Reach};
+use crate::config::network::NetworkFlags;
+use crate::config::options::{ServeOptions, Stacks};
 use crate::config::queue::{QueueChoice, QueueFlags};
 use crate::config::recipe::RecipeFlags;
 use crate::config::records::{RecordsChoice, RecordsFlags};
 use crate::config::run::EngineFlags;
-use crate::config::secret::{Address, Secret};
 use crate::config::serve::{Role, ServeFlags};
 use crate::config::state::StateFlags;
-use crate::config::storage::{StorageChoice, StorageFlags};
+use crate::config::storage::StorageFlags;
 use crate::config::webhook::WebhookFlags;
 use crate::{logs, wiring};
 
@@ -93,82 +86,6 @@ Exit codes: 0 stopped, 1 could not go on, 2 bad usage or configuration.";
 
 /// The longest Retry-After that a server waits for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
-
-/// The shapes of jobs that tables tell, and where their queues are.
-#[derive(Debug, Clone)]
-pub(crate) struct Stacks {
-    /// The Redis.
-    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
-    pub(crate) redis: Address,
-    /// One a queue.
-    pub(crate) tables: Vec<Arc<Table>>,
-    /// Where the application's documents are, where a table names any.
-    #[cfg_attr(not(feature = "mongodb"), allow(dead_code))]
-    pub(crate) documents: Option<Address>,
-}
-
-/// A server, with everything decided.
-#[derive(Debug, Clone)]
-pub(crate) struct ServeOptions {
-    /// Its part in the whole.
-    pub(crate) role: Role,
-    /// How long requests are kept after their end; for good where that was not said.
-    pub(crate) retention: Option<Duration>,
-    /// Where the truth lives.
-    pub(crate) records: RecordsChoice,
-    /// Whether those were named, and so may hold what other programs wrote.
-    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
-    pub(crate) knows_others: bool,
-    /// Takes over foreign requests that changed since then.
-    pub(crate) adopt_since: Option<Timestamp>,
-    /// The recipe of requests that name none.
-    pub(crate) recipe: Recipe,
-    /// Jobs of applications in shapes of their own: they are worked off then, and the queue is pixmill's own.
-    pub(crate) stacks: Option<Stacks>,
-    /// What delivers images.
-    pub(crate) queue: QueueChoice,
-    /// Name of the BullMQ queue.
-    pub(crate) queue_name: String,
-    /// Prefix of BullMQ's keys.
-    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
-    pub(crate) queue_prefix: String,
-    /// What jobs are called that are taken from it.
-    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
-    pub(crate) job_names: Vec<String>,
-    /// Certificates to trust beside the public ones.
-    #[cfg_attr(not(feature = "bullmq"), allow(dead_code))]
-    pub(crate) queue_ca_file: Option<PathBuf>,
-    /// Where outputs live.
-    pub(crate) storage: StorageChoice,
-    /// The state folder.
-    pub(crate) data: PathBuf,
-    /// Told of requests that name no webhook of their own.
-    pub(crate) webhook_url: Option<Url>,
-    /// What signs webhooks, when it was set.
-    pub(crate) webhook_secret: Option<Secret>,
-    /// Where it listens; a worker, unless it was told, nowhere.
-    pub(crate) listen: Option<SocketAddr>,
-    /// Address that links to this server begin with, without a slash at its end, when that was said.
-    pub(crate) public_url: Option<String>,
-    /// Networks that need no key.
-    pub(crate) trust: Vec<IpNet>,
-    /// Opens figures, and nothing else.
-    pub(crate) metrics_token: Option<Secret>,
-    /// Proxies that say truly for whom they ask.
-    pub(crate) trust_proxy: Vec<IpNet>,
-    /// Origins whose pages may call the API.
-    pub(crate) origins: Vec<HeaderValue>,
-    /// Most bytes of an upload.
-    pub(crate) most_bytes: u64,
-    /// How much of everything.
-    pub(crate) settings: Settings,
-    /// Of a processor, for a usual picture.
-    pub(crate) picture_time: Duration,
-    /// Recompressions at a time.
-    pub(crate) concurrency: usize,
-    /// How far requests for pictures reach, and whose certificates are believed.
-    pub(crate) reach: Reach,
-}
 
 impl ServeArgs {
     fn stacks(&self, tables: Vec<Table>) -> Result<Option<Stacks>, Stop> {

@@ -12,7 +12,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::names::nearest;
 use super::setting::{Place, Setting};
-use super::stack::STACK;
+
+/// What tables of jobs of applications are called in it.
+pub(super) const STACK: &str = "stack";
 
 /// What the file is called unless it is named.
 const NAME: &str = "pixmill.toml";

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Args, Parser};
 
 use pixmill_engine::stack::table::Table;
 
@@ -15,7 +15,6 @@ use super::recipe::RecipeFlags;
 use super::secret::{holds_secrets, shown};
 use super::setting::{Place, Setting};
 use super::{environment, file, names, stack};
-use crate::command::Cli;
 
 /// All that a command is told.
 pub(crate) struct Layers {
@@ -40,9 +39,9 @@ impl Layers {
 
 /// What a command is told, put together.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Told<C> {
     /// All of it.
-    pub(crate) cli: Cli,
+    pub(crate) cli: C,
     /// What of it came from which file, in a sentence; none where nothing did, or nothing is to be said.
     pub(crate) from_file: Option<String>,
     /// Shapes of jobs that a file tells.
@@ -82,8 +81,8 @@ impl From<clap::Error> for Misuse {
 ///
 /// # Errors
 /// The first wrong flag, variable or key.
-pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
-    let command = Cli::command();
+pub(crate) fn parse<C: Parser>(mut layers: Layers) -> Result<Told<C>, Misuse> {
+    let command = C::command();
     let matches = command.clone().try_get_matches_from(&layers.arguments)?;
     let mut names = Vec::new();
     let (mut subcommand, mut chosen) = (&command, &matches);
@@ -96,7 +95,7 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
     let options: Vec<_> = subcommand.get_arguments().filter(|arg| arg.get_long().is_some()).collect();
     if options.is_empty() {
         return Ok(Told {
-            cli: Cli::from_arg_matches(&matches)?,
+            cli: C::from_arg_matches(&matches)?,
             from_file: None,
             stacks: Vec::new(),
             settings: None,
@@ -115,7 +114,7 @@ pub(crate) fn parse(mut layers: Layers) -> Result<Told, Misuse> {
         _ => Vec::new(),
     };
     let (before, after) = layers.arguments.split_at(after_names(&layers.arguments, &names));
-    let cli = Cli::try_parse_from([before, &added, after].concat())?;
+    let cli = C::try_parse_from([before, &added, after].concat())?;
     let quiet = chosen.try_get_one::<bool>("quiet").ok().flatten() == Some(&true);
     let settings = file.map(|file| file.text);
     Ok(Told { cli, from_file: from_file.filter(|_| !quiet), stacks, settings })

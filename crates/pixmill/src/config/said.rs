@@ -7,7 +7,6 @@ use clap::{ArgMatches, CommandFactory};
 
 use super::layers::{self, Layers, Misuse};
 use super::secret::{holds_secrets, shown};
-use crate::command::Cli;
 
 /// One option.
 #[derive(Debug)]
@@ -26,8 +25,8 @@ pub(crate) struct Said {
 ///
 /// # Errors
 /// The first wrong flag, variable or key.
-pub(crate) fn said(mut layers: Layers) -> Result<Vec<Said>, Misuse> {
-    let command = Cli::command();
+pub(crate) fn said<C: CommandFactory>(mut layers: Layers) -> Result<Vec<Said>, Misuse> {
+    let command = C::command();
     let matches = command.clone().try_get_matches_from(&layers.arguments)?;
     let (mut subcommand, mut chosen) = (&command, &matches);
     while let Some((name, below)) = chosen.subcommand() {
@@ -80,6 +79,7 @@ fn on_command_line(chosen: &ArgMatches, id: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::Cli;
     use crate::config::file::File;
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             ],
             file: Some(File::with("quality = 42\n")),
         };
-        let said = said(layers).unwrap();
+        let said = said::<Cli>(layers).unwrap();
         let told = |name: &str| {
             let said = said.iter().find(|said| said.name == name).unwrap();
             format!("{} ({})", said.shown.join(", "), said.place)

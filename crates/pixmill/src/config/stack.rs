@@ -7,11 +7,8 @@ use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::file::File;
+use super::file::{File, STACK};
 use super::names::nearest;
-
-/// What the tables are called.
-pub(super) const STACK: &str = "stack";
 
 /// The tables of a file that was named; variables of the environment may be named in them.
 ///

@@ -6,8 +6,13 @@ use std::ffi::OsString;
 use clap::CommandFactory;
 
 use super::file::File;
-use super::*;
+use super::{parse as parse_any, *};
 use crate::command::Cli;
+
+/// Reads the program's own command line.
+fn parse(layers: Layers) -> Result<Told<Cli>, Misuse> {
+    parse_any(layers)
+}
 
 fn layers(arguments: &[&str], variables: &[(&str, &str)], file: Option<&str>) -> Layers {
     let pair = |(name, value): &(&str, &str)| (OsString::from(name), OsString::from(value));

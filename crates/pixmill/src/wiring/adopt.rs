@@ -37,7 +37,7 @@ pub(crate) enum Adopted {
 /// `backend.unavailable`, `config.invalid`.
 pub(crate) async fn adopt(asked: &Asked) -> Result<Adopted, Fault> {
     let (queue, prefix) = (&asked.queue, &asked.prefix);
-    let sample = optional::sample(asked).await?;
+    let sample = optional::sample(&asked.redis, queue, prefix, asked.queue_ca_file.as_deref()).await?;
     if sample.of_bull {
         return Ok(Adopted::Nothing(format!(
             "queue '{queue}' under '{prefix}' was made by Bull (3, 4), whose jobs pixmill does not take"

@@ -12,13 +12,12 @@ use pixmill_engine::look::Looks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::configured::Configured;
 use super::doctor::OfServer;
 use super::sandbox::sandbox_when_needed;
-use super::serve::Configured;
 use super::{backends, origin, webhook};
 use crate::api::{self, Backends, Foundation, Front, Tells, Watched};
-use crate::command::run::folder_of;
-use crate::command::serve::ServeOptions;
+use crate::config::options::{ServeOptions, folder_of};
 use crate::config::queue::QueueChoice;
 use crate::config::serve::Role;
 use crate::figures::Disks;

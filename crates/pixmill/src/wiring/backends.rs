@@ -16,10 +16,11 @@ use tokio::sync::Mutex;
 
 use super::Strangers;
 use super::folder::explained;
+pub(super) use super::optional::Use;
 use super::optional::{self, Adoption};
 use super::reach::trust;
-use crate::command::migrate::changed;
-use crate::command::serve::ServeOptions;
+use super::records_file::changed;
+use crate::config::options::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
@@ -96,15 +97,6 @@ pub(super) fn sqlite(file: &Path) -> Result<Sqlite, Fault> {
         display::say(&changed(migrated));
     }
     Ok(records)
-}
-
-/// What a queue is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Use {
-    /// To work its jobs off.
-    Working,
-    /// To look at it or to feed it: every job is left to others.
-    Leaving,
 }
 
 /// What delivers images.

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use pixmill_adapters::clock::SystemClock;
-use pixmill_engine::checkup::{self, Finding, Verdict};
+use pixmill_engine::checkup::{self, Finding, Severity};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::port::clock::Clock;
 
 use super::backends::OpenRecords;
-use super::serve::Configured;
+use super::configured::Configured;
 use super::{backends, signing};
 use crate::api::{Checkup, Examined};
-use crate::command::serve::ServeOptions;
+use crate::config::options::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::storage::StorageChoice;
@@ -59,13 +59,13 @@ async fn parts(
     };
     let queue = async {
         match backends::queue(options, backends::Use::Leaving, &Arc::default()).await {
-            Ok(queue) => queue.look(now).await,
+            Ok(queue) => queue.diagnose(now).await,
             Err(fault) => unreachable_because(&fault),
         }
     };
     let storage = async {
         match backends::storage(options) {
-            Ok(storage) => storage.look(now).await,
+            Ok(storage) => storage.diagnose(now).await,
             Err(fault) => unreachable_because(&fault),
         }
     };
@@ -111,9 +111,9 @@ fn secret(options: &ServeOptions) -> Finding {
 /// The same for whoever need not see what signs webhooks.
 fn that_there_is_a_secret(options: &ServeOptions) -> Finding {
     let finding = secret(options);
-    match finding.verdict {
-        Verdict::Well => Finding::well(SECRET, "there is one: 'pixmill doctor' shows it"),
-        Verdict::Doubtful | Verdict::Wrong => finding,
+    match finding.severity {
+        Severity::Well => Finding::well(SECRET, "there is one: 'pixmill doctor' shows it"),
+        Severity::Doubtful | Severity::Wrong => finding,
     }
 }
 

@@ -14,10 +14,17 @@ use pixmill_engine::port::storage::Storage;
 use pixmill_engine::stack::table::Table;
 
 use super::Strangers;
-use super::adopt::Asked;
-use super::backends::Use;
-use crate::command::serve::ServeOptions;
+use crate::config::options::ServeOptions;
 use crate::config::secret::Address;
+
+/// What a queue is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// To work its jobs off.
+    Working,
+    /// To look at it or to feed it: every job is left to others.
+    Leaving,
+}
 
 /// How the records of other programs in MongoDB are taken over.
 #[derive(Debug, Clone, Default)]
@@ -99,21 +106,26 @@ pub(super) async fn documents_to_be_read(_: &Address, _: Option<&Path>) -> Resul
 /// # Errors
 /// `backend.unavailable`, `config.invalid`.
 #[cfg(feature = "bullmq")]
-pub(super) async fn sample(asked: &Asked) -> Result<Sample, Fault> {
+pub(super) async fn sample(
+    redis: &Address,
+    queue: &str,
+    prefix: &str,
+    ca_file: Option<&Path>,
+) -> Result<Sample, Fault> {
     use pixmill_adapters::queue::bullmq::{Settings, sample};
 
     let settings = Settings {
-        name: asked.queue.clone(),
-        prefix: asked.prefix.clone(),
+        name: queue.to_owned(),
+        prefix: prefix.to_owned(),
         hold: 0,
-        root_certificates: asked.queue_ca_file.as_deref().map(super::reach::certificates).transpose()?,
-        ..Settings::new(asked.redis.reveal())
+        root_certificates: ca_file.map(super::reach::certificates).transpose()?,
+        ..Settings::new(redis.reveal())
     };
     sample(&settings).await
 }
 
 #[cfg(not(feature = "bullmq"))]
-pub(super) async fn sample(_: &Asked) -> Result<Sample, Fault> {
+pub(super) async fn sample(_: &Address, _: &str, _: &str, _: Option<&Path>) -> Result<Sample, Fault> {
     Err(lacks("queues of BullMQ", "bullmq"))
 }
 

@@ -11,7 +11,7 @@ use pixmill_engine::orphans::{self, Orphan, Orphans};
 
 use super::backends::{self, OpenRecords};
 use crate::api::Examined;
-use crate::command::serve::ServeOptions;
+use crate::config::options::ServeOptions;
 
 /// Looks at all of them, and lists them in a file where one is named.
 pub(crate) async fn orphans(options: &ServeOptions, list: Option<&Path>) -> Examined {
@@ -108,7 +108,7 @@ fn findings(found: &Orphans, examples: &Examples) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pixmill_engine::checkup::Verdict;
+    use pixmill_engine::checkup::Severity;
 
     #[test]
     fn what_is_found_is_told_with_an_example_and_what_to_do() {
@@ -116,23 +116,23 @@ mod tests {
         let examples =
             Examples { stray: "processed_images/x/1.jpg".into(), gone: "processed_images/y/2.jpg".into() };
         let told: Vec<_> =
-            findings(&found, &examples).into_iter().map(|one| (one.verdict, one.told)).collect();
+            findings(&found, &examples).into_iter().map(|one| (one.severity, one.told)).collect();
         assert_eq!(
             told,
             [
                 (
-                    Verdict::Doubtful,
+                    Severity::Doubtful,
                     "2 of 9 are named by no image, such as processed_images/x/1.jpg; 1 requests under way were passed over"
                         .to_owned()
                 ),
                 (
-                    Verdict::Doubtful,
+                    Severity::Doubtful,
                     "3 outputs that images name are gone, such as processed_images/y/2.jpg".to_owned()
                 ),
-                (Verdict::Doubtful, "those of 4 requests were kept that are not there".to_owned()),
+                (Severity::Doubtful, "those of 4 requests were kept that are not there".to_owned()),
             ]
         );
         let none = findings(&Orphans::default(), &Examples::default());
-        assert!(none.iter().all(|finding| finding.verdict == Verdict::Well), "{none:?}");
+        assert!(none.iter().all(|finding| finding.severity == Severity::Well), "{none:?}");
     }
 }

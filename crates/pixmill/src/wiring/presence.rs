@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::beats::Beats;
-use super::serve::Configured;
+use super::configured::Configured;
 use crate::config::serve::Role;
 use crate::figures::resident;
 use crate::presence::{Presence, Standing};

@@ -14,6 +14,8 @@ pub(crate) use pixmill_adapters::records::sqlite::copy::{
 };
 pub(crate) use pixmill_adapters::records::sqlite::migration::{Migrated, Status, status, up};
 
+use crate::display::units::Seconds;
+
 /// A moment of the file system.
 pub(crate) fn moment(time: SystemTime) -> Timestamp {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -23,4 +25,15 @@ pub(crate) fn moment(time: SystemTime) -> Timestamp {
 /// Now.
 pub(crate) fn now() -> Timestamp {
     SystemClock.wall()
+}
+
+/// What was changed, and where the records are as they were.
+pub(crate) fn changed(migrated: &Migrated) -> String {
+    format!(
+        "the records were brought from schema {} to {} in {}; as they were before they are in {}",
+        migrated.from,
+        migrated.to,
+        Seconds(migrated.took.as_secs_f64()),
+        migrated.copy.display()
+    )
 }

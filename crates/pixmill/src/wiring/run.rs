@@ -19,7 +19,7 @@ use pixmill_engine::run::{self, Accepted, Run, Stopped};
 use tokio_util::sync::CancellationToken;
 
 use super::{backends, files, origin, sandbox};
-use crate::command::run::RunOptions;
+use crate::config::options::RunOptions;
 use crate::observe::{ImageReport, Observer};
 use crate::paces::Paces;
 use crate::report::{OriginFigure, RunReport};

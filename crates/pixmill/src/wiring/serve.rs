@@ -17,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::backends::OpenRecords;
 use super::beats::Beats;
+use super::configured::Configured;
 use super::presence::Teller;
 use super::{Strangers, api, backends, origin, sandbox, stacks, webhook};
-use crate::command::serve::ServeOptions;
 use crate::config::listen;
+use crate::config::options::ServeOptions;
 use crate::config::queue::QueueChoice;
 use crate::config::records::RecordsChoice;
 use crate::config::serve::Role;
@@ -144,22 +145,6 @@ async fn work(
     let worked = worker.run(stop).await;
     beating.abort();
     worked
-}
-
-/// What a process stands on, as it is configured.
-pub(super) struct Configured {
-    pub(super) options: ServeOptions,
-    pub(super) open_records: OpenRecords,
-    /// What links begin with, without a slash at its end.
-    pub(super) links: String,
-    /// Is told of spans.
-    pub(super) traces: Arc<dyn Traces>,
-    /// What is learnt of origins.
-    pub(super) paces: Arc<Paces>,
-    /// Jobs of other programs, which are left alone.
-    pub(super) strangers: Arc<Strangers>,
-    /// What is counted.
-    pub(super) figures: Arc<Figures>,
 }
 
 #[async_trait]

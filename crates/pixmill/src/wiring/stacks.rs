@@ -11,11 +11,11 @@ use pixmill_engine::stack::table::Table;
 use pixmill_engine::stack::{Stack, Watch};
 use tokio_util::sync::CancellationToken;
 
+use super::configured::Configured;
 use super::optional;
-use super::serve::Configured;
 use super::webhook::receiver;
 
-use crate::command::serve::Stacks;
+use crate::config::options::Stacks;
 use crate::config::serve::Role;
 
 /// How long is waited before a queue that can't be reached is tried again.

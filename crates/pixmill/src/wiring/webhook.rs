@@ -15,8 +15,8 @@ use pixmill_engine::port::receiver::{Message, SetBy};
 use pixmill_engine::port::records::Outbox;
 use url::Url;
 
+use super::configured::Configured;
 use super::reach::trust;
-use super::serve::Configured;
 use super::signing::signer;
 use crate::config::secret::Secret;
 

@@ -73,24 +73,24 @@ async fn round_trip(settings: &Settings, address: &Address) -> Result<(), Fault>
 
 #[cfg(test)]
 mod tests {
-    use pixmill_engine::checkup::Verdict;
+    use pixmill_engine::checkup::Severity;
 
     use super::*;
 
     #[test]
     fn versions_are_judged_as_bullmq_judges_them() {
         for (found, verdict) in [
-            ("4.0.14", Verdict::Wrong),
-            ("5.0.0", Verdict::Doubtful),
-            ("6.0.16", Verdict::Doubtful),
-            ("6.2.0", Verdict::Well),
-            ("7.0.15", Verdict::Well),
-            ("10.1", Verdict::Well),
-            ("", Verdict::Wrong),
+            ("4.0.14", Severity::Wrong),
+            ("5.0.0", Severity::Doubtful),
+            ("6.0.16", Severity::Doubtful),
+            ("6.2.0", Severity::Well),
+            ("7.0.15", Severity::Well),
+            ("10.1", Severity::Well),
+            ("", Severity::Wrong),
         ] {
             let server =
                 Server { version: found.into(), maxmemory_policy: String::new(), time: Timestamp(0) };
-            assert_eq!(version(&server).verdict, verdict, "{found}");
+            assert_eq!(version(&server).severity, verdict, "{found}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use async_trait::async_trait;
 use mongodb::bson::{self, Bson, Document, doc};
 use pixmill_engine::catalogue::record;
-use pixmill_engine::checkup::Finding;
+use pixmill_engine::checkup::{Diagnose, Finding};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::{Blame, Fault};
 use pixmill_engine::model::event::Completion;
@@ -33,12 +33,15 @@ use super::{Mongodb, Shared};
 const HEADER: [&str; 3] = ["S. No.", "Product Name", "Input Image Urls"];
 
 #[async_trait]
-impl Report for Mongodb {
-    async fn look(&self, now: Timestamp) -> Vec<Finding> {
+impl Diagnose for Mongodb {
+    async fn diagnose(&self, now: Timestamp) -> Vec<Finding> {
         let looked = self.shared.findings(now).await;
         looked.unwrap_or_else(|fault| vec![Finding::fault("reachable", &fault)])
     }
+}
 
+#[async_trait]
+impl Report for Mongodb {
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
         let head = self.shared.head(id).await?;
         if head.own {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mongodb::bson::{Document, doc};
 use mongodb::options::ClientOptions;
-use pixmill_engine::checkup::{self, Verdict};
+use pixmill_engine::checkup::{self, Severity};
 use pixmill_engine::model::id::RequestId;
 use pixmill_engine::model::image::{ImageStatus, Moment, Outcome, Output, Settlement};
 use pixmill_engine::model::lease::Lease;
@@ -226,10 +226,10 @@ async fn a_server_without_an_index_is_noticed() {
     let records = empty().await;
     let look = async || {
         let findings = checkup::records(&*records, SystemClock.wall()).await;
-        findings.into_iter().map(|finding| (finding.about, finding.verdict)).collect::<Vec<_>>()
+        findings.into_iter().map(|finding| (finding.about, finding.severity)).collect::<Vec<_>>()
     };
-    let well = ["version", "clock", "size", "indexes", "round trip"].map(|about| (about, Verdict::Well));
+    let well = ["version", "clock", "size", "indexes", "round trip"].map(|about| (about, Severity::Well));
     assert_eq!(look().await, well);
     records.shared.images().drop_index("pixmill_backlog").await.unwrap();
-    assert_eq!(look().await[3], ("indexes", Verdict::Wrong));
+    assert_eq!(look().await[3], ("indexes", Severity::Wrong));
 }

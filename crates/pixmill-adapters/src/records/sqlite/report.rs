@@ -1,7 +1,7 @@
 //! Reading, for whoever wants to know.
 
 use async_trait::async_trait;
-use pixmill_engine::checkup::{Finding, megabytes};
+use pixmill_engine::checkup::{Diagnose, Finding, megabytes};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use pixmill_engine::model::event::Completion;
@@ -38,8 +38,8 @@ const SLOTS: &str = "SELECT status, output, bytes_before, bytes_after, code, mes
 pub(super) const PROGRESS_AT: usize = 14;
 
 #[async_trait]
-impl Report for Sqlite {
-    async fn look(&self, _now: Timestamp) -> Vec<Finding> {
+impl Diagnose for Sqlite {
+    async fn diagnose(&self, _now: Timestamp) -> Vec<Finding> {
         let version = Finding::well("version", format!("SQLite {}", rusqlite::version()));
         let size = match self.read(|connection| Ok(pages(connection)?)).await {
             Ok(Pages { all, free, bytes }) => {
@@ -54,7 +54,10 @@ impl Report for Sqlite {
         };
         vec![version, size]
     }
+}
 
+#[async_trait]
+impl Report for Sqlite {
     async fn rows(&self, id: &RequestId, first: u64, most: usize) -> Result<Vec<ResultRow>, Fault> {
         let id = id.clone();
         self.read(move |connection| rows(connection, &id, first, most)).await

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What an origin's images may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Admission {
     /// Start.
     Start,
     /// One may start, to see whether the origin is back.
@@ -66,13 +66,13 @@ pub(super) struct Open {
 impl Breaker {
     /// What may be done now. Where images have one attempt, `patient` is false: nobody asked to wait for an origin to
     /// come back, so probes follow one another and the origin is only asked one at a time.
-    pub(super) fn verdict(&self, now: Instant, patient: bool) -> Verdict {
-        let Some(open) = &self.open else { return Verdict::Start };
+    pub(super) fn admission(&self, now: Instant, patient: bool) -> Admission {
+        let Some(open) = &self.open else { return Admission::Start };
         match open.since + PATIENCE {
-            _ if open.probing.is_none() && (!patient || now >= open.next_probe) => Verdict::Probe,
-            end if now >= end => Verdict::GiveUp(open.last.clone()),
-            end if open.probing.is_some() => Verdict::Wait(end),
-            end => Verdict::Wait(open.next_probe.min(end)),
+            _ if open.probing.is_none() && (!patient || now >= open.next_probe) => Admission::Probe,
+            end if now >= end => Admission::GiveUp(open.last.clone()),
+            end if open.probing.is_some() => Admission::Wait(end),
+            end => Admission::Wait(open.next_probe.min(end)),
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
             (0..9).for_each(|_| breaker.faulted(&image(row), &fault(), at(0)));
             breaker.answered();
         }
-        assert_eq!(breaker.verdict(at(0), true), Verdict::Start);
+        assert_eq!(breaker.admission(at(0), true), Admission::Start);
     }
 
     #[test]
@@ -204,10 +204,13 @@ mod tests {
         let mut now = at(0);
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             let due = now + Duration::from_secs(wait);
-            assert_eq!(breaker.verdict(Instant(due.0 - Duration::from_millis(1)), true), Verdict::Wait(due));
-            assert_eq!(breaker.verdict(due, true), Verdict::Probe);
+            assert_eq!(
+                breaker.admission(Instant(due.0 - Duration::from_millis(1)), true),
+                Admission::Wait(due)
+            );
+            assert_eq!(breaker.admission(due, true), Admission::Probe);
             breaker.probe(&image(0));
-            assert!(matches!(breaker.verdict(due, true), Verdict::Wait(_)), "one probe at a time");
+            assert!(matches!(breaker.admission(due, true), Admission::Wait(_)), "one probe at a time");
             breaker.faulted(&image(0), &fault(), due);
             now = due;
         }
@@ -219,9 +222,9 @@ mod tests {
         breaker.probe(&image(0));
         breaker.lost(&image(7));
         breaker.faulted(&image(8), &fault(), at(1));
-        assert!(matches!(breaker.verdict(at(1), true), Verdict::Wait(_)), "the probe is still under way");
+        assert!(matches!(breaker.admission(at(1), true), Admission::Wait(_)), "the probe is still under way");
         breaker.lost(&image(0));
-        assert_eq!(breaker.verdict(at(1), true), Verdict::Probe, "and nothing has made it wait longer");
+        assert_eq!(breaker.admission(at(1), true), Admission::Probe, "and nothing has made it wait longer");
     }
 
     #[test]
@@ -229,25 +232,25 @@ mod tests {
         let mut breaker = open_at(0);
         breaker.probe(&image(0));
         breaker.answered();
-        assert_eq!(breaker.verdict(at(2), true), Verdict::Start);
+        assert_eq!(breaker.admission(at(2), true), Admission::Start);
     }
 
     #[test]
     fn after_ten_minutes_images_are_given_up_with_the_last_fault_but_probes_go_on() {
         let mut breaker = open_at(0);
         breaker.probe(&image(0));
-        assert_eq!(breaker.verdict(at(600), true), Verdict::GiveUp(fault()));
+        assert_eq!(breaker.admission(at(600), true), Admission::GiveUp(fault()));
         breaker.faulted(&image(0), &fault(), at(601));
-        assert_eq!(breaker.verdict(at(602), true), Verdict::GiveUp(fault()));
-        assert_eq!(breaker.verdict(at(603), true), Verdict::Probe);
+        assert_eq!(breaker.admission(at(602), true), Admission::GiveUp(fault()));
+        assert_eq!(breaker.admission(at(603), true), Admission::Probe);
     }
 
     #[test]
     fn with_one_attempt_nobody_waits_for_an_origin_to_come_back() {
         let mut breaker = open_at(0);
-        assert_eq!(breaker.verdict(at(0), false), Verdict::Probe);
+        assert_eq!(breaker.admission(at(0), false), Admission::Probe);
         breaker.probe(&image(0));
-        assert!(matches!(breaker.verdict(at(0), false), Verdict::Wait(_)));
+        assert!(matches!(breaker.admission(at(0), false), Admission::Wait(_)));
     }
 
     #[test]

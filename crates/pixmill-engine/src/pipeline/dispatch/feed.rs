@@ -8,7 +8,6 @@ use crate::fault::Fault;
 use crate::lead::Lead;
 use crate::model::id::{ImageId, RequestId};
 use crate::port::clock::Instant;
-use crate::port::queue::Delivered;
 use crate::port::records::page::{Bytes, PAGE_BYTES, may_go_on};
 use crate::port::records::{Opened, Right};
 
@@ -132,14 +131,9 @@ impl Feed {
         (self.due_at > now).then_some(self.due_at)
     }
 
-    /// An image left; it may be due again at a time.
-    pub(super) fn left(&mut self, delivered: &Delivered, now: Instant) {
-        let due = match delivered {
-            Delivered::Retried { wait, .. } | Delivered::PutOff(wait) => now + *wait,
-            Delivered::Returned => now,
-            Delivered::Completed(_) | Delivered::Failed(_) => return,
-        };
-        self.due_at = self.due_at.min(due);
+    /// Something is put back that may be due then.
+    pub(super) fn comes_back(&mut self, at: Instant) {
+        self.due_at = self.due_at.min(at);
     }
 
     /// Fills the window, if it is this process that feeds it.
@@ -196,7 +190,8 @@ impl Feed {
         }
     }
 
-    fn is_exhausted(&self) -> bool {
+    /// Whether there is no more to read, as far as is known.
+    pub(super) fn is_exhausted(&self) -> bool {
         self.lines.values().all(|line| line.cursors.is_empty() && !line.more)
     }
 
@@ -336,16 +331,6 @@ impl Feed {
             line.cursors.rotate_left(1);
         }
         Ok(room - left)
-    }
-
-    /// Whether the scope has ended. Asked only while nothing is under way here.
-    pub(super) async fn is_over(&mut self) -> Result<bool, Fault> {
-        let Scope::Request(request) = &self.scope else { return Ok(false) };
-        if !self.is_exhausted() {
-            return Ok(false);
-        }
-        let found = self.supply.records.request(request).await?;
-        Ok(found.is_none_or(|request| !request.status.is_open()))
     }
 }
 

@@ -10,12 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::Learnt;
-use super::breaker::{Breaker, Verdict};
-use super::claim::Room;
+use super::breaker::{Admission, Breaker};
 use super::hosts::{HostRule, Rules};
 use super::pace::{May, Pace};
 use crate::fault::{Fault, Pressure};
-use crate::model::id::{ImageId, RequestId};
+use crate::model::id::RequestId;
 use crate::model::image::Candidate;
 use crate::model::source::Source;
 use crate::port::clock::Instant;
@@ -34,6 +33,17 @@ const KEPT_OF_ALL: usize = 8;
 /// Names a lane: scheme, host and port.
 pub(super) type LaneName = Arc<str>;
 
+/// How many images may be claimed: so many in all, and so many of each request that has fewer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) most: usize,
+    pub(super) of_each: usize,
+}
+
+impl Room {
+    pub(super) const NONE: Room = Room { most: 0, of_each: 0 };
+}
+
 /// An image that may start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Started {
@@ -48,24 +58,9 @@ pub(super) struct Started {
     pub(super) answered: bool,
 }
 
-/// One image's turn at its origin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) lane: LaneName,
-    pub(super) image: ImageId,
-    /// When it began.
-    pub(super) at: Instant,
-}
-
-impl Started {
-    pub(super) fn turn(&self) -> Turn {
-        Turn { lane: self.lane.clone(), image: self.job.image.clone(), at: self.at }
-    }
-}
-
 /// What came of asking an origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum OriginReply {
     /// It answered, with a picture or with a refusal.
     Answered,
     /// A transient fault.
@@ -197,34 +192,34 @@ impl Lanes {
 
     /// Asking its origin is over; the image itself may go on. Not to be called for images that were given up. Says what
     /// is known of the origin's pace, where that is limited.
-    pub(super) fn asked(&mut self, turn: &Turn, asked: &Asked, now: Instant) -> Option<Learnt> {
+    pub(super) fn asked(&mut self, started: &Started, reply: &OriginReply, now: Instant) -> Option<Learnt> {
         let (per_origin, longest) = (self.per_origin, self.longest_retry_after);
-        let lane = self.lanes.get_mut(&turn.lane)?;
+        let lane = self.lanes.get_mut(&started.lane)?;
         lane.under_way = lane.under_way.saturating_sub(1);
         let (was_limited, was_open) = (!lane.pace.is_fresh(), lane.breaker.is_open());
-        match asked {
-            Asked::Answered => {
+        match reply {
+            OriginReply::Answered => {
                 lane.breaker.answered();
-                lane.pace.answered(turn.at, now);
+                lane.pace.answered(started.at, now);
                 lane.width = (lane.width + 1).min(per_origin);
             }
-            Asked::Faulted(fault) => {
-                lane.breaker.faulted(&turn.image, fault, now);
+            OriginReply::Faulted(fault) => {
+                lane.breaker.faulted(&started.job.image, fault, now);
                 let wait = fault.retry_after.map(|wait| wait.min(longest));
                 if fault.pressure != Pressure::None {
-                    lane.pace.refused(turn.at, wait, now);
+                    lane.pace.refused(started.at, wait, now);
                 } else if let Some(wait) = wait {
                     lane.width = (lane.width / 2).max(1);
                     lane.not_before = lane.not_before.max(now + wait);
                 }
             }
-            Asked::Skipped => lane.breaker.lost(&turn.image),
+            OriginReply::Skipped => lane.breaker.lost(&started.job.image),
         }
         self.open = self.open + usize::from(lane.breaker.is_open()) - usize::from(was_open);
         let (per_second, refusals) = lane.pace.learnt();
         let told = was_limited || per_second.is_some();
-        let learnt = told.then(|| Learnt { origin: turn.lane.to_string(), per_second, refusals });
-        self.rest(&turn.lane, now);
+        let learnt = told.then(|| Learnt { origin: started.lane.to_string(), per_second, refusals });
+        self.rest(&started.lane, now);
         learnt
     }
 
@@ -385,18 +380,18 @@ impl Lane {
             return None;
         }
         let width = self.rule.width(self.width);
-        let verdict = self.breaker.verdict(now, patient);
-        let probes = verdict == Verdict::Probe;
-        let given_up = match verdict {
-            Verdict::GiveUp(fault) => Some(fault),
-            Verdict::Wait(_) => return None,
-            Verdict::Start | Verdict::Probe if now < self.not_before || self.under_way >= width => {
+        let admission = self.breaker.admission(now, patient);
+        let probes = admission == Admission::Probe;
+        let given_up = match admission {
+            Admission::GiveUp(fault) => Some(fault),
+            Admission::Wait(_) => return None,
+            Admission::Start | Admission::Probe if now < self.not_before || self.under_way >= width => {
                 return None;
             }
-            Verdict::Start | Verdict::Probe if self.pace.may_begin(now, self.under_way) != May::Begin => {
+            Admission::Start | Admission::Probe if self.pace.may_begin(now, self.under_way) != May::Begin => {
                 return None;
             }
-            Verdict::Start | Verdict::Probe => None,
+            Admission::Start | Admission::Probe => None,
         };
         let line = self.waiting.get_mut(request)?;
         let job = line.pop_front()?;
@@ -415,15 +410,15 @@ impl Lane {
 
     /// When it wakes by itself: not when it waits for its own images.
     fn wakes(&self, now: Instant, patient: bool) -> Option<Instant> {
-        match self.breaker.verdict(now, patient) {
+        match self.breaker.admission(now, patient) {
             _ if self.rule.paused => None,
-            Verdict::Wait(until) => Some(until),
-            Verdict::Start | Verdict::Probe if now < self.not_before => Some(self.not_before),
-            Verdict::Start | Verdict::Probe => match self.pace.may_begin(now, self.under_way) {
+            Admission::Wait(until) => Some(until),
+            Admission::Start | Admission::Probe if now < self.not_before => Some(self.not_before),
+            Admission::Start | Admission::Probe => match self.pace.may_begin(now, self.under_way) {
                 May::Wait(until) => Some(until),
                 May::Begin | May::AfterTheOther => None,
             },
-            Verdict::GiveUp(_) => None,
+            Admission::GiveUp(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A backend that can't be reached for a while: told once, waited out.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::fault::Fault;
@@ -8,50 +9,60 @@ use crate::port::clock::Instant;
 /// How long is waited between tries.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
-/// Whether a backend can't be reached, since when, and when it is tried again.
+/// Whether a backend can't be reached, since when, and when it is tried again: one for all that ask it.
 #[derive(Debug)]
 pub(super) struct Outage {
     longest: Option<Duration>,
-    since: Option<Instant>,
+    state: Mutex<Option<Away>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Away {
+    since: Instant,
     again: Instant,
 }
 
 impl Outage {
     /// None so far. One that lasts longer than `longest` is not waited out.
     pub(super) fn none(longest: Option<Duration>) -> Self {
-        Outage { longest, since: None, again: Instant::default() }
+        Outage { longest, state: Mutex::new(None) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<Away>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the backend may be tried.
     pub(super) fn may_try(&self, now: Instant) -> bool {
-        self.since.is_none() || now >= self.again
+        self.state().is_none_or(|away| now >= away.again)
     }
 
     /// When it may be tried again, while it can't be reached.
     pub(super) fn next_try(&self) -> Option<Instant> {
-        self.since.map(|_| self.again)
+        self.state().map(|away| away.again)
     }
 
     /// Takes note of a try. A transient fault is waited out.
     ///
     /// # Errors
     /// The fault, when waiting does not help or has not helped for too long.
-    pub(super) fn tried(&mut self, tried: Result<(), Fault>, now: Instant) -> Result<(), Fault> {
+    pub(super) fn tried(&self, tried: Result<(), Fault>, now: Instant) -> Result<(), Fault> {
+        let mut state = self.state();
         let fault = match tried {
             Ok(()) => {
-                if let Some(since) = self.since.take() {
-                    tracing::info!(seconds = now.since(since).as_secs(), "reached again");
+                if let Some(away) = state.take() {
+                    tracing::info!(seconds = now.since(away.since).as_secs(), "reached again");
                 }
                 return Ok(());
             }
             Err(fault) if fault.transient => fault,
             Err(fault) => return Err(fault),
         };
-        if self.since.is_none() {
+        if state.is_none() {
             tracing::warn!(%fault, "waiting until it can be reached again");
         }
-        let since = *self.since.get_or_insert(now);
-        self.again = now + PAUSE;
+        let since = state.map_or(now, |away| away.since);
+        *state = Some(Away { since, again: now + PAUSE });
         match self.longest {
             Some(longest) if now.since(since) > longest => Err(fault),
             _ => Ok(()),
@@ -72,7 +83,7 @@ mod tests {
 
     #[test]
     fn a_transient_fault_is_waited_out() {
-        let mut outage = Outage::none(None);
+        let outage = Outage::none(None);
         assert_eq!(outage.tried(gone(), NOW), Ok(()));
         assert!(!outage.may_try(NOW));
         assert_eq!(outage.next_try(), Some(NOW + PAUSE));
@@ -83,7 +94,7 @@ mod tests {
 
     #[test]
     fn waiting_may_be_bounded() {
-        let mut outage = Outage::none(Some(Duration::from_secs(60)));
+        let outage = Outage::none(Some(Duration::from_secs(60)));
         assert_eq!(outage.tried(gone(), NOW), Ok(()));
         assert_eq!(outage.tried(gone(), NOW + Duration::from_secs(60)), Ok(()));
         assert!(outage.tried(gone(), NOW + Duration::from_secs(61)).is_err());

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::super::fair::{Fair, Permit};
-use super::Dispatch;
 use crate::model::id::RequestId;
 use crate::port::clock::Instant;
 
@@ -85,24 +84,42 @@ impl Places {
     }
 }
 
-impl Dispatch {
-    /// Opens more places where too few have kept decoders idle for a while, and lets some close where they never are.
-    pub(super) fn tend_places(&mut self, now: Instant) {
-        let places = &self.worker.seats.places;
-        if !places.are_too_few(self.fetching + self.beyond, self.worker.waiting()) {
-            self.more_places_at = None;
+/// When more places are opened, and since when none of them lacked.
+#[derive(Debug)]
+pub(super) struct Opening {
+    /// When a decoder was idle last for want of places.
+    idle_at: Instant,
+    /// When more are opened unless none is idle by then.
+    more_at: Option<Instant>,
+}
+
+impl Opening {
+    pub(super) fn new(now: Instant) -> Self {
+        Opening { idle_at: now, more_at: None }
+    }
+
+    /// When there may be something to open.
+    pub(super) fn wakes(&self) -> Option<Instant> {
+        self.more_at
+    }
+
+    /// Opens more places where too few have kept decoders idle for a while, and lets some close where they never are: so
+    /// many images are under way, and so many of their pictures wait or are worked on.
+    pub(super) fn tend(&mut self, places: &Places, under_way: usize, waiting: usize, now: Instant) {
+        if !places.are_too_few(under_way, waiting) {
+            self.more_at = None;
             places.may_close.store(now.since(self.idle_at) >= BUSY, Ordering::Relaxed);
             return;
         }
         self.idle_at = now;
         places.may_close.store(false, Ordering::Relaxed);
         if places.open() == places.most {
-            self.more_places_at = None;
-        } else if now >= *self.more_places_at.get_or_insert(now + IDLE) {
+            self.more_at = None;
+        } else if now >= *self.more_at.get_or_insert(now + IDLE) {
             if places.are_taken() {
                 places.double();
             }
-            self.more_places_at = Some(now + IDLE);
+            self.more_at = Some(now + IDLE);
         }
     }
 }
@@ -166,5 +183,28 @@ mod tests {
         assert_eq!(places.open(), open - 1, "nobody waits who has none");
         places.give_back(next.0, 16);
         assert_eq!(places.open(), open - 2);
+    }
+
+    #[tokio::test]
+    async fn places_open_while_decoders_lack_pictures_and_may_close_once_they_have_not_for_a_while() {
+        let (places, request) = (Places::new(20, 2), RequestId::from("request"));
+        let (mut now, mut held) = (Instant::default(), Vec::new());
+        let mut opening = Opening::new(now);
+        let first = places.open();
+        for _ in 0..first {
+            held.push(places.take(&request).await);
+        }
+        opening.tend(&places, first, 0, now);
+        assert_eq!((places.open(), opening.wakes()), (first, Some(now + IDLE)), "a moment tells nothing");
+        now += IDLE;
+        opening.tend(&places, first, 0, now);
+        assert_eq!((places.open(), opening.wakes()), (2 * first, Some(now + IDLE)));
+        opening.tend(&places, 2 * first, 0, now + IDLE);
+        assert_eq!(places.open(), 2 * first, "those that are open are not taken yet");
+        now += 2 * IDLE;
+        opening.tend(&places, first, 2, now);
+        assert!(opening.wakes().is_none() && !places.may_close.load(Ordering::Relaxed));
+        opening.tend(&places, first, 2, now + BUSY);
+        assert!(places.may_close.load(Ordering::Relaxed));
     }
 }

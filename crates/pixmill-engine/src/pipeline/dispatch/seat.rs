@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::fair::{Fair, Permit};
 use super::super::fetch::Seat;
+use super::super::recompress::Recompress;
 use super::places::Places;
-use super::worker::Worker;
 use crate::model::id::RequestId;
 
 /// Names of one request that are looked up at a time: fewer than a resolver takes, so that it has room for others'.
@@ -46,7 +46,9 @@ impl Seats {
 
 /// One image's.
 pub(super) struct Taken<'w> {
-    worker: &'w Worker,
+    seats: &'w Seats,
+    /// Where pictures go next, and may pile up.
+    recompress: &'w Recompress,
     request: RequestId,
     place: Option<Permit>,
     connection: Option<Permit>,
@@ -54,15 +56,15 @@ pub(super) struct Taken<'w> {
 
 impl<'w> Taken<'w> {
     /// Nothing yet.
-    pub(super) fn none(worker: &'w Worker, request: &RequestId) -> Self {
-        Taken { worker, request: request.clone(), place: None, connection: None }
+    pub(super) fn none(seats: &'w Seats, recompress: &'w Recompress, request: &RequestId) -> Self {
+        Taken { seats, recompress, request: request.clone(), place: None, connection: None }
     }
 
     /// Waits for both. First for the connection: those of one request that wait for theirs then hold no place that
     /// another's picture could have.
     pub(super) async fn take(&mut self) {
-        self.connection = Some(self.worker.seats.connections.take(&self.request).await);
-        self.place = Some(self.worker.seats.places.take(&self.request).await);
+        self.connection = Some(self.seats.connections.take(&self.request).await);
+        self.place = Some(self.seats.places.take(&self.request).await);
     }
 
     /// Its origin has been asked.
@@ -74,7 +76,7 @@ impl<'w> Taken<'w> {
     pub(super) fn give_back(&mut self) {
         self.connection = None;
         if let Some(place) = self.place.take() {
-            self.worker.seats.places.give_back(place, self.worker.waiting());
+            self.seats.places.give_back(place, self.recompress.waiting());
         }
     }
 }
@@ -87,7 +89,7 @@ impl Seat for Taken<'_> {
     {
         self.give_back();
         let waited = {
-            let _aside = Aside::one(&self.worker.seats.aside);
+            let _aside = Aside::one(&self.seats.aside);
             waiting.await
         };
         self.take().await;

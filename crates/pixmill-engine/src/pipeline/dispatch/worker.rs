@@ -16,12 +16,12 @@ use super::super::save::Save;
 use super::super::settle::{Patience, Settler, wait_after};
 use super::super::{Ended, Ports, Scope, Settings, Stay, Watcher};
 use super::LONGEST_OUTAGE;
-use super::Signal;
 use super::hosts::{HostRules, OriginAsked};
-use super::lanes::{Asked, Started};
+use super::lanes::{OriginReply, Started};
 use super::outage::{Outage, PAUSE};
 use super::refusals::Refusals;
 use super::seat::{Seats, Taken};
+use super::state::Event;
 use crate::fault::{Blame, Fault};
 use crate::model::id::RequestId;
 use crate::model::image::{Claim, Failure, ImageStatus, Outcome, Settlement};
@@ -62,15 +62,6 @@ pub(in super::super) struct Seen {
 struct Known {
     recipe: Recipe,
     traceparent: Option<Traceparent>,
-}
-
-/// How work on an image came to its end here.
-enum End {
-    Outcome(Outcome),
-    /// To be tried again after so long, because of this.
-    Retry(Duration, Fault),
-    /// Not the image's fault: hand it back and stop.
-    Fatal(Fault),
 }
 
 impl Worker {
@@ -115,7 +106,7 @@ impl Worker {
     }
 
     /// Works on one image until it is settled, in a span of its request's trace.
-    pub(super) async fn work(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
+    pub(super) async fn work(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Event>) {
         let span = info_span!(
             target: TARGET, parent: None, "image", request = %claim.request, image = %claim.image, row = claim.row,
             position = claim.position, attempt = claim.attempt, code = field::Empty, otel.status_code = field::Empty
@@ -129,11 +120,11 @@ impl Worker {
         self.work_on(claim, started, signals).instrument(span).await;
     }
 
-    async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Signal>) {
+    async fn work_on(&self, claim: Claim, started: Started, signals: mpsc::UnboundedSender<Event>) {
         // What records hold is worked on, whatever the job says.
         let source = Source::parse(&claim.input);
         let asks = started.given_up.is_none() && source.is_ok();
-        let mut seat = Taken::none(self, &claim.request);
+        let mut seat = Taken::none(&self.seats, &self.recompress, &claim.request);
         // Some are claimed ahead, so that no place waits for records. When told to stop they wait for none.
         let taken = async {
             let looked_up = match &source {
@@ -152,9 +143,9 @@ impl Worker {
         };
         let before = self.ports.clock.instant();
         let asked = started.given_up.is_none();
+        let started = Arc::new(started);
         let fetched = match (&started.given_up, &source) {
-            (Some(fault), _) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
-            (None, Err(fault)) => Err(End::Outcome(Outcome::Failed(Failure::from(fault.clone())))),
+            (Some(fault), _) | (None, Err(fault)) => Err(Delivered::Failed(Failure::from(fault.clone()))),
             (None, Ok(source)) => {
                 self.fetched(source, looked_up, &mut seat, &claim, &started, &signals).await
             }
@@ -162,18 +153,18 @@ impl Worker {
         let fetching = self.ports.clock.instant().since(before);
         seat.is_fetched();
         if asked && source.is_err() {
-            let _ = signals.send(Signal::Asked { turn: started.turn(), asked: Asked::Skipped });
+            let _ = signals.send(Event::Asked { started: started.clone(), reply: OriginReply::Skipped });
         }
-        let end = match (fetched, &source) {
+        let delivered = match (fetched, &source) {
             (Ok(fetched), Ok(source)) => self.finished(&claim, source, fetched, &started).await,
-            (Err(end), _) => end,
-            (Ok(_), Err(fault)) => End::Outcome(Outcome::Failed(Failure::from(fault.clone()))),
+            (Err(delivered), _) => delivered,
+            (Ok(_), Err(fault)) => Delivered::Failed(Failure::from(fault.clone())),
         };
         seat.give_back();
-        let _ = signals.send(Signal::Worked { asked });
+        let _ = signals.send(Event::Worked { asked });
         let origin = source.map_or_else(|_| String::new(), |source| source.origin());
-        let delivered = self.settled(&claim, end, origin, fetching).await;
-        let _ = signals.send(Signal::Left { job: started.job, delivered });
+        let delivered = self.settled(&claim, delivered, origin, fetching).await;
+        let _ = signals.send(Event::Left { job: started.job.clone(), delivered });
     }
 
     /// Fetches, and frees the connection.
@@ -183,9 +174,9 @@ impl Worker {
         looked_up: Result<(), Fault>,
         seat: &mut Taken<'_>,
         claim: &Claim,
-        started: &Started,
-        signals: &mpsc::UnboundedSender<Signal>,
-    ) -> Result<Fetched, End> {
+        started: &Arc<Started>,
+        signals: &mpsc::UnboundedSender<Event>,
+    ) -> Result<Fetched, Delivered> {
         let fetch = async {
             let _stay = self.stay("fetch");
             looked_up?;
@@ -209,25 +200,31 @@ impl Worker {
             });
         }
         crate::fail_point!("after_fetch");
-        let asked = match &fetched {
-            None => Asked::Skipped,
-            Some(Err(fault)) if fault.transient => Asked::Faulted(fault.clone()),
-            Some(_) => Asked::Answered,
+        let reply = match &fetched {
+            None => OriginReply::Skipped,
+            Some(Err(fault)) if fault.transient => OriginReply::Faulted(fault.clone()),
+            Some(_) => OriginReply::Answered,
         };
-        let _ = signals.send(Signal::Asked { turn: started.turn(), asked });
+        let _ = signals.send(Event::Asked { started: started.clone(), reply });
         match fetched {
-            None => Err(End::Outcome(Outcome::GivenBack)),
+            None => Err(Delivered::Returned),
             Some(fetched) => fetched.map_err(|fault| self.after(fault, claim, started)),
         }
     }
 
     /// Recompresses and saves what was fetched.
-    async fn finished(&self, claim: &Claim, source: &Source, fetched: Fetched, started: &Started) -> End {
+    async fn finished(
+        &self,
+        claim: &Claim,
+        source: &Source,
+        fetched: Fetched,
+        started: &Started,
+    ) -> Delivered {
         let recipe = match self.known(&claim.request).await {
             Ok(known) => known.recipe,
             // Records are waited for where images are claimed; meanwhile this one is as if it had not been touched.
             Err(fault) if fault.blame == Blame::Backend && fault.transient => {
-                return End::Outcome(Outcome::GivenBack);
+                return Delivered::Returned;
             }
             Err(fault) => return self.after(fault, claim, started),
         };
@@ -237,7 +234,7 @@ impl Worker {
         };
         let done = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return End::Outcome(Outcome::GivenBack),
+            () = self.stop.cancelled() => return Delivered::Returned,
             recompressed = recompress.instrument(info_span!(target: TARGET, "recompress")) => recompressed,
         };
         let saved = match done {
@@ -250,7 +247,7 @@ impl Worker {
         };
         crate::fail_point!("after_save");
         match saved {
-            Ok(output) => End::Outcome(Outcome::Completed(output)),
+            Ok(output) => Delivered::Completed(output),
             Err(fault) => self.after(fault, claim, started),
         }
     }
@@ -273,10 +270,10 @@ impl Worker {
 
     /// Reads a request. Records that can't be reached are waited for.
     async fn request(&self, request: &RequestId) -> Result<Option<Request>, Fault> {
-        let mut outage = Outage::none(Some(LONGEST_OUTAGE));
+        let outage = Outage::none(Some(LONGEST_OUTAGE));
         loop {
             match self.ports.records.request(request).await {
-                Err(fault) => self.wait_out(&mut outage, fault).await?,
+                Err(fault) => self.wait_out(&outage, fault).await?,
                 found => return found,
             }
         }
@@ -289,10 +286,10 @@ impl Worker {
         fetched: &Fetched,
         recipe: Recipe,
     ) -> Result<Recompressed, Fault> {
-        let mut outage = Outage::none(Some(LONGEST_OUTAGE));
+        let outage = Outage::none(Some(LONGEST_OUTAGE));
         loop {
             match self.recompress.recompress(request, fetched, recipe).await {
-                Err(fault) => self.wait_out(&mut outage, fault).await?,
+                Err(fault) => self.wait_out(&outage, fault).await?,
                 done => return done,
             }
         }
@@ -302,7 +299,7 @@ impl Worker {
     ///
     /// # Errors
     /// The fault, when waiting does not help or has not helped for too long.
-    async fn wait_out(&self, outage: &mut Outage, fault: Fault) -> Result<(), Fault> {
+    async fn wait_out(&self, outage: &Outage, fault: Fault) -> Result<(), Fault> {
         if fault.blame != Blame::Backend {
             return Err(fault);
         }
@@ -312,13 +309,16 @@ impl Worker {
     }
 
     /// What a fault makes of the image, or of the whole pipeline.
-    fn after(&self, fault: Fault, claim: &Claim, started: &Started) -> End {
+    fn after(&self, fault: Fault, claim: &Claim, started: &Started) -> Delivered {
         match fault.blame {
             Blame::Image | Blame::Request => {}
-            Blame::Backend => return End::Fatal(fault),
+            Blame::Backend => {
+                self.stop_for(fault);
+                return Delivered::Returned;
+            }
         }
         if self.refusals.cost_nothing(started, &fault, self.ports.clock.instant()) {
-            return End::Outcome(Outcome::GivenBack);
+            return Delivered::Returned;
         }
         let patience = Patience {
             attempts: started.job.retries.map_or(self.settings.attempts, |retries| retries.attempts),
@@ -326,32 +326,31 @@ impl Worker {
             longest_retry_after: self.settings.longest_retry_after,
         };
         match wait_after(&fault, claim.attempt, patience) {
-            Some(wait) => End::Retry(wait, fault),
-            None => End::Outcome(Outcome::Failed(Failure::from(fault))),
+            Some(wait) => Delivered::Retried { wait, fault },
+            None => Delivered::Failed(Failure::from(fault)),
         }
     }
 
-    fn stop_for(&self, fault: Fault) -> Outcome {
+    /// Stops all work, because of this.
+    pub(super) fn stop_for(&self, fault: Fault) {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
         self.stop.cancel();
-        Outcome::GivenBack
     }
 
-    /// Has the end written, shows it if it won, and says what the queue need know.
-    async fn settled(&self, claim: &Claim, end: End, origin: String, fetching: Duration) -> Delivered {
+    /// Has the outcome written, shows it if it won, and says what the queue need know.
+    async fn settled(
+        &self,
+        claim: &Claim,
+        delivered: Delivered,
+        origin: String,
+        fetching: Duration,
+    ) -> Delivered {
         crate::fail_point!("before_settle");
-        let (outcome, delivered) = match end {
-            End::Outcome(Outcome::Completed(output)) => {
-                (Outcome::Completed(output.clone()), Delivered::Completed(output))
-            }
-            End::Outcome(Outcome::Failed(failure)) => {
-                (Outcome::Failed(failure.clone()), Delivered::Failed(failure))
-            }
-            End::Outcome(outcome) => (outcome, Delivered::Returned),
-            End::Retry(wait, fault) => {
-                (Outcome::Retry(self.ports.clock.wall() + wait), Delivered::Retried { wait, fault })
-            }
-            End::Fatal(fault) => (self.stop_for(fault), Delivered::Returned),
+        let outcome = match &delivered {
+            Delivered::Completed(output) => Outcome::Completed(output.clone()),
+            Delivered::Failed(failure) => Outcome::Failed(failure.clone()),
+            Delivered::Retried { wait, .. } => Outcome::Retry(self.ports.clock.wall() + *wait),
+            Delivered::PutOff(_) | Delivered::Returned => Outcome::GivenBack,
         };
         let settlement = Settlement { image: claim.image.clone(), token: claim.token, outcome };
         let stay = self.stay("settle");

@@ -5,6 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use serde_json_path::JsonPath;
 
+use super::super::path::parsed;
 use super::super::template::{Mistake, Template, Within};
 
 /// What is wrong with what a table says, and where.
@@ -78,7 +79,7 @@ impl<'a> Fields<'a> {
 
     pub(super) fn path(&self, key: &str) -> Result<Option<JsonPath>, Wrong> {
         let text = self.text(key)?;
-        text.map(|text| super::path(text).map_err(|told| self.wrong(key, told))).transpose()
+        text.map(|text| parsed(text).map_err(|told| self.wrong(key, told))).transpose()
     }
 
     /// One of some words.

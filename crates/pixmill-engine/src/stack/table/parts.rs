@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use serde_json_path::JsonPath;
 
+use super::super::path::parsed;
 use super::super::template::{Pictures, Root, Template, Within, is_of_environment};
 use super::fields::{Fields, Wrong};
 
@@ -254,7 +255,7 @@ fn term(fields: &Fields<'_>, key: &str, told: &Value, within: Within<'_>) -> Res
     }
     let in_request = |text: &str| {
         let rest = text.strip_prefix("$request").filter(|rest| rest.starts_with(['.', '[']))?;
-        super::path(&format!("${rest}")).ok()
+        parsed(&format!("${rest}")).ok()
     };
     let text = told.as_str().unwrap_or_default();
     let counted = text.strip_prefix("count(").and_then(|rest| rest.strip_suffix(')'));

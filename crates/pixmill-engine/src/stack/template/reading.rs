@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::table::path;
+use super::super::path::parsed;
 use super::{Piece, Root, Template, Word};
 
 /// Words that stand for something of a picture.
@@ -146,7 +146,7 @@ fn text_or_word(text: &str, within: Within<'_>) -> Result<Template, String> {
     }
     if let Some(rest) = text.strip_prefix('@') {
         of_a_picture(text, within)?;
-        return path(&format!("${rest}")).map(|path| Template::Path(Root::Item, path));
+        return parsed(&format!("${rest}")).map(|path| Template::Path(Root::Item, path));
     }
     let (word, other) = match text.split_once('|') {
         Some((word, other)) if text.starts_with('$') && !word.contains(['.', '[']) => {
@@ -170,11 +170,11 @@ fn text_or_word(text: &str, within: Within<'_>) -> Result<Template, String> {
         {
             return Err(format!("'{text}' is not known here: {}", allowed(within)));
         }
-        return path(&format!("${rest}")).map(|path| Template::Path(root, path));
+        return parsed(&format!("${rest}")).map(|path| Template::Path(root, path));
     }
     match text.strip_prefix('$') {
         Some(rest) if rest.is_empty() || rest.starts_with(['.', '[']) => {
-            path(text).map(|path| Template::Path(Root::Job, path))
+            parsed(text).map(|path| Template::Path(Root::Job, path))
         }
         Some(_) => Err(format!("'{text}' stands for nothing: {}", allowed(within))),
         None => {

@@ -18,11 +18,11 @@ use pixmill_engine::port::records::{Ledger, RequestView};
 
 use super::super::Api;
 use super::super::access::Caller;
-use super::super::deliveries::without_query;
 use super::super::failures::{self, FailuresBody};
 use super::super::problem::Problem;
 use super::super::query::{Id, Query};
 use super::super::search::cells;
+use super::super::view::without_query;
 use super::line::{self, Line};
 use super::{Page, Section, act, in_query};
 

@@ -4,11 +4,8 @@ use pixmill_engine::catalogue::Hints;
 use pixmill_engine::code::Code;
 use tokio::sync::oneshot;
 
-use super::super::options;
 use super::super::problem::Problem;
-use super::super::query::Query;
-use super::body::{self, Body, Reader};
-use super::{NAMELESS, form};
+use super::body::Reader;
 
 /// Media types of a catalogue as a body; browsers and spreadsheets have names of their own for it. What it is, its bytes say.
 const CATALOGUES: [&str; 13] = [
@@ -67,34 +64,5 @@ impl Said {
                 told.await.map_err(|_| Problem::new(Code::BodyMalformed, "the form broke off"))
             }
         }
-    }
-}
-
-/// Hands a catalogue over to whoever consumes it, as it comes.
-///
-/// # Errors
-/// `body.media_type`, `body.malformed`, wrong options, and those of consuming it.
-pub(in crate::api) async fn hand_over<T>(
-    media_type: &str,
-    query: Query,
-    body: Body,
-    consume: impl AsyncFnOnce(Coming) -> Result<T, Problem>,
-) -> Result<T, Problem> {
-    match media_type {
-        "multipart/form-data" => Err(Problem::new(Code::BodyMalformed, "the form's boundary is missing")),
-        form if form.starts_with("multipart/form-data;") => form::take(form, query.0, body, consume).await,
-        raw if is_raw(raw) => {
-            let name = query.get("name").unwrap_or(NAMELESS).to_owned();
-            let hints = options::hints(&query.0)?;
-            let (pipe, catalogue) = body::pipe();
-            let pump = body::pump(pipe, body.into_stream());
-            let coming = Coming { name, catalogue, hints, said: Said::Before(query.0) };
-            let (consumed, pumped) = tokio::join!(consume(coming), pump);
-            pumped.and(consumed)
-        }
-        _ => Err(Problem::new(
-            Code::BodyMediaType,
-            "send multipart/form-data with the catalogue in 'file', text/csv or application/json (curl: -F file=@shop.csv)",
-        )),
     }
 }

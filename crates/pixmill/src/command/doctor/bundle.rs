@@ -13,7 +13,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use serde_json::{Value, json};
 
-use crate::command::serve::ServeOptions;
+use crate::config::options::ServeOptions;
 use crate::config::{Said, environment};
 use crate::wiring::records_file;
 use secrets::Secrets;

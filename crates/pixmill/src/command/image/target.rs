@@ -7,7 +7,7 @@ use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 use tempfile::{Builder, NamedTempFile};
 
-use crate::command::run::folder_of;
+use crate::config::options::folder_of;
 
 /// Written beside its place, then renamed onto it.
 pub(super) struct Target<'a> {

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use pixmill_codec::{Limits, Recipe};
-use pixmill_engine::catalogue::{Hints, base_url};
+use pixmill_engine::catalogue::base_url;
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
@@ -14,7 +12,8 @@ use url::Url;
 use super::super::Stop;
 use crate::config::catalogue::CatalogueFlags;
 use crate::config::limits::{LimitFlags, TimeFlags};
-use crate::config::network::{FilesFlags, NetworkFlags, Reach};
+use crate::config::network::{FilesFlags, NetworkFlags};
+use crate::config::options::{RunOptions, folder_of};
 use crate::config::recipe::RecipeFlags;
 use crate::config::run::EngineFlags;
 use crate::config::talk::TalkFlags;
@@ -81,47 +80,6 @@ Every option --a-b is also PIXMILL_A_B in the environment and a_b in pixmill.tom
 Exit codes: 0 every image completed, 1 could not run, 2 bad usage, 3 some images failed or
 rows could not be used, 130 interrupted.";
 
-/// One catalogue's run, with everything decided.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RunOptions {
-    /// The file.
-    pub(crate) catalogue: PathBuf,
-    /// What is said of it.
-    pub(crate) hints: Hints,
-    /// Where it goes again, with outputs in the places of addresses.
-    pub(crate) again: PathBuf,
-    /// What outputs' addresses begin with in it, instead of paths.
-    pub(crate) output_prefix: Option<String>,
-    /// Folder of results, pictures and state.
-    pub(crate) output: PathBuf,
-    /// Folder that relative paths in cells start from and may not leave.
-    pub(crate) base_dir: PathBuf,
-    /// What to do to each picture.
-    pub(crate) recipe: Recipe,
-    /// Bounds on a picture.
-    pub(crate) limits: Limits,
-    /// Most bytes of a source.
-    pub(crate) max_bytes: u64,
-    /// One attempt at fetching, body included.
-    pub(crate) timeout: Duration,
-    /// Attempts at an image at most, crashes included.
-    pub(crate) attempts: u32,
-    /// Of a processor, for a usual picture.
-    pub(crate) picture_time: Duration,
-    /// Recompressions at a time.
-    pub(crate) concurrency: usize,
-    /// Fetches at a time.
-    pub(crate) connections: usize,
-    /// Requests at a time to one origin.
-    pub(crate) per_origin: usize,
-    /// Bytes that fetched pictures and decoded pixels may take together.
-    pub(crate) memory_bytes: u64,
-    /// How far requests for pictures reach, and how they are asked.
-    pub(crate) reach: Reach,
-    /// Failed images are tried again.
-    pub(crate) retry_failed: bool,
-}
-
 impl RunArgs {
     /// Decides everything, and looks whether what is named is there.
     ///
@@ -165,14 +123,6 @@ impl RunArgs {
             reach: self.network.reach(),
             retry_failed: self.retry_failed,
         }
-    }
-}
-
-/// The folder that a file lies in.
-pub(crate) fn folder_of(file: &Path) -> PathBuf {
-    match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
     }
 }
 

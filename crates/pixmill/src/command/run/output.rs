@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pixmill_engine::code::Code;
 use pixmill_engine::fault::Fault;
 
-use super::RunOptions;
+use crate::config::options::RunOptions;
 
 /// The state's folder in the output folder.
 const STATE: &str = ".pixmill";

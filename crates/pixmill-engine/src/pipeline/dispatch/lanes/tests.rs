@@ -1,6 +1,6 @@
 use super::*;
 use crate::code::Code;
-use crate::model::id::RequestId;
+use crate::model::id::{ImageId, RequestId};
 
 const NOW: Instant = Instant(Duration::from_secs(1_000));
 
@@ -35,12 +35,23 @@ fn lanes(hosts: &[(&str, usize)]) -> Lanes {
     lanes
 }
 
-fn turn(host: &str) -> Turn {
-    Turn { lane: format!("http://{host}").into(), image: ImageId::from(host.to_owned()), at: NOW }
+/// An image of a host that was started and whose origin is asked.
+fn turn(host: &str) -> Started {
+    let image = ImageId::from(host.to_owned());
+    let job = Job {
+        id: image.as_str().into(),
+        image,
+        request: RequestId::from("request"),
+        candidate: None,
+        retries: None,
+        added: None,
+    };
+    let lane = format!("http://{host}").into();
+    Started { job, lane, given_up: None, at: NOW, company: false, answered: false }
 }
 
-fn timeout() -> Asked {
-    Asked::Faulted(Fault::transient(Code::FetchTimeout, "no answer"))
+fn timeout() -> OriginReply {
+    OriginReply::Faulted(Fault::transient(Code::FetchTimeout, "no answer"))
 }
 
 #[test]
@@ -48,7 +59,7 @@ fn an_origin_is_asked_for_at_most_eight_at_once() {
     let mut lanes = lanes(&[("a", 40)]);
     assert_eq!(lanes.start(NOW, most(64)).len(), 8);
     assert!(lanes.start(NOW, most(64)).is_empty());
-    lanes.asked(&turn("a"), &Asked::Answered, NOW);
+    lanes.asked(&turn("a"), &OriginReply::Answered, NOW);
     assert_eq!(lanes.start(NOW, most(64)).len(), 1);
 }
 
@@ -72,7 +83,7 @@ fn retry_after_holds_the_lane_and_narrows_it() {
     let mut lanes = lanes(&[("a", 40)]);
     lanes.start(NOW, most(64));
     let busy = Fault::transient(Code::FetchStatus, "503").after(Some(Duration::from_secs(5)));
-    (0..8).for_each(|_| drop(lanes.asked(&turn("a"), &Asked::Faulted(busy.clone()), NOW)));
+    (0..8).for_each(|_| drop(lanes.asked(&turn("a"), &OriginReply::Faulted(busy.clone()), NOW)));
     assert!(lanes.start(NOW, most(64)).is_empty());
     assert_eq!(lanes.next_change(NOW), Some(NOW + Duration::from_secs(5)));
     assert_eq!(lanes.start(NOW + Duration::from_secs(5), most(64)).len(), 1);
@@ -97,7 +108,7 @@ fn fail_once(lanes: &mut Lanes, hosts: std::ops::Range<usize>, now: Instant) {
     for host in hosts {
         park(lanes, 0, &format!("dead-{host}"));
         for started in lanes.start(now, most(64)) {
-            lanes.asked(&started.turn(), &timeout(), now);
+            lanes.asked(&started, &timeout(), now);
             lanes.left(&started.job.request);
         }
     }
@@ -130,7 +141,7 @@ fn faults_are_remembered_between_an_origins_images() {
 fn lanes_without_a_past_are_forgotten() {
     let mut lanes = lanes(&[("a", 1), ("b", 1)]);
     for started in lanes.start(NOW, most(64)) {
-        lanes.asked(&started.turn(), &Asked::Answered, NOW);
+        lanes.asked(&started, &OriginReply::Answered, NOW);
     }
     assert!(lanes.lanes.is_empty());
 }
@@ -169,8 +180,8 @@ fn all_that_waits_can_be_taken_out() {
     assert!(lanes.parked() == 0 && lanes.start(NOW, most(64)).is_empty());
 }
 
-fn too_much() -> Asked {
-    Asked::Faulted(Fault::transient(Code::FetchStatus, "429").under(Pressure::Sure))
+fn too_much() -> OriginReply {
+    OriginReply::Faulted(Fault::transient(Code::FetchStatus, "429").under(Pressure::Sure))
 }
 
 #[test]
@@ -181,7 +192,7 @@ fn an_origin_that_takes_less_is_asked_less_often_and_says_so() {
     let learnt = started
         .iter()
         .filter(|started| &*started.lane == "http://a")
-        .map(|started| lanes.asked(&started.turn(), &too_much(), soon).expect("it is limited"));
+        .map(|started| lanes.asked(started, &too_much(), soon).expect("it is limited"));
     let last = learnt.last().expect("eight were started");
     assert_eq!((last.origin.as_str(), last.per_second, last.refusals), ("http://a", Some(4.0), 8));
     assert!(lanes.start(soon, most(64)).is_empty(), "the other origin has its eight");
@@ -189,7 +200,7 @@ fn an_origin_that_takes_less_is_asked_less_often_and_says_so() {
     let next = lanes.start(soon + Duration::from_secs(1), most(64));
     assert_eq!(next.len(), 1, "one looks whether it is open again");
     assert!(next[0].company && !next[0].answered);
-    let learnt = lanes.asked(&next[0].turn(), &Asked::Answered, soon + Duration::from_millis(1_010));
+    let learnt = lanes.asked(&next[0], &OriginReply::Answered, soon + Duration::from_millis(1_010));
     assert!(learnt.is_some());
 }
 
@@ -198,7 +209,7 @@ fn the_pace_of_an_origin_is_remembered_while_nothing_waits_for_it() {
     let mut lanes = lanes(&[("a", 1)]);
     let started = lanes.start(NOW, most(64)).remove(0);
     assert!(!started.company, "it is the only one of its origin");
-    lanes.asked(&started.turn(), &too_much(), NOW);
+    lanes.asked(&started, &too_much(), NOW);
     park(&mut lanes, 1, "a");
     assert!(lanes.start(NOW, most(64)).is_empty());
     assert_eq!(lanes.start(NOW + Duration::from_secs(1), most(64)).len(), 1);
@@ -209,7 +220,7 @@ fn what_an_origins_pace_holds_up_leaves_room_for_others() {
     let mut lanes = lanes(&[("slow", 400), ("b", 40)]);
     let started = lanes.start(NOW, most(16));
     for started in started.iter().filter(|started| &*started.lane == "http://slow") {
-        lanes.asked(&started.turn(), &too_much(), NOW);
+        lanes.asked(started, &too_much(), NOW);
     }
     assert_eq!(lanes.take_stuck(NOW, 32).len(), 400 - 8 - 32);
 }
@@ -228,7 +239,7 @@ fn requests_take_turns_however_many_origins_one_has() {
     let started = lanes.start(NOW, most(6));
     assert_eq!(requests(&started), ["large", "small", "large", "small", "large", "small"]);
     for one in &started {
-        lanes.asked(&one.turn(), &Asked::Answered, NOW);
+        lanes.asked(one, &OriginReply::Answered, NOW);
         lanes.left(&one.job.request);
     }
     assert_eq!(lanes.parties.len(), 1, "who has nothing left is forgotten");

@@ -1,6 +1,6 @@
 //! What is known to be secret, and taken out of texts that others wrote too.
 
-use crate::command::serve::ServeOptions;
+use crate::config::options::ServeOptions;
 use crate::config::{Said, environment};
 use crate::wiring;
 
