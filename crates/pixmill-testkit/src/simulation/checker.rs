@@ -212,6 +212,17 @@ impl Checker {
                 let there = outputs.contains_key(location) || entry.is_retired();
                 hold!(there, "image {image_id} is completed, and its output {location} is not there");
             }
+            // What followed one that was exhausted stays so when its lead is corrected to another address.
+            let exhausted =
+                image.failure.as_ref().is_some_and(|failure| failure.code == Code::AttemptsExhausted);
+            hold!(
+                !exhausted
+                    || seen.state.status == ImageStatus::Failed
+                    || image.state.follows
+                    || image.state.attempts >= ATTEMPTS,
+                "image {image_id} is exhausted by {} attempts",
+                image.state.attempts
+            );
             after.images[number] = now_seen;
         }
         self.events(id, &known.events, &after.events)?;
@@ -379,13 +390,6 @@ fn consistent(entry: &Entry) -> Result<(), Broken> {
         "a round of {id} has two events"
     );
     for (number, image) in entry.images.iter().enumerate() {
-        let exhausted = image.failure.as_ref().is_some_and(|failure| failure.code == Code::AttemptsExhausted);
-        let has_lead = image.lead.is_some();
-        hold!(
-            !exhausted || has_lead || image.state.attempts >= ATTEMPTS,
-            "image {number} of {id} is exhausted by {} attempts",
-            image.state.attempts
-        );
         let Some(lead) = image.lead.map(|lead| &entry.images[lead]) else { continue };
         let (ended, followed) = (lead.state.status.is_end(), image.state.status.is_end());
         hold!(ended == followed, "image {number} of {id} does not end with the one that it follows");
